@@ -1,0 +1,1 @@
+"""The backend: audio, dance models, jobs, the server and the command line. Never imports bpy."""
