@@ -1,0 +1,177 @@
+"""Sound files to samples: any container, codec, rate and channel count that PyAV reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...retarget.errors import StepsmithError
+from ..progress import Progress, silent
+
+if TYPE_CHECKING:
+    import av
+
+RATE = 22050  # Hz; beats and timbre are below 11 kHz, and 735 samples are exactly 1/30 s
+SHORTEST = 1.0  # s
+LONGEST = 2 * 3600.0  # s
+SILENCE = 1e-4  # peak of full scale (-80 dB) below which there is nothing to dance to
+
+
+class AudioError(StepsmithError):
+    """A song that can't be used."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Sound in memory.
+
+    ``samples``: (n,) float32, one channel, full scale is 1; ``rate``: samples a second.
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate
+
+
+def decode(
+    path: Path | str, *, start: float = 0.0, duration: float | None = None, progress: Progress | None = None
+) -> Sound:
+    """The sound of a file, all channels mixed to one, at 22,050 Hz; a video's sound too.
+
+    ``start`` and ``duration`` (seconds) choose an excerpt; without ``duration`` it goes to the end. The
+    file is read from its beginning and never sought in, so that the excerpt starts on the exact sample
+    in every format. Memory: 4 bytes a sample of the excerpt.
+
+    Raises AudioError where the file is missing, holds no sound, can't be read, or where the excerpt is
+    silent, shorter than a second or longer than two hours.
+    """
+    path = Path(path)
+    if not 0.0 <= start < float("inf"):
+        raise AudioError(f"The start of the song must be 0 s or later, not {start:g} s.")
+    if duration is not None and not SHORTEST <= duration <= LONGEST:
+        raise AudioError(f"A dance lasts between {SHORTEST:g} s and {LONGEST / 3600:g} hours, not {duration:g} s.")
+    if not path.is_file():
+        raise AudioError(f"There is no sound file “{path}”: check the name.")
+    if path.stat().st_size == 0:
+        raise AudioError(f"“{path.name}” is empty: choose a file with sound.")
+
+    sound = Sound(_read(path, start, duration, progress or silent), RATE)
+    if sound.duration < SHORTEST:
+        raise AudioError(
+            f"“{path.name}” has {sound.duration:.2f} s of sound from {start:g} s on: it needs {SHORTEST:g} s."
+        )
+    if max(-float(sound.samples.min()), float(sound.samples.max())) < SILENCE:
+        raise AudioError(f"“{path.name}” is silent there: choose a song, or a part of it, that can be heard.")
+    return sound
+
+
+def _read(path: Path, start: float, duration: float | None, progress: Progress) -> NDArray[np.float32]:
+    """The excerpt's samples at RATE, (n,); n may be 0."""
+    import av  # loads FFmpeg: only those who decode pay for it
+
+    limit = round(LONGEST * RATE) if duration is None else round(duration * RATE)
+    # A bytearray grows in place, so an hour of sound is never held twice.
+    collected = bytearray()
+    try:
+        # Without "file:" FFmpeg would take the start of some names for a protocol.
+        with av.open(f"file:{path}", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise AudioError(f"“{path.name}” holds no sound: choose a sound file, or a video that has sound.")
+            length = _length(container, start)
+            if duration is None and length is not None and length > LONGEST:
+                raise _too_long(path)
+            expected = min(filter(None, (duration, length, LONGEST)))
+            for block in _resampled(_mono(container, start)):
+                collected += block.tobytes()
+                seconds = len(collected) / (4 * RATE)
+                progress(min(seconds / expected, 1.0), "Reading the song")
+                if len(collected) >= 4 * limit:
+                    break
+    except av.error.FFmpegError as error:
+        raise AudioError(f"“{path.name}” can't be read as sound ({error.strerror}): choose another file.") from error
+    samples = np.frombuffer(collected, dtype=np.float32)
+    if duration is None and len(samples) > limit:
+        raise _too_long(path)
+    return samples[:limit]
+
+
+def _too_long(path: Path) -> AudioError:
+    return AudioError(
+        f"“{path.name}” is longer than {LONGEST / 3600:g} hours: choose a part of it by start and duration."
+    )
+
+
+def _length(container: av.container.InputContainer, start: float) -> float | None:
+    """Seconds from ``start`` to the end as the file states them, if it does."""
+    stream = container.streams.audio[0]
+    if stream.duration is not None and stream.time_base is not None:
+        return max(float(stream.duration * stream.time_base) - start, 0.0)
+    if container.duration is not None:
+        return max(container.duration / 1e6 - start, 0.0)
+    return None
+
+
+def _mono(container: av.container.InputContainer, start: float) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Blocks of mixed samples (n,) with their rate, from ``start`` (seconds) on.
+
+    Damaged packets are skipped, as players do. The mix is the mean of the channels, whatever their
+    layout, so that files with unusual ones can be used too.
+    """
+    import av
+
+    elapsed = 0.0
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue
+        for frame in frames:
+            skip = round((start - elapsed) * frame.sample_rate)
+            elapsed += frame.samples / frame.sample_rate
+            if skip < frame.samples:
+                yield _mix(frame)[max(skip, 0) :], frame.sample_rate
+
+
+def _mix(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """The mean of a frame's channels, (samples,), full scale 1."""
+    samples = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    samples = samples if frame.format.is_planar else samples.reshape(-1, channels).T
+    mixed = samples.mean(axis=0, dtype=np.float64)
+    if samples.dtype == np.uint8:
+        mixed = (mixed - 128.0) / 128.0
+    elif samples.dtype.kind == "i":
+        mixed = mixed / -float(np.iinfo(samples.dtype.name).min)
+    return np.clip(np.nan_to_num(mixed), -1.0, 1.0).astype(np.float32)
+
+
+def _resampled(blocks: Iterator[tuple[NDArray[np.float32], int]]) -> Iterator[NDArray[np.float32]]:
+    """Blocks at RATE; a rate that changes within the file is followed."""
+    import av
+
+    resampler, current = None, 0
+    for samples, rate in blocks:
+        if rate != current:
+            if resampler is not None:
+                yield from _samples(resampler.resample(None))
+            resampler, current = av.AudioResampler(format="fltp", layout="mono", rate=RATE), rate
+        assert resampler is not None
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        yield from _samples(resampler.resample(frame))
+    if resampler is not None:
+        yield from _samples(resampler.resample(None))
+
+
+def _samples(frames: list[av.AudioFrame]) -> Iterator[NDArray[np.float32]]:
+    for frame in frames:
+        yield frame.to_ndarray()[0]

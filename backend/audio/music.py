@@ -1,0 +1,102 @@
+"""A song as the dance model hears it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..progress import Progress, part
+from . import beats as beat
+from .decode import AudioError, decode
+from .spectrum import FEATURE_FPS, MEL_BANDS, ONSET_FPS, Floats, spectrum
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Music:
+    """What dancing needs to know of a song, or of a part of it; second 0 is where that part starts.
+
+    ``duration`` in seconds; ``tempo`` in beats a minute; ``meter`` in beats a bar; ``beats`` (B,) and
+    ``downbeats`` (D,) in seconds, ascending, each downbeat one of the beats. ``mel``: (T, 32) float32 log
+    energies at 30 frames a second, frame k centred at k / 30 s, standardised over the whole (mean 0,
+    deviation 1). ``onset``: (T,) float32 onset strength, its 95th percentile at 1, at most 2.
+    """
+
+    duration: float
+    tempo: float
+    meter: int
+    beats: Array
+    downbeats: Array
+    mel: Floats
+    onset: Floats
+
+    def beat_phase(self, times: ArrayLike) -> Array:
+        """How far into its beat each time (seconds) is, in [0, 1): 0 on a beat."""
+        return _phase(self.beats, np.asarray(times, dtype=float), 60.0 / self.tempo)
+
+    def bar_phase(self, times: ArrayLike) -> Array:
+        """How far into its bar each time (seconds) is, in [0, 1): 0 on a downbeat."""
+        return _phase(self.downbeats, np.asarray(times, dtype=float), 60.0 * self.meter / self.tempo)
+
+
+def _phase(marks: Array, times: Array, period: float) -> Array:
+    """Phase of ``times`` between ``marks``, carried on with the nearest distance; ``period`` where marks are one."""
+    if len(marks) == 0:
+        marks = np.zeros(1)
+    if len(marks) == 1:
+        marks = marks[0] + np.array([0.0, period])
+    position = np.interp(times, marks, np.arange(len(marks)))
+    position = np.where(times < marks[0], (times - marks[0]) / (marks[1] - marks[0]), position)
+    position = np.where(times > marks[-1], (times - marks[-1]) / (marks[-1] - marks[-2]), position)
+    phase = position - np.floor(position)
+    return np.where(phase >= 1.0, 0.0, phase)
+
+
+def analyse(
+    path: Path | str,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    bpm: float | None = None,
+    meter: int | None = None,
+    progress: Progress | None = None,
+) -> Music:
+    """Listen to a song, or to ``duration`` seconds of it from ``start`` on.
+
+    ``bpm`` and ``meter`` (beats a bar) override what would be heard. Raises AudioError for what
+    ``decode`` can't read and for a tempo or metre nobody dances to; lets ``Cancelled`` through.
+    """
+    if bpm is not None and not 30.0 <= bpm <= 300.0:
+        raise AudioError(f"A tempo is between 30 and 300 beats a minute, not {bpm:g}.")
+    if meter is not None and not 2 <= meter <= 12:
+        raise AudioError(f"A bar has between 2 and 12 beats, not {meter}.")
+    sound = decode(path, start=start, duration=duration, progress=part(progress, 0.0, 0.4))
+    heard = spectrum(sound, part(progress, 0.4, 0.7))
+    found = beat.track(sound, heard.flux, bpm=bpm, meter=meter, progress=part(progress, 0.7, 1.0))
+    mel = (heard.mel - heard.mel.mean()) / (heard.mel.std() + 1e-6)
+    return Music(
+        duration=sound.duration,
+        tempo=found.tempo,
+        meter=found.meter,
+        beats=found.beats,
+        downbeats=found.downbeats,
+        mel=mel.astype(np.float32),
+        onset=_onset(heard.flux),
+    )
+
+
+def _onset(flux: Floats) -> Floats:
+    """Onset strength at FEATURE_FPS, (T,): the strongest of the onset frames around each feature frame."""
+    step = ONSET_FPS // FEATURE_FPS
+    strength = flux.mean(axis=1)
+    count = -(-len(strength) // step)
+    padded = np.pad(strength, (1, count * step - len(strength)))[: count * step]
+    peaks = padded.reshape(count, step).max(axis=1)
+    return np.clip(peaks / max(float(np.percentile(peaks, 95)), 1e-6), 0.0, 2.0).astype(np.float32)
+
+
+__all__ = ["FEATURE_FPS", "MEL_BANDS", "Music", "analyse"]
