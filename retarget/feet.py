@@ -1,0 +1,271 @@
+"""Feet that stay where they stand: contact-aware clean-up with two-bone inverse kinematics.
+
+``lock_feet`` does it for a Motion; ``plant``, ``settle`` and ``bend`` are its three steps, which
+``solve`` uses again for legs of other proportions. Arrays hold both feet: (T, 2, ...), left first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from . import rotations as rot
+from .motion import Motion
+from .rotations import Array
+from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
+
+# Joints of the legs, (left, right).
+HIPS, KNEES, ANKLES, TOES = [1, 2], [4, 5], [7, 8], [10, 11]
+
+# A contact begins where it is this sure and lasts while it is at least that sure.
+_ENTER, _STAY = 0.6, 0.4
+# Seconds: shorter gaps between contacts are closed, shorter contacts are none.
+_SHORTEST_GAP, _SHORTEST_CONTACT = 0.1, 0.1
+# A foot that strays farther than this (m) from its place is meant to move: its contact is divided.
+_STRAY = 0.10
+# A contact during which the foot travels faster than this on the whole (m/s) is a glide: let it go.
+_GLIDE = 0.22
+# Seconds a foot takes to or from its place, at least and per metre of correction.
+_EASE, _EASE_PER_METRE = 0.15, 4.0
+# Width (m) of the soft corner with which a foot comes down on the floor.
+_CORNER = 0.004
+# Share of a leg's full length it may reach, unless it was straighter before.
+_REACH = 0.995
+# Metres the pelvis may sink for the feet's sake, and the seconds it takes.
+_MAX_DROP, _DROP_TIME = 0.06, 0.2
+
+
+@dataclass(frozen=True)
+class Heights:
+    """Metres above the floor of ankles and toe joints when the sole is flat, for left and right."""
+
+    ankles: tuple[float, float] = (ANKLE_HEIGHT, ANKLE_HEIGHT)
+    toes: tuple[float, float] = (FOOT_HEIGHT, FOOT_HEIGHT)
+
+
+def lock_feet(motion: Motion) -> Motion:
+    """The motion with its feet kept in place while ``motion.contacts`` say that they stand.
+
+    During a contact the ankle or toe joint keeps one place on the floor; before and after, the
+    correction eases in and out. No foot joint goes below the floor. Feet keep their orientation, knees
+    their plane; the pelvis sinks a little where a leg could not reach. Glides and pivots, contacts
+    during which the foot really travels, are let go.
+    """
+    positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+    hips, knees, ankles, toes = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
+    targets = ankles + plant(ankles, toes, motion.contacts, motion.fps)
+    drop = settle(hips, knees, ankles, targets, motion.fps)
+    down = np.zeros((len(motion), 1, 3))
+    down[..., 2] = -drop[:, None]
+    forward = rot.rotate(turned[:, HIPS], [0.0, -1.0, 0.0])
+    thigh, shin = bend(hips + down, knees + down, ankles + down, targets, forward)
+
+    thighs, shins = rot.multiply(thigh, turned[:, HIPS]), rot.multiply(shin, turned[:, KNEES])
+    rotations = np.array(motion.rotations)
+    rotations[:, HIPS] = rot.multiply(rot.conjugate(turned[:, :1]), thighs)
+    rotations[:, KNEES] = rot.multiply(rot.conjugate(thighs), shins)
+    rotations[:, ANKLES] = rot.multiply(rot.conjugate(shins), turned[:, ANKLES])
+    return replace(motion, root=motion.root + down[:, 0], rotations=rotations)
+
+
+def plant(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Heights | None = None) -> Array:
+    """How far each foot must be moved, (T, 2, 3) metres, to stand still during its contacts.
+
+    ``ankles``, ``toes``: (T, 2, 3) metres above the floor z = 0. ``contacts``: (T, 4) as in Motion.
+    """
+    heights = heights or Heights()
+    shift = np.zeros(ankles.shape)
+    for side in (0, 1):
+        floors = (heights.ankles[side], heights.toes[side])
+        joints = np.stack([ankles[:, side], toes[:, side]])
+        joints = joints + _lift(joints[..., 2], floors)[:, None] * [0.0, 0.0, 1.0]
+        moved = _plant_one(joints, contacts[:, [side, side + 2]].T, fps, floors)
+        moved[:, 2] += _lift(joints[..., 2] + moved[:, 2], floors)
+        shift[:, side] = joints[0] + moved - ankles[:, side]
+    return shift
+
+
+def settle(hips: Array, knees: Array, ankles: Array, targets: Array, fps: float) -> Array:
+    """How far the pelvis must sink, (T,) metres, for both ankles to reach their ``targets``; smooth in time.
+
+    All (T, 2, 3) metres, z up.
+    """
+    reach = _reach(hips, knees, ankles)
+    to_target = hips - targets
+    flat = np.sum(to_target[..., :2] ** 2, axis=-1)
+    need = to_target[..., 2] - np.sqrt(np.maximum(reach**2 - flat, 0.0))
+    need = np.clip(need, 0.0, _MAX_DROP).max(axis=1)
+    if not need.any():
+        return need
+    half = max(1, round(_DROP_TIME * fps))
+    highest = sliding_window_view(np.pad(need, 2 * half, mode="edge"), 2 * half + 1).max(axis=-1)
+    kernel = np.hanning(2 * half + 3)[1:-1]
+    return np.convolve(highest, kernel / kernel.sum(), mode="valid")
+
+
+def bend(hips: Array, knees: Array, ankles: Array, targets: Array, forward: Array) -> tuple[Array, Array]:
+    """Turns of thighs and shins, (T, 2, 4) world quaternions, that bring the ankles to their ``targets``.
+
+    ``hips``, ``knees``, ``ankles``, ``targets``: (T, 2, 3). ``forward``: (T, 2, 3), where a stretched
+    knee would bend. The knee keeps its side of the leg; a leg that can't reach points to its target.
+    """
+    upper, lower = np.linalg.norm(knees - hips, axis=-1), np.linalg.norm(ankles - knees, axis=-1)
+    old_axis, old_side, old_bulge = _knee(hips, knees, ankles)
+    axis = targets - hips
+    distance = np.linalg.norm(axis, axis=-1)
+    axis = axis / np.maximum(distance, 1e-9)[..., None]
+    distance = np.clip(distance, np.abs(upper - lower) * 1.001 + 1e-9, _reach(hips, knees, ankles, 0.9999))
+    # Law of cosines: the knee's place along the hip-ankle line and beside it.
+    along = (upper**2 - lower**2 + distance**2) / (2.0 * distance)
+    bulge = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
+    # Carried over with the leg, the old side; what bends more bends forward, so a stretched leg has a side too.
+    carried = rot.rotate(rot.between(old_axis, axis), old_side * old_bulge[..., None])
+    ahead = _across(forward, axis)
+    side = carried + np.maximum(bulge - old_bulge, 0.0)[..., None] * ahead
+    size = np.linalg.norm(side, axis=-1, keepdims=True)
+    side = np.where(size > 1e-9, side / np.maximum(size, 1e-9), ahead)
+    side = _across(side, axis)
+    new_knees = hips + along[..., None] * axis + bulge[..., None] * side
+    new_ankles = hips + distance[..., None] * axis
+    return rot.between(knees - hips, new_knees - hips), rot.between(ankles - knees, new_ankles - new_knees)
+
+
+def _reach(hips: Array, knees: Array, ankles: Array, share: float = _REACH) -> Array:
+    """(T, 2) metres, how far from the hip an ankle may be."""
+    length = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
+    return np.maximum(share * length, np.linalg.norm(ankles - hips, axis=-1))
+
+
+def _knee(hips: Array, knees: Array, ankles: Array) -> tuple[Array, Array, Array]:
+    """Direction hip to ankle (T, 2, 3), the knee's direction off that line (T, 2, 3), its distance (T, 2)."""
+    axis = ankles - hips
+    axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-9)
+    off = knees - hips
+    off = off - np.sum(off * axis, axis=-1, keepdims=True) * axis
+    bulge = np.linalg.norm(off, axis=-1)
+    return axis, off / np.maximum(bulge, 1e-9)[..., None], bulge
+
+
+def _across(vector: Array, axis: Array) -> Array:
+    """The unit part of ``vector`` at right angles to the unit ``axis``, both (..., 3)."""
+    vector = vector - np.sum(vector * axis, axis=-1, keepdims=True) * axis
+    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+
+
+def _lift(height: Array, floors: tuple[float, float]) -> Array:
+    """(T,) metres that take ankle and toe at ``height`` (2, T) out of the floor, with a soft corner.
+
+    The corner is a parabola between -w and w, so that a foot coming down stops within a few frames.
+    """
+    below = np.array(floors)[:, None] - height
+    w = _CORNER
+    soft = np.where(below > w, below, np.where(below > -w, (below + w) ** 2 / (4.0 * w), 0.0))
+    return soft.max(axis=0)
+
+
+def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, float]) -> Array:
+    """The shift (T, 3) of one foot; ``joints``: (2, T, 3) ankle and toe, ``contacts``: (2, T)."""
+    frames = joints.shape[1]
+    shift, weight = np.zeros((frames, 3)), np.zeros(frames)
+    ramp = max(1.0, 0.1 * fps)
+    for joint, sure, floor in zip(joints, contacts, floors, strict=True):
+        for start, stop in _stretches(sure, fps):
+            for a, b, place in _places(joint[start:stop, :2], fps):
+                part = slice(start + a, start + b)
+                off = np.column_stack([place - joint[part, :2], floor + _CORNER - joint[part, 2]])
+                inside = np.minimum(np.arange(1, b - a + 1), np.arange(b - a, 0, -1))
+                share = np.minimum(inside / ramp, 1.0)
+                shift[part] += share[:, None] * off
+                weight[part] += share
+    held = weight > 0
+    shift[held] /= weight[held, None]
+    return _eased(shift, held, fps)
+
+
+def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the contacts: runs of at least _STAY that reach _ENTER, short gaps closed."""
+    merged: list[list[int]] = []
+    for start, stop in _runs(sure >= _STAY):
+        if sure[start:stop].max() < _ENTER:
+            continue
+        if merged and start - merged[-1][1] <= _SHORTEST_GAP * fps:
+            merged[-1][1] = stop
+        else:
+            merged.append([start, stop])
+    return ((a, b) for a, b in merged if b - a >= max(2, _SHORTEST_CONTACT * fps))
+
+
+def _runs(mask: Array) -> list[tuple[int, int]]:
+    """(start, stop) of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
+    """(start, stop, place) for a contact's path (n, 2) over the floor.
+
+    ``place`` is (2,), where the foot stands, or the path itself (m, 2) where it glides. A contact that
+    strays too far for one place is divided where it moves fastest, with room to move between.
+    """
+    count = len(path)
+    place = np.median(path, axis=0)
+    if np.linalg.norm(path - place, axis=-1).max() <= _STRAY:
+        yield 0, count, place
+        return
+    travelled = np.linalg.norm(path[-1] - path[0])
+    room = max(1, round(_EASE * fps / 2))
+    if travelled * fps > _GLIDE * count or count < 4 * room:
+        yield 0, count, path
+        return
+    ends = 2 * room
+    speed = np.linalg.norm(path[ends : count - ends + 1] - path[ends - 1 : count - ends], axis=-1)
+    cut = ends + int(np.argmax(speed)) if len(speed) else count // 2
+    yield from _places(path[: cut - room], fps)
+    for a, b, where in _places(path[cut + room :], fps):
+        yield a + cut + room, b + cut + room, where
+
+
+def _eased(shift: Array, held: Array, fps: float) -> Array:
+    """``shift`` (T, 3), given where ``held``, carried on smoothly through the frames between."""
+    shift = np.array(shift)
+    for start, stop in _runs(~held):
+        value0, slope0 = _edge(shift, held, start - 1, -1)
+        value1, slope1 = _edge(shift, held, stop, 1)
+        gap = stop - start + 1
+        ease0, ease1 = (_ease_frames(value, fps) for value in (value0, value1))
+        t = np.arange(1, gap)[:, None]
+        if start == 0 and stop == len(shift):
+            continue
+        if start > 0 and stop < len(shift) and ease0 + ease1 > gap:
+            shift[start:stop] = _hermite(t / gap, value0, slope0 * gap, value1, slope1 * gap)
+            continue
+        out = _hermite(np.minimum(t / ease0, 1.0), value0, slope0 * ease0, 0.0, 0.0)
+        into = _hermite(np.minimum((gap - t) / ease1, 1.0), value1, -slope1 * ease1, 0.0, 0.0)
+        shift[start:stop] = out + into
+    return shift
+
+
+def _edge(shift: Array, held: Array, frame: int, step: int) -> tuple[Array, Array]:
+    """The shift at a held ``frame`` and its change per frame towards later times; zeros off the ends.
+
+    ``step``: the direction in which the held frames go on.
+    """
+    if not 0 <= frame < len(shift):
+        return np.zeros(3), np.zeros(3)
+    beside = frame + step
+    if not 0 <= beside < len(shift) or not held[beside]:
+        return shift[frame], np.zeros(3)
+    return shift[frame], (shift[beside] - shift[frame]) * step
+
+
+def _ease_frames(value: Array, fps: float) -> float:
+    return float(fps * (_EASE + _EASE_PER_METRE * np.linalg.norm(value)))
+
+
+def _hermite(t: Array, p0: Array | float, m0: Array | float, p1: Array | float, m1: Array | float) -> Array:
+    """Cubic from ``p0`` with slope ``m0`` at t = 0 to ``p1`` with ``m1`` at t = 1."""
+    t2, t3 = t * t, t * t * t
+    return (2 * t3 - 3 * t2 + 1) * p0 + (t3 - 2 * t2 + t) * m0 + (3 * t2 - 2 * t3) * p1 + (t3 - t2) * m1
