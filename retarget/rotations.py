@@ -137,12 +137,12 @@ def between(a: ArrayLike, b: ArrayLike) -> Array:
 
     Opposite directions turn by pi about an axis at right angles to ``a``.
     """
-    a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
-    a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), _TINY)
-    b = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), _TINY)
-    q = np.concatenate([1.0 + np.sum(a * b, axis=-1, keepdims=True), np.cross(a, b)], axis=-1)
-    helper = np.where(np.abs(a[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    flip = np.concatenate([np.zeros_like(a[..., :1]), np.cross(a, helper)], axis=-1)
+    start, end = (np.asarray(v, dtype=float) for v in np.broadcast_arrays(a, b))
+    start = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), _TINY)
+    end = end / np.maximum(np.linalg.norm(end, axis=-1, keepdims=True), _TINY)
+    q = np.concatenate([1.0 + np.sum(start * end, axis=-1, keepdims=True), np.cross(start, end)], axis=-1)
+    helper = np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    flip = np.concatenate([np.zeros_like(start[..., :1]), np.cross(start, helper)], axis=-1)
     return normalise(np.where(q[..., :1] < 1e-8, flip, q))
 
 
