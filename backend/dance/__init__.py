@@ -1,1 +1,1 @@
-
+"""The dance model: ``generate`` makes a Motion for a Music."""

@@ -1,0 +1,33 @@
+"""What the model hears: one row of numbers a frame, from a Music."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...retarget.rotations import Array
+from ..audio import FEATURE_FPS, MEL_BANDS, Music
+
+WIDTH = MEL_BANDS + 9
+MEL = slice(0, MEL_BANDS)
+
+
+def condition(music: Music, times: Array, speed: float = 1.0) -> Array:
+    """(T, 41) float32: the sound at ``times`` (T,) seconds of the song.
+
+    Columns: 32 of log-mel, onset strength, sine and cosine of the beat phase and of twice it, of the
+    bar phase, tempo (octaves from 120 beats a minute), 1 where a bar has three beats.
+    ``speed``: how much faster than the recording the song is played; ``times`` stay the recording's.
+    """
+    last = len(music.mel) - 1
+    at = np.clip(times * FEATURE_FPS, 0, last)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, last)
+    share = (at - low)[:, None].astype(np.float32)
+    mel = music.mel[low] * (1 - share) + music.mel[high] * share
+    onset = np.interp(at, np.arange(last + 1), music.onset)
+    beat = 2 * np.pi * music.beat_phase(times)
+    bar = 2 * np.pi * music.bar_phase(times)
+    tempo = np.full(len(times), np.log2(music.tempo * speed / 120.0))
+    waltz = np.full(len(times), float(music.meter == 3))
+    rhythm = [onset, np.sin(beat), np.cos(beat), np.sin(2 * beat), np.cos(2 * beat), np.sin(bar), np.cos(bar)]
+    return np.concatenate([mel, np.stack([*rhythm, tempo, waltz], axis=1)], axis=1).astype(np.float32)

@@ -1,0 +1,278 @@
+"""Training of the dance model: resumable, logged, on whatever device there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ... import __version__
+from ...retarget.errors import StepsmithError
+from ...retarget.rotations import Array
+from ..audio import Music, analyse
+from ..progress import Progress, silent
+from . import representation
+from .condition import MEL, condition
+from .data import Dance, load_dances
+from .losses import dance_losses, feature_scale
+from .model import DanceModel, ModelConfig
+from .weights import save_model
+
+# Motion is stored at twice the model's rate, so that playing it at another speed loses little.
+_STORE_FPS = 60.0
+_LOG_EVERY = 20
+_SAVE_EVERY = 240.0  # seconds
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. ``steps`` counts from the very beginning, resumed or not."""
+
+    steps: int = 8000
+    batch: int = 32
+    rate: float = 5e-4
+    warmup: int = 200
+    cooldown: float = 0.35  # share of the steps at the end in which the learning rate falls to 2 %
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Track:
+    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, and its music."""
+
+    features: tuple[Array, Array]
+    music: Music | None
+    genre: int
+
+    @property
+    def seconds(self) -> float:
+        return (len(self.features[0]) - 1) / _STORE_FPS
+
+
+def prepare(dances: Sequence[Dance], genres: Sequence[str], progress: Progress = silent) -> list[Track]:
+    """Features and music of dances, which must be at 60 fps."""
+    tracks = []
+    for index, dance in enumerate(dances):
+        features = representation.encode(dance.motion)
+        music = analyse(dance.song) if dance.song else None
+        tracks.append(Track((features, representation.mirror(features)), music, genres.index(dance.genre)))
+        progress((index + 1) / len(dances), f"Preparing {dance.name}")
+    return tracks
+
+
+class Windows:
+    """Random windows of tracks, drawn evenly over time: mirrored, faster and slower, sound disturbed."""
+
+    def __init__(self, tracks: Sequence[Track], config: ModelConfig, seed: int) -> None:
+        self.tracks, self.config = tracks, config
+        self.random = np.random.default_rng(seed)
+        lengths = np.array([track.seconds for track in tracks])
+        self.share = lengths / lengths.sum()
+
+    def batch(self, size: int, augment: bool = True) -> dict[str, torch.Tensor]:
+        """features (B, T, 152) in real units, sound (B, T, 41), genre (B,), heard (B,)."""
+        rows = [self._one(augment) for _ in range(size)]
+        return {
+            "features": torch.from_numpy(np.stack([r[0] for r in rows])),
+            "sound": torch.from_numpy(np.stack([r[1] for r in rows])),
+            "genre": torch.tensor([r[2] for r in rows]),
+            "heard": torch.tensor([r[3] for r in rows]),
+        }
+
+    def _one(self, augment: bool) -> tuple[Array, Array, int, bool]:
+        pick, config = self.random, self.config
+        track = self.tracks[pick.choice(len(self.tracks), p=self.share)]
+        speed = float(np.exp(pick.uniform(-0.22, 0.26))) if augment and pick.random() < 0.5 else 1.0
+        span = (config.window - 1) / config.fps * speed
+        times = pick.uniform(0.0, track.seconds - span) + np.arange(config.window) / config.fps * speed
+        features = _at(track.features[int(augment and pick.random() < 0.5)], times * _STORE_FPS)
+        features[:, representation.VELOCITY] *= speed
+        features[:, representation.YAW_RATE] *= speed
+        if track.music is None or times[-1] > track.music.duration:
+            return features, np.zeros((config.window, config.sound), np.float32), track.genre, False
+        sound = condition(track.music, times, speed)
+        if augment:
+            sound = self._disturb(sound)
+        heard = not (augment and pick.random() < 0.1)
+        genre = len(config.genres) if augment and pick.random() < 0.15 else track.genre
+        return features, sound, genre, heard
+
+    def _disturb(self, sound: Array) -> Array:
+        """The sound as another recording might have it, or without its spectrum: no song is learnt by heart."""
+        pick = self.random
+        if pick.random() < 0.5:
+            sound[:, MEL] = 0.0
+        else:
+            tilt = pick.normal(0.0, 0.4, (1, sound[:, MEL].shape[1]))
+            sound[:, MEL] += (tilt + pick.normal(0.0, 0.3, sound[:, MEL].shape)).astype(np.float32)
+        return sound
+
+
+def _at(rows: Array, at: Array) -> Array:
+    """Rows (T, D) at fractional indices, linear."""
+    low = np.minimum(np.floor(at).astype(int), len(rows) - 2)
+    share = (at - low)[:, None].astype(rows.dtype)
+    return rows[low] * (1 - share) + rows[low + 1] * share
+
+
+class Trainer:
+    """One training run in a folder: ``checkpoint.pt`` to resume from, ``log.csv``, ``model.safetensors``."""
+
+    def __init__(self, tracks: Sequence[Track], held_out: Sequence[Track], model: ModelConfig, folder: Path) -> None:
+        self.folder, self.tracks, self.held_out = folder, tracks, held_out
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(0)
+        self.model = DanceModel(model).to(self.device)
+        mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
+        self.model.mean.copy_(torch.from_numpy(mean))
+        self.model.std.copy_(torch.from_numpy(std))
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        matrices = [p for p in self.model.parameters() if p.ndim >= 2]
+        others = [p for p in self.model.parameters() if p.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        self.step = 0
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint; False where there is none."""
+        file = self.folder / "checkpoint.pt"
+        if not file.is_file():
+            return False
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        return True
+
+    def run(self, config: TrainConfig, progress: Progress = silent) -> None:
+        """Train up to ``config.steps``. Raises StepsmithError when the loss is no longer a number."""
+        windows = Windows(self.tracks, self.model.config, config.seed + 7919 * self.step)
+        saved = started = time.monotonic()
+        first = self.step
+        sums: dict[str, float] = {}
+        self.model.train()
+        while self.step < config.steps:
+            for group in self.optimizer.param_groups:
+                group["lr"] = config.rate * _schedule(self.step, config)
+            losses = self._losses(windows.batch(config.batch))
+            total = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(total):
+                raise StepsmithError(
+                    f"The loss is no longer a number at step {self.step}: resume from the last checkpoint in "
+                    f"{self.folder} with a lower learning rate."
+                )
+            self.optimizer.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.step += 1
+            self._follow(min(0.999, (1 + self.step) / (10 + self.step)))
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / _LOG_EVERY
+            if self.step % _LOG_EVERY == 0:
+                pace = (time.monotonic() - started) / (self.step - first)
+                self._log({"step": self.step, "seconds_a_step": pace, **sums})
+                progress(self.step / config.steps, f"Step {self.step}, loss {sum(sums.values()):.3f}")
+                sums = {}
+            if time.monotonic() - saved > _SAVE_EVERY:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def validate(self, batches: int = 4) -> dict[str, float]:
+        """Losses of the averaged weights on the held-out dances, with their own sound and with another's."""
+        kept = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        result = {"val_own": 0.0, "val_other": 0.0}
+        windows = Windows(self.held_out, self.model.config, 1)
+        generator = torch.Generator().manual_seed(1)
+        with torch.inference_mode():
+            for _ in range(batches):
+                batch = windows.batch(32, augment=False)
+                noise = torch.randn(batch["features"].shape, generator=generator)
+                t = torch.rand(32, generator=generator) * 0.6
+                for name, shift in (("val_own", 0), ("val_other", 1)):
+                    turned = {**batch, "sound": batch["sound"].roll(shift, 0)}
+                    result[name] += float(self._losses(turned, noise, t)["features"]) / batches
+        self.model.load_state_dict(kept)
+        self.model.train()
+        return result
+
+    def save(self) -> None:
+        """Checkpoint and half-precision averaged weights, each written beside and renamed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / "checkpoint.pt.part"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+            },
+            beside,
+        )
+        os.replace(beside, self.folder / "checkpoint.pt")
+        averaged = DanceModel(self.model.config)
+        averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
+        save_model(self.folder / "model.safetensors", averaged, facts)
+        if self.held_out:
+            self._log({"step": self.step, **self.validate()})
+
+    def _losses(
+        self, batch: dict[str, torch.Tensor], noise: torch.Tensor | None = None, t: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        batch = {name: value.to(self.device) for name, value in batch.items()}
+        model = self.model
+        clean = (batch["features"] - model.mean) / model.std
+        noise = torch.randn_like(clean) if noise is None else noise.to(self.device)
+        t = torch.rand(len(clean), device=self.device) if t is None else t.to(self.device)
+        mixed = (1 - t)[:, None, None] * noise + t[:, None, None] * clean
+        with torch.autocast(self.device.type, torch.bfloat16):
+            guess = model(mixed, t, batch["sound"], batch["genre"], batch["heard"])
+        # Nearly clean inputs decide the fine detail and give small errors: they count for more.
+        weight = 1.0 / (1.2 - t)
+        return dance_losses(guess.float(), clean, model.std, model.mean, model.config.fps, weight)
+
+    def _follow(self, decay: float) -> None:
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                self.average[name].lerp_(value, 1.0 - decay)
+
+    def _log(self, row: dict[str, float]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
+
+
+def _schedule(step: int, config: TrainConfig) -> float:
+    """Learning rate's share: rises over the warm-up, stays, falls linearly over the cool-down."""
+    left = (config.steps - step) / (config.cooldown * config.steps)
+    return min(1.0, (step + 1) / config.warmup, max(0.02, left))
+
+
+def train(data: Path, folder: Path, config: TrainConfig, resume: bool = False, progress: Progress = silent) -> Path:
+    """Train on the train split of a folder of dances; returns the weights' path.
+
+    ``folder``: where checkpoints, log and weights go. ``resume``: go on from its checkpoint.
+    """
+    dances = load_dances(data, "train", _STORE_FPS)
+    genres = sorted({dance.genre for dance in dances})
+    tracks = prepare(dances, genres, progress)
+    held_out = prepare(load_dances(data, "val", _STORE_FPS), genres, progress)
+    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres)), folder)
+    if resume and not trainer.resume():
+        raise StepsmithError(f"{folder} holds no checkpoint to resume from: start without --resume.")
+    trainer.run(config, progress)
+    return folder / "model.safetensors"
