@@ -1,0 +1,172 @@
+"""Stepsmith without a window: ``blender -b FILE.blend --command stepsmith dance SONG --rig OBJECT -o OUT.blend``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import bpy
+
+from ..retarget.bone_maps import find_map
+from ..retarget.errors import RigError, StepsmithError
+from . import preferences, session
+from .dance_task import Connection, DanceTask, Request, Status, wait_for
+from .operators import apply_dance
+from .properties import FEET
+from .scene import read_rig
+
+_CANCELLED = 130  # what shells give a program ended by Ctrl-C
+
+_handle: object = None
+
+
+def register() -> None:
+    global _handle
+    if hasattr(bpy.utils, "register_cli_command"):  # not in the bpy module, which has no command line
+        _handle = bpy.utils.register_cli_command("stepsmith", run)
+
+
+def unregister() -> None:
+    if _handle is not None:
+        bpy.utils.unregister_cli_command(_handle)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the command line asks; the process's exit code. Errors go to stderr as one sentence."""
+    try:
+        wishes = _parser().parse_args(list(arguments))
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    try:
+        with _interruptible():
+            _dance(wishes)
+    except StepsmithError as error:
+        print(f"stepsmith: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stepsmith: cancelled, nothing was written.", file=sys.stderr)
+        return _CANCELLED
+    finally:
+        session.current.backend.stop()
+    return 0
+
+
+def _dance(wishes: argparse.Namespace) -> None:
+    """Generate, apply and save. Whatever can be wrong with the wishes is said before the work."""
+    out = Path(wishes.out).absolute()
+    _check_output(out)
+    song = Path(wishes.song).absolute()
+    if not song.is_file():
+        raise StepsmithError(f"There is no song {wishes.song}: check the path.")
+    scene = bpy.context.scene
+    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig)
+    scene.stepsmith.feet = wishes.feet
+    request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm)
+    connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
+    task = DanceTask(session.current.backend, connection, request)
+    try:
+        dance = wait_for(task, _print_progress)
+    except BaseException:
+        task.cancel()
+        task.wait(5.0)
+        raise
+    armature = apply_dance(bpy.context, dance, armature)
+    save(out)
+    print(f"{armature.name} dances {dance.motion.duration:.1f} s in {out}", flush=True)
+
+
+def save(out: Path) -> None:
+    """Save the open file as ``out``: beside it first, then renamed, so that no half file is ever left."""
+    handle, name = tempfile.mkstemp(prefix=f".{out.stem}-", suffix=".blend", dir=out.parent)
+    os.close(handle)
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=name, copy=True, check_existing=False)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, out)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).removeprefix("Error: ").strip()
+        raise StepsmithError(f"{out} can't be saved ({reason}): choose another place.") from error
+    finally:
+        for left in (name, f"{name}1", f"{name}@"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blender -b FILE.blend --command stepsmith", description="Stepsmith")
+    dance = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "dance", help="make a dance for a song and save the file with it"
+    )
+    dance.add_argument("song", metavar="SONG", help="any sound file, or a video for its sound")
+    dance.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
+    dance.add_argument("--rig", metavar="OBJECT", help="the armature that dances; without it, a new character")
+    dance.add_argument("--genre", help="what is danced; without it, what suits the song")
+    dance.add_argument("--seed", type=_count, default=0, help="another number makes another dance")
+    dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
+    dance.add_argument("--duration", type=_seconds, help="seconds; without it, to the song's end")
+    dance.add_argument("--bpm", type=_seconds, help="the song's tempo, where the one found by itself is wrong")
+    dance.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
+    dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number that is not negative")
+    return value
+
+
+def _check_output(out: Path) -> None:
+    if out.suffix.lower() != ".blend":
+        raise StepsmithError(f"{out.name} is no .blend file: end the name after -o in .blend.")
+    if not out.parent.is_dir():
+        raise StepsmithError(f"The folder {out.parent} doesn't exist: make it first.")
+    if out.is_dir():
+        raise StepsmithError(f"{out} is a folder: choose another name after -o.")
+    if not os.access(out.parent, os.W_OK):
+        raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
+
+
+def _find_rig(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
+    ob = scene.objects.get(name)
+    if ob is None or ob.type != "ARMATURE":
+        there = ", ".join(sorted(other.name for other in scene.objects if other.type == "ARMATURE")) or "none"
+        what = "is no armature" if ob else "is not in the scene"
+        raise RigError(f"{name} {what}: name one of its armatures after --rig ({there}).")
+    find_map(read_rig(ob))
+    return ob
+
+
+def _print_progress(status: Status) -> None:
+    if not status.over:
+        print(f"{status.fraction:4.0%} {status.text}", flush=True)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C as KeyboardInterrupt: in the background Blender would only note it, for its own renders."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,286 @@
+"""One dance on its way: a thread that starts the backend, sends the song, waits and fetches the Motion.
+
+No bpy here: the thread touches sockets and files alone, and whoever draws reads ``DanceTask.status``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..retarget.errors import StepsmithError
+from ..retarget.files import motion_from_bytes, save_motion
+from ..retarget.motion import Motion
+from .backend_process import BackendProcess
+from .client import CancelledError, Client, ClientError, Health, Job, UnreachableError
+
+KNOWN_GENRES = ("cha-cha", "rumba", "tango", "waltz")  # until a backend names its own
+_UPLOAD_SHARE = 0.05  # of the progress bar
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 0.6  # seconds between two questions about a job, growing
+_PATIENCE = 20.0  # seconds a backend that lives may stay silent
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the backend is: a ``command`` to start here, or the ``url`` and ``token`` of one elsewhere.
+
+    ``data``: the folder a backend started here keeps songs and dances in; None: its own choice.
+    """
+
+    command: str = "stepsmith"
+    url: str = ""
+    token: str = ""
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to dance: seconds, beats a minute; ``genre``, ``duration`` and ``bpm`` None for automatic."""
+
+    song: Path
+    genre: str | None = None
+    seed: int = 0
+    start: float = 0.0
+    duration: float | None = None
+    bpm: float | None = None
+
+
+@dataclass(frozen=True)
+class Dance:
+    """A finished dance and the part of the song it belongs to."""
+
+    motion: Motion
+    song: Path | None
+    start: float
+
+
+class Backend:
+    """The one backend of this Blender: started when first needed, kept until Blender quits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: BackendProcess | None = None
+        self._connection: Connection | None = None
+        self._closed = False
+        self.health: Health | None = None
+        self.state = "Starts with the first dance"
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        return (self.health.genres if self.health else ()) or KNOWN_GENRES
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None where it doesn't run or is elsewhere."""
+        return self._process.pid if self._process and self._process.alive else None
+
+    def connect(self, connection: Connection) -> Client:
+        """A client of a backend that answered just now, started if need be. Blocks: call it on a thread."""
+        with self._lock:
+            if connection != self._connection:
+                self._end()
+            self._connection = connection
+            try:
+                if connection.url:
+                    self.state = "Connecting"
+                    client = Client(connection.url, connection.token)
+                else:
+                    client = self._start(connection)
+                self.health = client.health()
+            except StepsmithError:
+                self.state = "Not connected"
+                raise
+            place = f" at {client.host}" if connection.url else ""
+            self.state = f"Ready, version {self.health.version}{place}"
+            return client
+
+    def died(self) -> str | None:
+        """The last words of a child that ended by itself; None while it lives, or where there is none."""
+        process = self._process
+        return None if process is None or process.alive else process.last_words
+
+    def close(self) -> None:
+        """End the child process, if there is one, and start no other."""
+        self._closed = True  # without the lock: a start that waits for its child holds it, and must not hold up Blender
+        self._end()
+
+    def stop(self) -> None:
+        """End the child process, if there is one; the next ``connect`` starts another."""
+        with self._lock:
+            self._end()
+
+    def _start(self, connection: Connection) -> Client:
+        process = self._process
+        if process is None or not process.alive:
+            self.state = "Starting"
+            self._process = process = BackendProcess.start(connection.command, connection.data)
+            if self._closed:
+                process.stop()
+            process.wait_until_ready()
+        return Client(process.url, process.token)
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+        self._process, self.health, self.state = None, None, "Starts with the first dance"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a task is: ``fraction`` in 0..1, ``eta`` in seconds or None, ``error`` one sentence or None."""
+
+    fraction: float = 0.0
+    text: str = "Starting the backend"
+    eta: float | None = None
+    error: str | None = None
+    cancelled: bool = False
+    dance: Dance | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.error is not None or self.cancelled or self.dance is not None
+
+
+class DanceTask:
+    """Runs one Request on a thread of its own. Read ``status`` from anywhere; ``cancel`` to stop it."""
+
+    def __init__(self, backend: Backend, connection: Connection, request: Request, keep_as: Path | None = None) -> None:
+        self.request = request
+        self.status = Status()  # replaced as a whole, so that a reader never sees half of it
+        self._backend, self._connection, self._keep_as = backend, connection, keep_as
+        self._cancel = threading.Event()
+        self._restarted = False
+        self._thread = threading.Thread(target=self._run, name="stepsmith-dance", daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        if not self.status.over:
+            self._cancel.set()
+            self.status = replace(self.status, text="Cancelling", eta=None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; True once the task is over."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self.status = Status(fraction=1.0, text="Done", dance=self._dance())
+        except CancelledError:
+            self.status = Status(text="Cancelled", cancelled=True)
+        except StepsmithError as error:
+            self.status = Status(error=str(error))
+        except Exception as error:  # a thread's exception would vanish, and the bar stand still for ever
+            self.status = Status(error=f"An unexpected error stopped the dance ({type(error).__name__}: {error}).")
+
+    def _dance(self) -> Dance:
+        client = self._connect()
+        job = self._begin(client)
+        while True:
+            try:
+                self._follow(client, job)
+                motion = motion_from_bytes(client.motion(job.id))
+                break
+            except UnreachableError:
+                client = self._restart()
+                try:
+                    client.job(job.id)  # a backend keeps its jobs and takes them up again
+                except ClientError:
+                    job = self._begin(client)
+        request = self.request
+        motion = motion.with_meta(song=str(request.song), song_start=request.start)
+        if self._keep_as is not None:
+            save_motion(self._keep_as, motion)
+        return Dance(motion, request.song, request.start)
+
+    def _begin(self, client: Client) -> Job:
+        """Hand over the song and queue the job, on another backend process if this one breaks down."""
+        request = self.request
+        while True:
+            try:
+                song = client.upload(request.song, self._uploading)
+                return client.dance(
+                    song,
+                    genre=request.genre,
+                    seed=request.seed,
+                    start=request.start,
+                    duration=request.duration,
+                    bpm=request.bpm,
+                )
+            except UnreachableError:
+                client = self._restart()
+
+    def _follow(self, client: Client, job: Job) -> None:
+        """Report a job's progress until it is done. Raises what ended it otherwise.
+
+        Asks again and again rather than listen to a stream: a question answered late costs nothing here,
+        and a proxy or a sleeping laptop between the two can't cut it off unnoticed.
+        """
+        wait, heard = _FIRST_WAIT, time.monotonic()
+        before: Job | None = None
+        while True:
+            try:
+                job = client.job(job.id)
+                heard = time.monotonic()
+            except UnreachableError:
+                if self._backend.died() is not None or time.monotonic() - heard > _PATIENCE:
+                    raise
+            if job.state == "done":
+                return
+            if job.state == "failed":
+                raise StepsmithError(job.error or "The backend failed and gave no reason: try again.")
+            if job.state == "cancelled":
+                raise CancelledError("Cancelled.")
+            if not self._cancel.is_set():
+                fraction = _UPLOAD_SHARE + (1.0 - _UPLOAD_SHARE) * job.progress
+                self.status = Status(fraction, job.text or "Waiting for its turn", job.eta)
+            wait = _FIRST_WAIT if job != before else min(wait * 1.5, _LONGEST_WAIT)
+            before = job
+            if self._cancel.wait(wait):
+                client.cancel(job.id)
+                raise CancelledError("Cancelled.")
+
+    def _connect(self) -> Client:
+        client = self._backend.connect(self._connection)
+        self._check_cancelled()
+        return client
+
+    def _restart(self) -> Client:
+        """Connect again after the backend went away: once, then say so."""
+        last_words = self._backend.died()
+        if last_words is None:
+            raise UnreachableError("The backend doesn't answer any more: check that it runs, then generate again.")
+        if self._restarted:
+            raise StepsmithError(f"The backend stopped twice during this dance, last with: {last_words}")
+        self._restarted = True
+        self.status = replace(self.status, text="The backend stopped; starting it again", eta=None)
+        return self._connect()
+
+    def _uploading(self, share: float) -> None:
+        self._check_cancelled()
+        self.status = Status(_UPLOAD_SHARE * share, "Reading the song" if share == 0.0 else "Sending the song")
+
+    def _check_cancelled(self) -> None:
+        if self._cancel.is_set():
+            raise CancelledError("Cancelled.")
+
+
+def wait_for(task: DanceTask, report: Callable[[Status], None]) -> Dance:
+    """Wait for a task where there are no timers, reporting every change. Raises what ended it."""
+    before: Status | None = None
+    while True:
+        over = task.wait(0.1)
+        status = task.status
+        if status != before:
+            report(status)
+            before = status
+        if not over:
+            continue
+        if status.dance is not None:
+            return status.dance
+        if status.cancelled:
+            raise CancelledError("Cancelled.")
+        raise StepsmithError(status.error or "The dance ended without a result: try again.")

@@ -1,0 +1,232 @@
+"""What the panel's buttons do."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from ..retarget.bone_maps import find_map
+from ..retarget.errors import RigError, StepsmithError
+from . import preferences, session
+from .character import make_character
+from .dance_task import Dance, Request
+from .properties import AUTOMATIC, StepsmithSettings
+from .scene import apply_motion, read_rig
+
+_MOTION_FILES = "*.npz;*.pkl;*.bvh"
+
+
+class STEPSMITH_OT_choose_song(bpy.types.Operator):
+    """Choose the song to dance to"""
+
+    bl_idname = "stepsmith.choose_song"
+    bl_label = "Choose Song"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH")
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    filter_sound: BoolProperty(default=True, options={"HIDDEN"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.stepsmith.song = self.filepath
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_roll_seed(bpy.types.Operator):
+    """Take a random seed, for another dance to the same song"""
+
+    bl_idname = "stepsmith.roll_seed"
+    bl_label = "Random Seed"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.stepsmith.seed = random.randrange(10_000)
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_generate(bpy.types.Operator):
+    """Make a dance for the song and put it on the dancer. Blender stays usable meanwhile"""
+
+    bl_idname = "stepsmith.generate"
+    bl_label = "Generate Dance"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.current.task is not None:
+            cls.poll_message_set("A dance is being made")
+            return False
+        if not context.scene.stepsmith.song:
+            cls.poll_message_set("Choose a song first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings: StepsmithSettings = context.scene.stepsmith
+        try:
+            # All that can be wrong here is said now, not after a minute of work.
+            song = Path(bpy.path.abspath(settings.song))
+            if not song.is_file():
+                raise StepsmithError(f"The song {settings.song} is not there: choose another file.")
+            target = chosen_target(context)
+            if target is not None:
+                find_map(read_rig(target))
+            request = Request(
+                song=song,
+                genre=None if settings.genre == AUTOMATIC else settings.genre,
+                seed=settings.seed,
+                start=settings.start,
+                duration=settings.duration or None,
+                bpm=settings.bpm or None,
+            )
+            place = session.Place(
+                scene=context.scene.session_uid,
+                armature=session.NEW_CHARACTER if target is None else target.session_uid,
+                armature_name="" if target is None else target.name,
+            )
+            session.current.begin(preferences.connection(), request, place)
+        except StepsmithError as error:
+            return _failed(self, error)
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_cancel(bpy.types.Operator):
+    """Stop making this dance. Nothing in the scene changes"""
+
+    bl_idname = "stepsmith.cancel"
+    bl_label = "Cancel"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return session.current.task is not None
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        session.current.cancel()
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_apply_dance(bpy.types.Operator):
+    """Put the last dance that was made on the dancer chosen above, in this scene"""
+
+    bl_idname = "stepsmith.apply_dance"
+    bl_label = "Apply Last Dance"
+    bl_options = {"REGISTER", "UNDO"}
+
+    armature: IntProperty(
+        name="Armature",
+        description="session_uid of the armature, 0 for a new character, -1 for the one chosen in the panel",
+        default=session.PANEL_TARGET,
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not session.current.has_last_dance():
+            cls.poll_message_set("No dance was made yet")
+            return False
+        return _right_mode(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            dance = session.current.last_dance()
+            if dance is None:
+                raise StepsmithError("The last dance's file can't be read any more: generate it again.")
+            if self.armature == session.PANEL_TARGET:
+                target = chosen_target(context)
+            elif self.armature == session.NEW_CHARACTER:
+                target = None
+            else:
+                target = session.find_armature(context.scene, self.armature)
+                if target is None:
+                    raise RigError("The armature of this dance was deleted: choose another one.")
+            apply_dance(context, dance, target)
+        except StepsmithError as error:
+            return _failed(self, error)
+        session.current.error = ""
+        self.report({"INFO"}, f"{dance.motion.duration:.0f} seconds of dance applied")
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_load_motion(bpy.types.Operator, ImportHelper):
+    """Put a motion file (.npz, .pkl or .bvh) on the dancer. Works without the backend"""
+
+    bl_idname = "stepsmith.load_motion"
+    bl_label = "Load Motion File"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filter_glob: StringProperty(default=_MOTION_FILES, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _right_mode(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            dance = session.read_dance(Path(self.filepath))
+            apply_dance(context, dance, chosen_target(context))
+        except StepsmithError as error:
+            return _failed(self, error)
+        session.current.error = ""
+        self.report({"INFO"}, f"{dance.motion.duration:.0f} seconds of motion applied")
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_dismiss(bpy.types.Operator):
+    """Hide this message"""
+
+    bl_idname = "stepsmith.dismiss"
+    bl_label = "Hide Message"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        session.current.error = ""
+        return {"FINISHED"}
+
+
+def chosen_target(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The armature chosen in the panel, None for a new character. Raises RigError where it is deleted.
+
+    A deleted object stays in the file while something points at it, here the panel's own property.
+    """
+    target = context.scene.stepsmith.target
+    if target is not None and session.find_armature(context.scene, target.session_uid) is None:
+        raise RigError(f"{target.name} is not in this scene any more: choose another armature, or none.")
+    return target
+
+
+def apply_dance(context: bpy.types.Context, dance: Dance, target: bpy.types.Object | None) -> bpy.types.Object:
+    """Put a dance on the armature, or on a new character who becomes the scene's chosen dancer."""
+    settings: StepsmithSettings = context.scene.stepsmith
+    made = target is None
+    armature = make_character(context) if target is None else target
+    try:
+        apply_motion(context, armature, dance.motion, song=dance.song, song_start=dance.start, feet=settings.feet)
+    except StepsmithError:
+        if made:
+            bpy.data.objects.remove(armature)
+        raise
+    settings.target = armature
+    return armature
+
+
+def _right_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if context.mode in ("OBJECT", "POSE"):
+        return True
+    operator.poll_message_set("Go to Object Mode or Pose Mode first")
+    return False
+
+
+def _failed(operator: bpy.types.Operator, error: StepsmithError) -> set[str]:
+    """Say an error where the user looks: in the panel, where it stays, and in the status bar."""
+    session.current.error = str(error)
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}

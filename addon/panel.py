@@ -1,0 +1,119 @@
+"""The sidebar panel: 3D view, tab "Stepsmith"."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+from . import session
+from .dance_task import Status
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Stepsmith"
+
+
+class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
+    bl_idname = "STEPSMITH_PT_dance"
+    bl_label = "Dance"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.stepsmith
+
+        row = layout.row(align=True)
+        row.prop(settings, "song", placeholder="Sound or video file")
+        row.operator("stepsmith.choose_song", text="", icon="FILE_FOLDER")
+        layout.prop(settings, "target", placeholder="New character")
+        layout.prop(settings, "genre")
+        row = layout.row(align=True)
+        row.prop(settings, "seed")
+        row.operator("stepsmith.roll_seed", text="", icon="FILE_REFRESH")
+
+        status = session.current.status
+        if status is None:
+            row = layout.row()
+            row.scale_y = 1.5
+            row.operator("stepsmith.generate", icon="PLAY")
+        else:
+            _draw_progress(layout, status)
+        for text, icon in ((session.current.hint, "TIME"), (session.current.error, "ERROR")):
+            if text:
+                _draw_message(layout, context, text, icon)
+
+        column = layout.column(align=True)
+        if session.current.has_last_dance():
+            column.operator("stepsmith.apply_dance", icon="ARMATURE_DATA")
+        column.operator("stepsmith.load_motion", icon="IMPORT")
+
+
+class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
+    bl_idname = "STEPSMITH_PT_options"
+    bl_parent_id = "STEPSMITH_PT_dance"
+    bl_label = "Options"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.stepsmith
+        column = layout.column(align=True)
+        column.prop(settings, "start")
+        column.prop(settings, "duration")
+        layout.prop(settings, "bpm")
+        layout.prop(settings, "feet")
+
+
+class STEPSMITH_PT_backend(_Sidebar, bpy.types.Panel):
+    bl_idname = "STEPSMITH_PT_backend"
+    bl_parent_id = "STEPSMITH_PT_dance"
+    bl_label = "Backend"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        row = self.layout.row()
+        row.label(text=session.current.backend.state)
+        row.operator("stepsmith.open_preferences", text="", icon="PREFERENCES")
+
+
+def time_left(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> time_left(12.4), time_left(75), time_left(7300)
+    ('12 s left', '1 min 15 s left', '2 h 1 min left')
+    """
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s left"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s left"
+    return f"{whole // 3600} h {whole % 3600 // 60} min left"
+
+
+def _draw_progress(layout: bpy.types.UILayout, status: Status) -> None:
+    left = "" if status.eta is None else f", {time_left(status.eta)}"
+    row = layout.row(align=True)
+    row.scale_y = 1.5
+    row.progress(factor=status.fraction, text=f"{status.fraction:.0%}{left}")
+    row.operator("stepsmith.cancel", text="", icon="CANCEL")
+    layout.label(text=status.text)
+
+
+def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A message in as many lines as the sidebar's width asks for."""
+    box = layout.box()
+    row = box.row()
+    row.label(text="", icon=icon)
+    column = row.column()
+    column.scale_y = 0.8
+    # A letter of the interface's font is 7 pixels wide or less at scale 1; the box takes about 90.
+    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 7
+    for line in textwrap.wrap(text, max(int(letters), 16)):
+        column.label(text=line)
+    if icon == "ERROR":
+        row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)

@@ -1,0 +1,204 @@
+"""What the interface knows while Blender runs: the backend, the dance on its way, the last one made.
+
+None of it lives in a .blend file, so opening another file neither loses a dance nor stops it. All of it
+is touched by the main thread alone; a task's thread only replaces its own ``status``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..retarget.errors import StepsmithError
+from ..retarget.files import load_motion
+from . import preferences
+from .dance_task import Backend, Connection, Dance, DanceTask, Request, Status
+
+NEW_CHARACTER = 0  # in place of an armature's session_uid, which starts at 1
+PANEL_TARGET = -1
+
+# Seconds between two ticks: short while something moves, growing while nothing does. An idle Blender has
+# no timer of ours at all.
+_SHORTEST_TICK, _LONGEST_TICK = 0.1, 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dance goes, by ``session_uid``: pointers don't survive undo, names don't survive renaming."""
+
+    scene: int
+    armature: int  # or NEW_CHARACTER
+    armature_name: str
+
+
+class Session:
+    """The state behind the panel."""
+
+    def __init__(self) -> None:
+        self.backend = Backend()
+        self.task: DanceTask | None = None
+        self.last: Dance | None = None
+        self.error = ""
+        self.hint = ""
+        self._place: Place | None = None
+        self._drawn: object = None
+        self._tick_length = _SHORTEST_TICK
+
+    @property
+    def status(self) -> Status | None:
+        """The running task's status; None where nothing runs."""
+        return self.task.status if self.task else None
+
+    def begin(self, connection: Connection, request: Request, place: Place) -> None:
+        """Start making a dance; the result is applied when it is there."""
+        self.error = self.hint = ""
+        self._place, self._tick_length = place, _SHORTEST_TICK
+        self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
+        if not bpy.app.timers.is_registered(_tick):
+            bpy.app.timers.register(_tick, first_interval=_SHORTEST_TICK, persistent=True)
+
+    def cancel(self) -> None:
+        """Stop the running task; a dance that is ready and waits is kept as the last one."""
+        if self.task is None:
+            return
+        self.task.cancel()
+        if self.task.status.over:
+            self.task = self._place = None
+            self.hint = ""
+
+    def last_dance(self) -> Dance | None:
+        """The last dance made, in an earlier run of Blender too."""
+        if self.last is None:
+            file = _kept_file()
+            if file is not None and file.is_file():
+                with contextlib.suppress(StepsmithError):
+                    self.last = read_dance(file)
+        return self.last
+
+    def has_last_dance(self) -> bool:
+        """Cheap enough to be asked at every redraw."""
+        file = _kept_file()
+        return self.last is not None or (file is not None and file.is_file())
+
+    def close(self) -> None:
+        """End the backend and whatever runs."""
+        if bpy.app.timers.is_registered(_tick):
+            bpy.app.timers.unregister(_tick)
+        if self.task:
+            self.task.cancel()
+        self.backend.close()
+
+    def tick(self) -> float | None:
+        """Look at the task once, a few microseconds while it runs; seconds to the next look, or None.
+
+        The one long tick is the last, which applies the dance: some tenths of a second for a whole song.
+        """
+        if self.task is None:
+            return None
+        status = self.task.status
+        if status.over and self._finish(status):
+            self.task = self._place = None
+            self.redraw()
+            return None
+        seen = (status, self.hint)
+        self._tick_length = _SHORTEST_TICK if seen != self._drawn else min(self._tick_length * 1.5, _LONGEST_TICK)
+        if seen != self._drawn:
+            self._drawn = seen
+            self.redraw()
+        return self._tick_length
+
+    def redraw(self) -> None:
+        """Have the sidebars of all 3D views drawn again."""
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type == "VIEW_3D":
+                    for region in area.regions:
+                        if region.type == "UI":
+                            region.tag_redraw()
+
+    def _finish(self, status: Status) -> bool:
+        """Take a finished task's result; False where it can't be applied just now."""
+        if status.dance is None:
+            self.error = status.error or ""
+            return True
+        self.last = status.dance
+        assert self._place is not None
+        window, scene = _window_of(self._place.scene)
+        if scene is None or window is None:
+            self.error = "The file this dance was made for is closed: apply it here with Apply Last Dance."
+            return True
+        reason = _busy(window)
+        if reason:
+            self.hint = f"The dance is ready and waits: {reason}."
+            return False
+        self.hint = ""
+        if self._place.armature != NEW_CHARACTER and find_armature(scene, self._place.armature) is None:
+            self.error = (
+                f"{self._place.armature_name} was deleted while its dance was made: choose another armature"
+                " and press Apply Last Dance."
+            )
+            return True
+        # Run as an operator with its undo push (the True), the whole result is one undo step. Operators
+        # need a window, which a timer's context has not.
+        with bpy.context.temp_override(window=window), contextlib.suppress(RuntimeError):
+            bpy.ops.stepsmith.apply_dance("EXEC_DEFAULT", True, armature=self._place.armature)
+        return True
+
+
+def find_armature(scene: bpy.types.Scene, uid: int) -> bpy.types.Object | None:
+    """The scene's object of this ``session_uid``; a deleted one may live on in bpy.data, out of all scenes."""
+    return next((ob for ob in scene.objects if ob.session_uid == uid and ob.type == "ARMATURE"), None)
+
+
+def read_dance(path: Path) -> Dance:
+    """A motion file with the song it was made for, where the file names one that is still there."""
+    motion = load_motion(path)
+    song = motion.meta.get("song")
+    found = Path(song) if isinstance(song, str) and song and Path(song).is_file() else None
+    start = motion.meta.get("song_start", 0.0)
+    return Dance(motion, found, float(start) if isinstance(start, int | float) else 0.0)
+
+
+def _window_of(scene_uid: int) -> tuple[bpy.types.Window | None, bpy.types.Scene | None]:
+    """A window that shows the scene, and the scene; None, None where no window does."""
+    for window in bpy.context.window_manager.windows:
+        if window.scene.session_uid == scene_uid:
+            return window, window.scene
+    return None, None
+
+
+def _busy(window: bpy.types.Window) -> str:
+    """What the user is in the middle of and a dance must not break into; "" for nothing."""
+    if bpy.app.is_job_running("RENDER"):
+        return "the render is not finished"
+    if any(operator.bl_idname.startswith("TRANSFORM_OT") for operator in window.modal_operators):
+        return "finish moving what you are moving"
+    # Other modes keep an undo history of their own, in which this step would be lost.
+    ob = window.view_layer.objects.active
+    if ob is not None and ob.mode not in ("OBJECT", "POSE"):
+        return "leave the mode you are in for Object Mode"
+    return ""
+
+
+def _kept_file() -> Path | None:
+    folder = preferences.data_folder()
+    return None if folder is None else folder / "last_dance.npz"
+
+
+def _tick() -> float | None:
+    return current.tick()
+
+
+current = Session()
+
+
+def register() -> None:
+    global current
+    current = Session()
+
+
+def unregister() -> None:
+    current.close()
