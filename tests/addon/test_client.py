@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from stepsmith.addon.backend_process import BackendProcess, MissingBackendError
 from stepsmith.addon.client import CancelledError, Client, ClientError, UnreachableError, VersionError, song_hash
 from stepsmith.addon.dance_task import Backend, Connection, DanceTask, Request, Status, wait_for
@@ -26,14 +25,14 @@ FAKE = Path(__file__).with_name("fake_backend.py")
 Start = Callable[..., Connection]
 
 
-@pytest.fixture()
+@pytest.fixture
 def song(tmp_path: Path) -> Path:
     path = tmp_path / "sông & dance.wav"
     path.write_bytes(os.urandom(700_000))
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def motion() -> Motion:
     rotations = np.zeros((90, 24, 4))
     rotations[..., 0] = 1.0
@@ -41,7 +40,7 @@ def motion() -> Motion:
     return Motion(30.0, root, rotations, np.ones((90, 4)), beats=np.arange(0.0, 3.0, 0.5))
 
 
-@pytest.fixture()
+@pytest.fixture
 def start(tmp_path: Path, motion: Motion) -> Start:
     """A connection that starts the fake backend with these options."""
     (tmp_path / "motion.npz").write_bytes(motion_to_bytes(motion))
@@ -53,7 +52,7 @@ def start(tmp_path: Path, motion: Motion) -> Start:
     return connection
 
 
-@pytest.fixture()
+@pytest.fixture
 def backend() -> Iterator[Backend]:
     made = Backend()
     yield made
@@ -124,7 +123,7 @@ def test_cancelling_ends_the_job_and_the_task(backend: Backend, start: Start, so
 
 def test_a_job_that_fails_says_why(backend: Backend, start: Start, song: Path) -> None:
     connection = start("--seconds", "0", "--fail", "The song is silent: choose another one.")
-    with pytest.raises(StepsmithError, match="^The song is silent: choose another one.$"):
+    with pytest.raises(StepsmithError, match=r"^The song is silent: choose another one.$"):
         wait_for(DanceTask(backend, connection, Request(song)), lambda _: None)
 
 
@@ -157,12 +156,12 @@ def test_a_backend_that_dies_twice_is_reported_with_its_last_words(
 ) -> None:
     memory = str(tmp_path / "memory.json")
     connection = start("--seconds", "30", "--die-after", "2", "--die-again", "--memory", memory)
-    with pytest.raises(StepsmithError, match="stopped twice.*Out of memory in the model"):
+    with pytest.raises(StepsmithError, match=r"stopped twice.*Out of memory in the model"):
         wait_for(DanceTask(backend, connection, Request(song)), lambda _: None)
 
 
 def test_another_api_version_is_named(backend: Backend, start: Start, song: Path) -> None:
-    with pytest.raises(VersionError, match="9.8.7.*install the same version"):
+    with pytest.raises(VersionError, match=r"9\.8\.7.*install the same version"):
         wait_for(DanceTask(backend, start("--api", "2"), Request(song)), lambda _: None)
     assert backend.pid is None
 
@@ -187,7 +186,7 @@ def test_a_backend_that_fails_to_start_is_quoted(backend: Backend, song: Path, t
 
 
 def test_a_missing_song_is_named(backend: Backend, start: Start, tmp_path: Path) -> None:
-    with pytest.raises(StepsmithError, match="gone.wav can't be read"):
+    with pytest.raises(StepsmithError, match=r"gone\.wav can't be read"):
         wait_for(DanceTask(backend, start(), Request(tmp_path / "gone.wav")), lambda _: None)
 
 
