@@ -9,6 +9,7 @@ import queue
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -125,6 +126,9 @@ class BackendProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if os.name == "posix":  # and what it started itself, if it left something behind
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _read_address(self) -> None:
         try:
