@@ -17,6 +17,7 @@ from .skeleton import CONTACT_JOINTS, SMPL, SMPL_MIRROR, Skeleton, forward_kinem
 
 JOINTS = 24
 _UNIT_TOLERANCE = 1e-3
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,8 @@ class Motion:
             raise MotionError(f"The motion's rotations are not unit quaternions, worst in frame {frame}.")
         object.__setattr__(self, "fps", fps)
         object.__setattr__(self, "root", _frozen(root))
+        # What is unit to rounding stays as it is, so that a motion stored and read again is bit for bit the same.
+        norms = np.where(np.abs(norms - 1.0) < _ROUNDING, 1.0, norms)
         object.__setattr__(self, "rotations", _frozen(rotations / norms[..., None]))
         object.__setattr__(self, "contacts", _frozen(np.clip(contacts, 0.0, 1.0)))
         for name in ("beats", "downbeats"):

@@ -11,9 +11,10 @@ from ..rig import Rig
 from ..skeleton import SMPL_NAMES, SMPL_PARENTS
 from .convention import Convention
 from .mixamo import MIXAMO_CONVENTION
+from .poser import POSER_CONVENTION
 from .smpl import SMPL_CONVENTION
 
-CONVENTIONS: tuple[Convention, ...] = (SMPL_CONVENTION, MIXAMO_CONVENTION)
+CONVENTIONS: tuple[Convention, ...] = (SMPL_CONVENTION, MIXAMO_CONVENTION, POSER_CONVENTION)
 
 # Without these there is no dance; all else a rig may lack.
 REQUIRED = (
@@ -56,7 +57,8 @@ def find_map(rig: Rig) -> BoneMap:
     lost = [joint for joint in REQUIRED if joint in best.missing]
     if lost:
         named = ", ".join(joint.replace("_", " ") for joint in lost[:3]) + (" and more" if len(lost) > 3 else "")
-        known = " or ".join(convention.name for convention in CONVENTIONS)
+        *others, last = (convention.name for convention in CONVENTIONS)
+        known = f"{', '.join(others)} or {last}"
         raise RigError(
             f"No bone of this armature is known as {named}: choose a two-legged character, or give its bones "
             f"{known} names."
@@ -98,7 +100,7 @@ def _shared(bones: list[str], joints: tuple[str, ...]) -> dict[str, str]:
 
 def _strays(rig: Rig, bones: Mapping[str, str]) -> list[tuple[str, str]]:
     """(bone, the bone it should hang below) where a bone's chain is not its joint's."""
-    first = {}
+    first: dict[str, str] = {}
     for bone, joint in bones.items():
         first.setdefault(joint, bone)
     strays = []

@@ -1,0 +1,272 @@
+"""BVH, text motion capture: our skeleton out, any known skeleton in.
+
+Written: SMPL-24 names, y up, facing +z, centimetres, the root's position absolute (its OFFSET is zero),
+Z-X-Y Euler angles in degrees, the floor at y = 0.
+Read: any channel order; positions stand for the whole offset, as Blender has it; units and up axis
+follow from the skeleton itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import rotations as rot
+from .bone_maps import find_map
+from .errors import MotionError, RigError
+from .motion import Motion
+from .rig import Rig
+from .rotations import Array
+from .skeleton import SMPL
+from .solve import capture
+
+CENTIMETRES = 100.0
+_MAX_JOINTS = 1000
+_MAX_FRAMES = 1_000_000
+_ROTATIONS = {"Xrotation": 0, "Yrotation": 1, "Zrotation": 2}
+_POSITIONS = {"Xposition": 0, "Yposition": 1, "Zposition": 2}
+# y up to z up: (x, y, z) -> (x, -z, y).
+_UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
+
+
+@dataclass
+class _Joint:
+    """One joint as the file gives it; ``end`` is its End Site's offset."""
+
+    name: str
+    parent: int
+    offset: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    channels: list[str] = field(default_factory=list)
+    end: list[float] | None = None
+
+
+def write(motion: Motion) -> str:
+    """The motion as BVH text."""
+    offsets = rot.rotate(rot.conjugate(_UPRIGHT), SMPL.offsets) * CENTIMETRES
+    lines = ["HIERARCHY"]
+    order: list[int] = []
+
+    def joint(index: int, depth: int) -> None:
+        order.append(index)
+        pad = "  " * depth
+        lines.append(f"{pad}{'JOINT' if depth else 'ROOT'} {SMPL.names[index]}")
+        lines.append(f"{pad}{{")
+        lines.append(f"{pad}  OFFSET {_numbers(offsets[index])}")
+        positions = "" if depth else "Xposition Yposition Zposition "
+        lines.append(f"{pad}  CHANNELS {3 if depth else 6} {positions}Zrotation Xrotation Yrotation")
+        children = [c for c, parent in enumerate(SMPL.parents) if parent == index]
+        for child in children:
+            joint(child, depth + 1)
+        if not children:
+            # As long as the bone before, so that programs that draw bones have one to draw.
+            end = f"OFFSET {_numbers(offsets[index])}"
+            lines.extend([f"{pad}  End Site", f"{pad}  {{", f"{pad}    {end}", f"{pad}  }}"])
+        lines.append(f"{pad}}}")
+
+    joint(0, 0)
+    rotations = rot.multiply(rot.multiply(rot.conjugate(_UPRIGHT), motion.rotations), _UPRIGHT)
+    angles = _to_zxy(rotations)[:, order].reshape(len(motion), -1)
+    root = rot.rotate(rot.conjugate(_UPRIGHT), motion.root) * CENTIMETRES
+    lines += ["MOTION", f"Frames: {len(motion)}", f"Frame Time: {1.0 / motion.fps:.10g}"]
+    rows = np.concatenate([root, angles], axis=1)
+    template = " ".join(["%.6f"] * rows.shape[1])
+    lines += [template % tuple(row) for row in rows.tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def read(data: bytes) -> tuple[Motion, bool]:
+    """The motion in BVH text, without contacts, and whether its skeleton is ours.
+
+    A skeleton of other names and proportions is mapped by its bones' names and its path scaled by leg
+    length; its height above the floor is then unknown. Raises MotionError, with the line where there is
+    one, where the text is no BVH or the skeleton no known body.
+    """
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise MotionError("it is no text: choose a BVH file.") from error
+    joints, at = _hierarchy(lines)
+    fps, values = _frames(lines, at, sum(len(j.channels) for j in joints))
+    positions, rotations = _channels(joints, values)
+    if _is_ours(joints):
+        order = [next(k for k, j in enumerate(joints) if j.name == name) for name in SMPL.names]
+        local = rot.multiply(rot.multiply(_UPRIGHT, rotations[:, order]), rot.conjugate(_UPRIGHT))
+        root = rot.rotate(_UPRIGHT, positions[:, 0]) / CENTIMETRES
+        return Motion(fps, root, rot.continuous(local), np.zeros((len(root), 4))), True
+    return _foreign(joints, positions, rotations, fps), False
+
+
+def _foreign(joints: list[_Joint], positions: Array, rotations: Array, fps: float) -> Motion:
+    try:
+        rig = _rig(joints)
+        bone_map = find_map(rig)
+        basis = rot.multiply(rot.multiply(rot.conjugate(rig.rotations), rotations), rig.rotations)
+        bone = rig.indices[str(bone_map.bone("pelvis"))]
+        place, turned = np.zeros(positions[:, 0].shape), np.broadcast_to(rot.IDENTITY, rotations[:, 0].shape)
+        for j in [*reversed(rig.ancestors(bone)), bone]:
+            place = place + rot.rotate(turned, positions[:, j])
+            turned = rot.multiply(turned, rotations[:, j])
+        location = rot.rotate(rot.conjugate(rig.rotations[bone]), place - rig.heads[bone])
+        return capture(rig, bone_map, basis, location, fps)
+    except RigError as error:
+        raise MotionError(f"its skeleton is not known to Stepsmith ({error})") from error
+
+
+def _rig(joints: list[_Joint]) -> Rig:
+    """The skeleton as an armature: every bone points to its first child or end."""
+    heads = np.zeros((len(joints), 3))
+    for k, joint in enumerate(joints):
+        heads[k] = np.array(joint.offset) + (heads[joint.parent] if joint.parent >= 0 else 0.0)
+    size = float(np.ptp(heads, axis=0).max())
+    rest, lengths = np.tile(np.eye(4), (len(joints), 1, 1)), np.empty(len(joints))
+    for k, joint in enumerate(joints):
+        child = next((c for c, other in enumerate(joints) if other.parent == k), None)
+        along = heads[child] - heads[k] if child is not None else np.array(joint.end or joint.offset)
+        length = float(np.linalg.norm(along))
+        # Mocap skeletons have joints on top of one another; Blender's bones have a length.
+        if length < 1e-6 * size or length == 0.0:
+            along, length = np.array([0.0, 1.0, 0.0]), max(1e-3 * size, 1e-9)
+        rest[k, :3, :3] = rot.to_matrix(rot.between([0.0, 1.0, 0.0], along))
+        rest[k, :3, 3] = heads[k]
+        lengths[k] = length
+    return Rig(tuple(j.name for j in joints), tuple(j.parent for j in joints), rest, lengths)
+
+
+def _is_ours(joints: list[_Joint]) -> bool:
+    if sorted(j.name for j in joints) != sorted(SMPL.names):
+        return False
+    offsets = rot.rotate(rot.conjugate(_UPRIGHT), SMPL.offsets) * CENTIMETRES
+    for joint in joints:
+        index = SMPL.names.index(joint.name)
+        above = joints[joint.parent].name if joint.parent >= 0 else None
+        if above != (SMPL.names[SMPL.parents[index]] if index else None):
+            return False
+        if index and np.abs(offsets[index] - joint.offset).max() > 1e-3:
+            return False
+    return len(joints[0].channels) == 6
+
+
+def _hierarchy(lines: list[str]) -> tuple[list[_Joint], int]:
+    """The joints, parents before children, and the number of the line after MOTION (from 0)."""
+    joints: list[_Joint] = []
+    stack: list[int | None] = []  # None stands for an End Site
+    pending: int | None = None
+    opens = False
+    for number, line in enumerate(lines):
+        words = line.split()
+        if not words:
+            continue
+        key = words[0].upper()
+        if key == "MOTION":
+            if stack or not joints:
+                raise _wrong(number, "the hierarchy is not complete")
+            return joints, number + 1
+        if key == "HIERARCHY":
+            continue
+        if opens != (key == "{"):
+            raise _wrong(number, f"“{words[0]}” where {'“{” belongs' if opens else 'no “{” belongs'}")
+        if key == "{":
+            stack.append(pending)
+            opens = False
+        elif key == "}":
+            if not stack:
+                raise _wrong(number, "a “}” too many")
+            stack.pop()
+        elif key in ("ROOT", "JOINT", "END"):
+            if (key == "ROOT") != (not stack) or (stack and stack[-1] is None) or (key == "ROOT" and joints):
+                raise _wrong(number, f"{words[0]} in the wrong place; one skeleton a file")
+            opens, pending = True, None
+            if key != "END":
+                name = " ".join(words[1:])
+                if not name or any(j.name == name for j in joints):
+                    raise _wrong(number, "a joint needs a name of its own")
+                if len(joints) == _MAX_JOINTS:
+                    raise _wrong(number, f"more than {_MAX_JOINTS} joints")
+                pending = len(joints)
+                joints.append(_Joint(name, parent=-1 if not stack else int(stack[-1] or 0)))
+        elif key == "OFFSET" and stack:
+            offset = _parse(words[1:4], number, 3).tolist()
+            if stack[-1] is None:
+                joints[int(next(s for s in reversed(stack) if s is not None))].end = offset
+            else:
+                joints[stack[-1]].offset = offset
+        elif key == "CHANNELS" and stack and stack[-1] is not None:
+            channels = [w[0].upper() + w[1:].lower() for w in words[2:]]
+            if len(words) < 2 or words[1] != str(len(channels)) or not set(channels) <= {*_ROTATIONS, *_POSITIONS}:
+                raise _wrong(number, "channels that are not understood")
+            joints[stack[-1]].channels = channels
+        else:
+            raise _wrong(number, f"“{words[0][:30]}” is not understood")
+    raise MotionError("it has no MOTION part: it is cut off or no BVH.")
+
+
+def _frames(lines: list[str], at: int, width: int) -> tuple[float, Array]:
+    """Frames a second and the channel values (T, width)."""
+    header = [(n, lines[n]) for n in range(at, len(lines)) if lines[n].strip()][:2]
+    fields = [line.replace(":", " ").split() for _, line in header]
+    if len(fields) < 2 or fields[0][:1] != ["Frames"] or fields[1][:2] != ["Frame", "Time"]:
+        raise _wrong(at, "“Frames:” and “Frame Time:” belong after MOTION")
+    count = float(_parse(fields[0][1:2], header[0][0], 1)[0])
+    time = float(_parse(fields[1][2:3], header[1][0], 1)[0])
+    if count != int(count) or not 1 <= count <= _MAX_FRAMES:
+        raise _wrong(header[0][0], f"{fields[0][1]} frames; 1 to {_MAX_FRAMES} are possible")
+    if not 1e-4 <= time <= 10.0:
+        raise _wrong(header[1][0], f"a frame time of {fields[1][2]} s; 0.0001 to 10 are possible")
+    rows = [(n, lines[n]) for n in range(header[1][0] + 1, len(lines)) if lines[n].strip()]
+    if len(rows) != count:
+        raise _wrong(len(lines) - 1, f"{len(rows)} lines of values where {int(count)} frames are announced")
+    values = np.empty((len(rows), width))
+    for k, (number, line) in enumerate(rows):
+        values[k] = _parse(line.split(), number, width)
+    # Frame times are written with few digits: 0.033333 means 30 frames a second.
+    fps = round(1.0 / time)
+    return (float(fps) if fps and abs(1.0 / fps - time) < 1e-6 else 1.0 / time), values
+
+
+def _channels(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
+    """Positions relative to the parent (T, J, 3), the file's unit, and local quaternions (T, J, 4)."""
+    frames = len(values)
+    positions = np.tile(np.array([j.offset for j in joints]), (frames, 1, 1))
+    rotations = np.tile(rot.IDENTITY, (frames, len(joints), 1))
+    at = 0
+    for k, joint in enumerate(joints):
+        for channel in joint.channels:
+            if channel in _POSITIONS:
+                positions[:, k, _POSITIONS[channel]] = values[:, at]
+            else:
+                turn = np.zeros((frames, 3))
+                turn[:, _ROTATIONS[channel]] = np.radians(values[:, at])
+                rotations[:, k] = rot.multiply(rotations[:, k], rot.from_axis_angle(turn))
+            at += 1
+    return positions, rotations
+
+
+def _to_zxy(q: Array) -> Array:
+    """(T, J, 3) degrees z, x, y with ``R = Rz Rx Ry``, without jumps in time."""
+    m = rot.to_matrix(q)
+    x = np.arcsin(np.clip(m[..., 2, 1], -1.0, 1.0))
+    locked = np.abs(m[..., 2, 1]) > 1.0 - 1e-12
+    z = np.where(locked, np.arctan2(m[..., 1, 0], m[..., 0, 0]), np.arctan2(-m[..., 0, 1], m[..., 1, 1]))
+    y = np.where(locked, 0.0, np.arctan2(-m[..., 2, 0], m[..., 2, 2]))
+    return np.degrees(np.unwrap(np.stack([z, x, y], axis=-1), axis=0))
+
+
+def _numbers(vector: Array) -> str:
+    return " ".join(f"{v:.6f}" for v in vector)
+
+
+def _parse(words: list[str], number: int, count: int) -> Array:
+    if len(words) != count:
+        raise _wrong(number, f"{len(words)} values where {count} belong")
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError as error:
+        raise _wrong(number, "a value that is no number") from error
+    if not np.isfinite(values).all():
+        raise _wrong(number, "a value that is not finite")
+    return values
+
+
+def _wrong(number: int, what: str) -> MotionError:
+    return MotionError(f"line {number + 1} has {what}: correct it or export the file anew.")

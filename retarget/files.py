@@ -1,0 +1,394 @@
+"""Motions on disk: AMASS ``.npz`` (and our own), EDGE and AIST++ ``.pkl``, ``.bvh``.
+
+Conventions of the files, and what becomes of them here:
+
+- AMASS: axis-angle, the body y up inside a z-up world; so the root's rotation carries a quarter turn
+  about x that ours does not, and all others are seen from turned axes.
+- EDGE: the same, 30 fps, ``full_pose`` holding joint positions, z up.
+- AIST++: y up throughout, centimetres with ``smpl_scaling``, 60 fps.
+- ``trans`` in files of others moves SMPL's origin, which lies above the pelvis, not the pelvis; files
+  written here hold the pelvis itself and say so (``root_convention = "pelvis"``). Since those bodies
+  have legs of other lengths, their motions are set down on the floor by their lowest feet.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from . import bvh
+from . import rotations as rot
+from .errors import MotionError
+from .motion import Motion, detect_contacts
+from .rotations import Array
+from .skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT
+
+# A file may unpack to this much, an array in it hold this many frames (over two hours at 120 fps).
+MAX_BYTES = 1 << 30
+MAX_FRAMES = 1_000_000
+
+EDGE_FPS = 30.0
+AIST_FPS = 60.0
+AMASS_FPS = 60.0
+
+_NPZ_KEYS = (
+    "poses", "trans", "mocap_framerate", "mocap_frame_rate",
+    "root_convention", "rotations", "contacts", "beats", "downbeats", "meta",
+)  # fmt: skip
+
+# SMPL's rest pelvis seen from its origin (metres, y up): the neutral body's, in the published model's frame.
+_SMPL_PELVIS = np.array([-0.002, -0.223, 0.028])
+# y up to z up: (x, y, z) -> (x, -z, y).
+_UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
+
+
+def load_motion(path: Path | str) -> Motion:
+    """The motion in a ``.npz``, ``.pkl`` or ``.bvh`` file.
+
+    Contacts are found from the feet where the file has none. Raises MotionError where the file is
+    missing, of another kind, damaged or holds no motion of a body.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise MotionError(f"“{path.name}” is no motion file: choose a .npz, .pkl or .bvh.")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise MotionError(f"“{path.name}” is larger than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
+        with path.open("rb") as file:
+            return reader(file)
+    except OSError as error:
+        raise MotionError(f"“{path}” can't be read ({error.strerror}): check the path.") from error
+    except MotionError as error:
+        raise MotionError(f"{path.name}: {error}") from error
+
+
+def save_motion(path: Path | str, motion: Motion) -> None:
+    """Write ``motion`` as ``.npz`` (lossless), ``.pkl`` (EDGE's form, 30 fps) or ``.bvh`` (centimetres, y up).
+
+    The file appears whole or not at all. Raises MotionError where it can't be written.
+    """
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise MotionError(f"A motion can't be written as “{path.name}”: choose .npz, .pkl or .bvh.")
+    try:
+        with _whole_file(path) as file:
+            writer(file, motion)
+    except OSError as error:
+        raise MotionError(f"“{path}” can't be written ({error.strerror}): choose another folder.") from error
+
+
+def motion_to_bytes(motion: Motion) -> bytes:
+    """Our ``.npz`` as bytes."""
+    buffer = io.BytesIO()
+    _write_npz(buffer, motion)
+    return buffer.getvalue()
+
+
+def motion_from_bytes(data: bytes) -> Motion:
+    """The motion in the bytes of a ``.npz``; raises MotionError as ``load_motion`` does."""
+    return _read_npz(io.BytesIO(data))
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file beside ``path`` that takes its place when all is written, and vanishes on any error."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+# --- .npz -------------------------------------------------------------------------------------------
+
+
+def _write_npz(file: BinaryIO, motion: Motion) -> None:
+    """AMASS's keys, and under ours what they can't hold: exact quaternions, contacts, beats and meta."""
+    try:
+        meta = json.dumps(dict(motion.meta))
+    except (TypeError, ValueError) as error:
+        raise MotionError(f"The motion's meta can't be written as JSON ({error}): keep to plain values.") from error
+    poses = _to_body_axes(motion.rotations)
+    arrays = {
+        "poses": poses.reshape(len(motion), 72),
+        "trans": np.asarray(motion.root),
+        "betas": np.zeros(10),
+        "gender": np.array("neutral"),
+        "mocap_framerate": np.array(motion.fps),
+        "root_convention": np.array("pelvis"),
+        "rotations": np.asarray(motion.rotations),
+        "contacts": np.asarray(motion.contacts),
+        "meta": np.array(meta),
+    }
+    for name in ("beats", "downbeats"):
+        if getattr(motion, name) is not None:
+            arrays[name] = np.asarray(getattr(motion, name))
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _read_npz(file: BinaryIO) -> Motion:
+    arrays = _arrays(file, _NPZ_KEYS)
+    if "poses" not in arrays or "trans" not in arrays:
+        raise MotionError("this .npz holds no poses and trans: choose an AMASS or Stepsmith file.")
+    fps = _number(arrays.get("mocap_framerate", arrays.get("mocap_frame_rate")), AMASS_FPS, "frame rate")
+    poses = _poses(arrays["poses"])
+    root = _rows(arrays["trans"], len(poses), 3, "trans")
+    if _text(arrays.get("root_convention")) != "pelvis":
+        return _grounded(fps, root + _SMPL_PELVIS, _from_body_axes(poses))
+    rotations = arrays.get("rotations")
+    exact = _from_body_axes(poses) if rotations is None else _floats(rotations, "rotations")
+    motion = Motion(fps, root, exact, np.zeros((len(poses), 4)))
+    return replace(
+        _with_contacts(motion, arrays.get("contacts")),
+        beats=None if "beats" not in arrays else _floats(arrays["beats"], "beats"),
+        downbeats=None if "downbeats" not in arrays else _floats(arrays["downbeats"], "downbeats"),
+        meta=_meta(arrays.get("meta")),
+    )
+
+
+def _arrays(file: BinaryIO, names: tuple[str, ...]) -> dict[str, Array]:
+    """Those of the arrays ``names`` that a .npz holds, read within bounds and without pickles."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            wanted = {name: members[name] for name in names if name in members}
+            if sum(info.file_size for info in wanted.values()) > MAX_BYTES:
+                raise MotionError(f"this .npz unpacks to more than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
+            return {name: _array(name, archive.read(info)) for name, info in wanted.items()}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise MotionError("this .npz is damaged: write or download it anew.") from error
+
+
+def _array(name: str, data: bytes) -> Array:
+    """One .npy; its header is held against its size first, since numpy believes any header."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read_header[version](stream)
+        if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != len(data) - stream.tell():
+            raise ValueError("header and data disagree")
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+        raise MotionError(f"its array “{name}” is damaged or no plain array: write the file anew.") from error
+
+
+# --- .pkl -------------------------------------------------------------------------------------------
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Admits plain values and numpy arrays, nothing that could run code or claim memory."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        core = module.replace("numpy._core", "numpy.core")
+        admitted: dict[tuple[str, str], Any] = {
+            ("numpy", "ndarray"): _NDARRAY,
+            ("numpy", "dtype"): _plain_dtype,
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy.core.multiarray", "scalar"): _plain_scalar,
+            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+            ("_codecs", "encode"): _latin_bytes,
+        }
+        if (core, name) not in admitted:
+            raise MotionError(f"it holds {module}.{name}, not plain arrays: save it as .npz.")
+        return admitted[core, name]
+
+
+# Stands for the class numpy.ndarray, which called would claim any memory.
+_NDARRAY = object()
+
+
+def _plain_dtype(code: str, *_: Any) -> np.dtype:
+    dtype = np.dtype(code)
+    if dtype.kind not in "biufSU" or dtype.itemsize > 1 << 16:
+        raise MotionError("it holds more than numbers and text: save it as .npz.")
+    return dtype
+
+
+def _empty_array(cls: Any, shape: Any, kind: Any) -> Array:
+    if cls is not _NDARRAY or shape != (0,):
+        raise MotionError("it holds no plain arrays: save it as .npz.")
+    return np.ndarray((0,), dtype=np.int8)
+
+
+def _plain_scalar(dtype: np.dtype, data: bytes) -> Any:
+    return np.frombuffer(data, dtype=dtype, count=1)[0]
+
+
+def _from_buffer(data: bytes, dtype: np.dtype, shape: Any, order: str) -> Array:
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
+
+
+def _latin_bytes(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise MotionError("it holds text in an unknown form: save it as .npz.")
+    return text.encode("latin1")
+
+
+def _read_pkl(file: BinaryIO) -> Motion:
+    try:
+        content = _NumpyUnpickler(file, encoding="latin1").load()
+    except MotionError:
+        raise
+    except Exception as error:  # A damaged pickle raises nearly anything.
+        raise MotionError("this .pkl is damaged: write or download it anew.") from error
+    if not isinstance(content, dict) or "smpl_poses" not in content or "smpl_trans" not in content:
+        raise MotionError("this .pkl holds no smpl_poses and smpl_trans: choose one of EDGE or AIST++.")
+    poses = _poses(content["smpl_poses"])
+    root = _rows(content["smpl_trans"], len(poses), 3, "smpl_trans")
+    if "smpl_scaling" in content:
+        scaling = _number(content["smpl_scaling"], 1.0, "smpl_scaling")
+        root = root / scaling + _SMPL_PELVIS
+        local = rot.multiply(rot.multiply(_UPRIGHT, rot.from_axis_angle(poses)), rot.conjugate(_UPRIGHT))
+        return _grounded(AIST_FPS, rot.rotate(_UPRIGHT, root), local)
+    fps = _number(content.get("fps"), EDGE_FPS, "fps")
+    rotations = _from_body_axes(poses)
+    if content.get("root_convention") != "pelvis":
+        # EDGE puts the pelvis itself at smpl_trans.
+        return _grounded(fps, root, rotations)
+    return _with_contacts(Motion(fps, root, rotations, np.zeros((len(poses), 4))), content.get("contacts"))
+
+
+def _write_pkl(file: BinaryIO, motion: Motion) -> None:
+    motion = motion.resample(EDGE_FPS)
+    content = {
+        "smpl_poses": _to_body_axes(motion.rotations).reshape(len(motion), 72),
+        "smpl_trans": np.array(motion.root),
+        "full_pose": motion.positions(),
+        "fps": EDGE_FPS,
+        "root_convention": "pelvis",
+        "contacts": np.array(motion.contacts),
+    }
+    pickle.dump(content, file, protocol=4)
+
+
+# --- .bvh -------------------------------------------------------------------------------------------
+
+
+def _read_bvh(file: BinaryIO) -> Motion:
+    motion, ours = bvh.read(file.read())
+    return _with_contacts(motion, None) if ours else _grounded(motion.fps, motion.root, motion.rotations)
+
+
+def _write_bvh(file: BinaryIO, motion: Motion) -> None:
+    file.write(bvh.write(motion).encode("ascii"))
+
+
+_READERS: dict[str, Callable[[BinaryIO], Motion]] = {".npz": _read_npz, ".pkl": _read_pkl, ".bvh": _read_bvh}
+_WRITERS: dict[str, Callable[[BinaryIO, Motion], None]] = {".npz": _write_npz, ".pkl": _write_pkl, ".bvh": _write_bvh}
+
+
+# --- shared -----------------------------------------------------------------------------------------
+
+
+def _to_body_axes(rotations: Array) -> Array:
+    """(T, 24, 3) rotation vectors as AMASS and EDGE have them, from ours (T, 24, 4)."""
+    q = rot.multiply(rot.multiply(rot.conjugate(_UPRIGHT), rotations), _UPRIGHT)
+    q[:, 0] = rot.multiply(rotations[:, 0], _UPRIGHT)
+    return rot.to_axis_angle(q)
+
+
+def _from_body_axes(poses: Array) -> Array:
+    """The inverse of ``_to_body_axes``."""
+    q = rot.from_axis_angle(poses)
+    local = rot.multiply(rot.multiply(_UPRIGHT, q), rot.conjugate(_UPRIGHT))
+    local[:, 0] = rot.multiply(q[:, 0], rot.conjugate(_UPRIGHT))
+    return rot.continuous(local)
+
+
+def _poses(value: Any) -> Array:
+    """(T, 24, 3) rotation vectors from SMPL (72), SMPL-H (156) or SMPL-X (165) poses.
+
+    The wide ones have fingers where SMPL has two hand joints, which stay at rest.
+    """
+    array = _floats(value, "poses")
+    if array.ndim == 3 and array.shape[1:] == (24, 3):
+        array = array.reshape(len(array), 72)
+    if array.ndim != 2 or array.shape[1] not in (66, 72, 156, 165):
+        raise MotionError(f"its poses have shape {array.shape}, expected (frames, 72), (frames, 156) or (frames, 165).")
+    if not 1 <= len(array) <= MAX_FRAMES:
+        raise MotionError(f"it has {len(array)} frames: 1 to {MAX_FRAMES} are possible.")
+    poses = np.zeros((len(array), 24, 3))
+    joints = 24 if array.shape[1] == 72 else 22
+    poses[:, :joints] = array[:, : joints * 3].reshape(len(array), joints, 3)
+    return poses
+
+
+def _rows(value: Any, count: int, width: int, name: str) -> Array:
+    array = _floats(value, name)
+    if array.shape != (count, width):
+        raise MotionError(f"its {name} have shape {array.shape}, expected ({count}, {width}).")
+    return array
+
+
+def _floats(value: Any, name: str) -> Array:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        raise MotionError(f"its {name} are no array of numbers: write the file anew.")
+    array = value.astype(np.float64)
+    if not np.isfinite(array).all():
+        bad = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
+        raise MotionError(f"its {name} are not finite, first in frame {bad}: cut that part out.")
+    return array
+
+
+def _number(value: Any, default: float, name: str) -> float:
+    if value is None:
+        return default
+    array = np.asarray(value)
+    number = float(array.reshape(())) if array.size == 1 and array.dtype.kind in "iuf" else np.nan
+    if not (np.isfinite(number) and number > 0):
+        raise MotionError(f"its {name} is no positive number: correct it.")
+    return number
+
+
+def _text(value: Array | None) -> str | None:
+    return None if value is None or value.dtype.kind != "U" or value.size != 1 else str(value.reshape(())[()])
+
+
+def _meta(value: Array | None) -> dict[str, Any]:
+    text = _text(value)
+    if text is None:
+        return {}
+    try:
+        meta = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise MotionError("its meta is no JSON: write the file anew.") from error
+    if not isinstance(meta, dict):
+        raise MotionError("its meta is no JSON object: write the file anew.")
+    return meta
+
+
+def _with_contacts(motion: Motion, contacts: Any) -> Motion:
+    if contacts is None:
+        return replace(motion, contacts=detect_contacts(motion.positions(), motion.fps))
+    return replace(motion, contacts=_rows(contacts, len(motion), 4, "contacts"))
+
+
+def _grounded(fps: float, root: Array, rotations: Array) -> Motion:
+    """A motion of another body, set down so that its feet stand on the floor, with contacts."""
+    motion = Motion(fps, root, rotations, np.zeros((len(root), 4)))
+    feet = motion.positions()[:, list(CONTACT_JOINTS), 2] - [ANKLE_HEIGHT, ANKLE_HEIGHT, FOOT_HEIGHT, FOOT_HEIGHT]
+    # Not the lowest frame, which is often an outlier.
+    floor = float(np.percentile(feet.min(axis=1), 10.0))
+    return _with_contacts(motion.shift([0.0, 0.0, -floor]), None)
