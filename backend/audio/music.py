@@ -42,6 +42,33 @@ class Music:
         """How far into its bar each time (seconds) is, in [0, 1): 0 on a downbeat."""
         return _phase(self.downbeats, np.asarray(times, dtype=float), 60.0 * self.meter / self.tempo)
 
+    def retimed(self, beats: Array, downbeats: Array) -> Music:
+        """The song as it sounds when its beats are played at ``beats`` (seconds), its bars at ``downbeats``.
+
+        The song's first downbeat late enough to be led into falls on the first of ``downbeats``; the result
+        begins at second 0 and ends where the song or ``beats`` end. At least two beats and a downbeat needed.
+        """
+        lead = float(np.searchsorted(beats, downbeats[0]) + beats[0] / (beats[1] - beats[0]))
+        firsts = np.searchsorted(self.beats, self.downbeats)
+        first = firsts[np.argmax(firsts >= lead)] if (firsts >= lead).any() else firsts[0]
+        shift = first - np.searchsorted(beats, downbeats[0])
+        kept = beats[: max(len(self.beats) - shift, 2)]
+        times = np.arange(round(kept[-1] * FEATURE_FPS) + 1) / FEATURE_FPS
+        count = np.interp(times, kept, np.arange(len(kept)))
+        count = np.where(times < kept[0], (times - kept[0]) / (kept[1] - kept[0]), count) + shift
+        at = np.clip(np.interp(count, np.arange(len(self.beats)), self.beats) * FEATURE_FPS, 0, len(self.mel) - 1)
+        low = np.minimum(np.floor(at).astype(int), len(self.mel) - 2)
+        share = (at - low).astype(np.float32)
+        return Music(
+            duration=len(times) / FEATURE_FPS,
+            tempo=60.0 / float(np.median(np.diff(kept))),
+            meter=self.meter,
+            beats=kept,
+            downbeats=downbeats[downbeats <= kept[-1] + 1e-6],
+            mel=self.mel[low] * (1 - share[:, None]) + self.mel[low + 1] * share[:, None],
+            onset=self.onset[low] * (1 - share) + self.onset[low + 1] * share,
+        )
+
 
 def _phase(marks: Array, times: Array, period: float) -> Array:
     """Phase of ``times`` between ``marks``, carried on with the nearest distance; ``period`` where marks are one."""

@@ -1,0 +1,153 @@
+"""The dancers' own clock: where beats and bars fall in recorded dances, found in the motion alone.
+
+Recorded dances need not keep time with the sound they are stored with: in tang2018 every waltz moves at
+31 bars a minute and every cha-cha and rumba at 30, whatever the tempo of the song. What a model
+is to learn, steps on the beat, is there all the same once the song is re-timed to the dancer
+(``Music.retimed``).
+
+Dancers of one genre share a pattern a bar: when the hips sink, when feet travel and when they brake. The
+pattern (Fourier coefficients of six signals over a bar) and every dance's phase over time are found in turn,
+each from the other, until they agree; the phase is a smooth path (Viterbi) near the genre's tempo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from ...retarget.motion import Motion
+from ...retarget.rotations import Array
+
+Complex = NDArray[np.complex128]
+
+_FEET = [[7, 10], [8, 11]]  # ankle and toe, left and right
+_SPREAD = 2.5  # s, Gaussian window in which a phase is measured
+_STEP = 1.0  # s between measurements
+_PHASES = np.arange(96) / 96
+_STEADINESS = 300.0  # cost of a squared bar that the phase leaves the nominal tempo in one step
+_ROUNDS = 10
+_HEIGHT, _BRAKE = 0, 2  # rows of the signals
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a genre keeps time.
+
+    ``bars``: nominal bars a minute of the dancers; ``meter``: beats a bar; ``downbeat``: the phase of the bar,
+    counted from where the hips are highest, that lies nearest to its first beat; ``landing``: seconds from
+    a foot's strongest braking to the beat, chosen between 0 and 0.1 (it stands by then) such that the
+    joints' speed is least nearest to the beats.
+    """
+
+    bars: float
+    meter: int
+    downbeat: float
+    landing: float
+
+
+# Waltz: lowest before the large first step. Cha-cha and rumba: large steps on 2 and 4, hips highest over 1.
+# Tango is danced level and in phrases that are no whole bars: its beats are sure, its bars are a guess.
+FIGURES = {
+    "waltz": Figure(31.0, 3, 0.75, 0.0),
+    "cha-cha": Figure(30.0, 4, 0.0, 0.1),
+    "rumba": Figure(30.0, 4, 0.0, 0.0),
+    "tango": Figure(30.4, 4, 0.0, 0.1),
+}
+
+
+def keep_time(motions: Sequence[Motion], figure: Figure) -> list[tuple[Array, Array]]:
+    """Beats and downbeats (seconds) of dances of one genre, one pair a dance.
+
+    The more dances, the surer the shared pattern; each must last 10 s or more.
+    """
+    rate, harmonics = figure.bars / 60.0, 2 * figure.meter
+    measured = [_measure(motion, rate, harmonics) for motion in motions]
+    orders = np.arange(1, harmonics + 1)
+    pattern = np.zeros((measured[0][1].shape[1], harmonics), dtype=complex)
+    # To begin with: hips go up and down once a bar, feet brake on every beat.
+    pattern[_HEIGHT, 0], pattern[_BRAKE, figure.meter - 1] = 1.0, 0.5
+    for _ in range(_ROUNDS):
+        paths = [_path(coefficients, pattern) for _, coefficients in measured]
+        turned = [
+            np.mean(coefficients * np.exp(-2j * np.pi * orders * path[:, None])[:, None], axis=0)
+            for (_, coefficients), path in zip(measured, paths, strict=True)
+        ]
+        pattern = np.mean(turned, axis=0)
+        pattern /= np.linalg.norm(pattern)
+    origin = _origin(pattern, figure, rate)
+    return [
+        _beats(motion, centres, path - origin, rate, figure.meter)
+        for motion, (centres, _), path in zip(motions, measured, paths, strict=True)
+    ]
+
+
+def _signals(motion: Motion) -> Array:
+    """What shows a bar, (T - 1, 6), zero mean, deviation 1, at the middles between frames.
+
+    Height of the pelvis, its horizontal speed, braking of the feet, their speed, height of the ankles,
+    mean speed of all joints.
+    """
+    fps, positions = motion.fps, motion.positions()
+    velocity = np.diff(positions, axis=0) * fps
+    speed = np.linalg.norm(velocity, axis=2)
+    feet = gaussian_filter1d(np.stack([speed[:, foot].mean(axis=1) for foot in _FEET], axis=1), 0.032 * fps, axis=0)
+    braking = np.maximum(0.0, -np.gradient(feet, axis=0)).sum(axis=1)
+
+    def height(joints: list[int]) -> Array:
+        level = positions[:, joints, 2].mean(axis=1)
+        level = gaussian_filter1d(level - gaussian_filter1d(level, 1.6 * fps), 0.04 * fps)
+        return (level[1:] + level[:-1]) / 2
+
+    travel = gaussian_filter1d(np.linalg.norm(velocity[:, 0, :2], axis=1), 0.04 * fps)
+    body = gaussian_filter1d(speed.mean(axis=1), 0.04 * fps)
+    signals = np.stack([height([0]), travel, braking, feet.sum(axis=1), height([7, 8]), body], axis=1)
+    return (signals - signals.mean(axis=0)) / (signals.std(axis=0) + 1e-9)
+
+
+def _measure(motion: Motion, rate: float, harmonics: int) -> tuple[Array, Complex]:
+    """Local Fourier coefficients at multiples of ``rate`` (1/s): centres (C,) s, values (C, 6, harmonics)."""
+    signals = _signals(motion)
+    seconds = (np.arange(len(signals)) + 0.5) / motion.fps
+    centres = np.arange(2.0, max(seconds[-1] - 2.0, 3.0), _STEP)
+    weight = np.exp(-0.5 * ((seconds - centres[:, None]) / _SPREAD) ** 2)
+    weight /= weight.sum(axis=1, keepdims=True)
+    waves = np.exp(-2j * np.pi * rate * np.arange(1, harmonics + 1)[:, None] * seconds)
+    return centres, np.stack([weight @ (signals * wave[:, None]) for wave in waves], axis=2)
+
+
+def _path(coefficients: Complex, pattern: Complex) -> Array:
+    """The phase (C,) in bars by which the pattern is shifted, along the likeliest smooth path, unwrapped."""
+    orders = np.arange(1, pattern.shape[1] + 1)
+    turns = np.exp(-2j * np.pi * np.outer(orders, _PHASES))
+    evidence = np.einsum("csk,sk,kp->cp", coefficients, pattern.conj(), turns).real
+    cost = _STEADINESS * ((_PHASES[:, None] - _PHASES + 0.5) % 1.0 - 0.5) ** 2
+    score, back = evidence[0], []
+    for row in evidence[1:]:
+        options = score - cost
+        back.append(np.argmax(options, axis=1))
+        score = options.max(axis=1) + row
+    path = [int(np.argmax(score))]
+    for came in reversed(back):
+        path.append(int(came[path[-1]]))
+    return np.unwrap(_PHASES[np.array(path[::-1])], period=1.0)
+
+
+def _origin(pattern: Complex, figure: Figure, rate: float) -> float:
+    """The pattern's phase at the downbeat: the beat on which feet brake that lies where the figure says."""
+    expected = -np.angle(pattern[_HEIGHT, 0]) / (2 * np.pi) + figure.downbeat
+    braking = -np.angle(pattern[_BRAKE, figure.meter - 1]) / (2 * np.pi * figure.meter) + figure.landing * rate
+    return float(braking + np.round((expected - braking) * figure.meter) / figure.meter)
+
+
+def _beats(motion: Motion, centres: Array, path: Array, rate: float, meter: int) -> tuple[Array, Array]:
+    """Beats and downbeats within the motion, from the bar's phase at ``centres`` beside the nominal rate."""
+    smooth = gaussian_filter1d(path, 3.0 / _STEP, mode="nearest")
+    seconds = np.arange(0.0, motion.duration + 0.01, 0.05)
+    bars = rate * seconds + np.interp(seconds, centres, smooth)
+    counts = np.arange(np.ceil(bars[0] * meter), np.floor(bars[-1] * meter) + 1)
+    beats = np.interp(counts / meter, bars, seconds)
+    return beats, beats[counts % meter == 0]
