@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from . import rotations as rot
 from .motion import Motion
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
+
+Mask = NDArray[np.bool_]
 
 # Joints of the legs, (left, right).
 HIPS, KNEES, ANKLES, TOES = [1, 2], [4, 5], [7, 8], [10, 11]
@@ -31,7 +34,7 @@ _GLIDE = 0.22
 # Seconds a foot takes to or from its place, at least and per metre of correction.
 _EASE, _EASE_PER_METRE = 0.15, 4.0
 # Width (m) of the soft corner with which a foot comes down on the floor.
-_CORNER = 0.004
+_CORNER = 0.002
 # Share of a leg's full length it may reach, unless it was straighter before.
 _REACH = 0.995
 # Metres the pelvis may sink for the feet's sake, and the seconds it takes.
@@ -198,7 +201,7 @@ def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
     return ((a, b) for a, b in merged if b - a >= max(2, _SHORTEST_CONTACT * fps))
 
 
-def _runs(mask: Array) -> list[tuple[int, int]]:
+def _runs(mask: Mask) -> list[tuple[int, int]]:
     """(start, stop) of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
@@ -228,7 +231,7 @@ def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
         yield a + cut + room, b + cut + room, where
 
 
-def _eased(shift: Array, held: Array, fps: float) -> Array:
+def _eased(shift: Array, held: Mask, fps: float) -> Array:
     """``shift`` (T, 3), given where ``held``, carried on smoothly through the frames between."""
     shift = np.array(shift)
     for start, stop in _runs(~held):
@@ -248,7 +251,7 @@ def _eased(shift: Array, held: Array, fps: float) -> Array:
     return shift
 
 
-def _edge(shift: Array, held: Array, frame: int, step: int) -> tuple[Array, Array]:
+def _edge(shift: Array, held: Mask, frame: int, step: int) -> tuple[Array, Array]:
     """The shift at a held ``frame`` and its change per frame towards later times; zeros off the ends.
 
     ``step``: the direction in which the held frames go on.

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def _write_npz(file: BinaryIO, motion: Motion) -> None:
     for name in ("beats", "downbeats"):
         if getattr(motion, name) is not None:
             arrays[name] = np.asarray(getattr(motion, name))
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file, **arrays)
 
 
 def _read_npz(file: BinaryIO) -> Motion:
@@ -236,7 +236,7 @@ def _plain_scalar(dtype: np.dtype, data: bytes) -> Any:
     return np.frombuffer(data, dtype=dtype, count=1)[0]
 
 
-def _from_buffer(data: bytes, dtype: np.dtype, shape: Any, order: str) -> Array:
+def _from_buffer(data: bytes, dtype: np.dtype, shape: Any, order: Literal["C", "F"]) -> Array:
     return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
 
 

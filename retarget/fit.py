@@ -87,10 +87,13 @@ class Fit:
         self.rest = rot.multiply(rot.conjugate(self.frame), rig.rotations)
         self.followers = self._follow()
 
-    def index(self, joint: str) -> int | None:
-        """Position in ``followers`` of the bone that follows ``joint``, or None."""
-        bone = self._bone_of.get(joint)
-        return None if bone is None else self.names.index(self.rig.names[bone])
+    def has(self, joint: str) -> bool:
+        """Whether a bone follows ``joint``."""
+        return joint in self._bone_of
+
+    def index(self, joint: str) -> int:
+        """Position in ``followers`` of the (first) bone that follows ``joint``."""
+        return self.names.index(self.rig.names[self._bone_of[joint]])
 
     @cached_property
     def aligns(self) -> Array:
@@ -142,8 +145,7 @@ class Fit:
         return ankle, ankle + SMPL.offsets[SMPL_NAMES.index(f"{side}_foot")] * self.scale
 
     def _align_of(self, joint: str) -> Array:
-        at = self.index(joint)
-        return rot.IDENTITY if at is None else self.followers[at].align
+        return self.followers[self.index(joint)].align if self.has(joint) else rot.IDENTITY
 
     def _bones(self, part: str) -> list[int]:
         return [self._bone_of[joint] for joint in _sides(part)]

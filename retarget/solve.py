@@ -72,7 +72,7 @@ def solve(motion: Motion, rig: Rig, bone_map: BoneMap | None = None, *, feet: Fe
     contacts = motion.contacts
     if feet == "always" and not (contacts > 0.5).any():
         contacts = detect_contacts(positions, motion.fps)
-    if feet != "never" and (contacts > 0.5).any() and all(fit.index(f"{s}_ankle") is not None for s in _SIDES):
+    if feet != "never" and (contacts > 0.5).any() and all(fit.has(f"{s}_ankle") for s in _SIDES):
         pelvis, turns = _lock(fit, pelvis, turns, turned, contacts, motion.fps)
 
     above = np.array([f.above for f in fit.followers])
@@ -133,8 +133,7 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
 
     Feet work in metres of the dancer, so that what counts as near or slow does not depend on the rig.
     """
-    at = {f"{s}_{j}": fit.index(f"{s}_{j}") for s in _SIDES for j in ("hip", "knee", "ankle")}
-    hip_at, knee_at = ([at[f"{s}_{j}"] for s in _SIDES] for j in ("hip", "knee"))
+    hip_at, knee_at = ([fit.index(f"{s}_{j}") for s in _SIDES] for j in ("hip", "knee"))
     spots = _leg_positions(fit, pelvis, turns)
     hips, knees, ankles, toes = (spots[:, :, k] / fit.scale for k in range(4))
     heights = fit.foot_heights
