@@ -66,7 +66,7 @@ def _dance(wishes: argparse.Namespace) -> None:
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
     scene = bpy.context.scene
     armature = None if wishes.rig is None else _find_rig(scene, wishes.rig)
-    scene.stepsmith.feet = wishes.feet
+    scene.stepsmith_settings.feet = wishes.feet
     request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     task = DanceTask(session.current.backend, connection, request)
@@ -76,7 +76,9 @@ def _dance(wishes: argparse.Namespace) -> None:
         task.cancel()
         task.wait(5.0)
         raise
-    armature = apply_dance(bpy.context, dance, armature)
+    armature, result = apply_dance(bpy.context, dance, armature)
+    for warning in result.warnings:
+        print(f"stepsmith: {warning}", file=sys.stderr)
     save(out)
     print(f"{armature.name} dances {dance.motion.duration:.1f} s in {out}", flush=True)
 

@@ -229,6 +229,7 @@ class DanceTask:
                 if self._backend.died() is not None or time.monotonic() - heard > _PATIENCE:
                     raise
             if job.state == "done":
+                self.status = Status(1.0, "Fetching the dance")
                 return
             if job.state == "failed":
                 raise StepsmithError(job.error or "The backend failed and gave no reason: try again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -15,7 +16,7 @@ from . import preferences, session
 from .character import make_character
 from .dance_task import Dance, Request
 from .properties import AUTOMATIC, StepsmithSettings
-from .scene import apply_motion, read_rig
+from .scene import DanceResult, apply_motion, read_rig
 
 _MOTION_FILES = "*.npz;*.pkl;*.bvh"
 
@@ -37,7 +38,7 @@ class STEPSMITH_OT_choose_song(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.scene.stepsmith.song = self.filepath
+        context.scene.stepsmith_settings.song = self.filepath
         return {"FINISHED"}
 
 
@@ -49,7 +50,7 @@ class STEPSMITH_OT_roll_seed(bpy.types.Operator):
     bl_options = {"INTERNAL", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.scene.stepsmith.seed = random.randrange(10_000)
+        context.scene.stepsmith_settings.seed = random.randrange(10_000)
         return {"FINISHED"}
 
 
@@ -64,13 +65,13 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
         if session.current.task is not None:
             cls.poll_message_set("A dance is being made")
             return False
-        if not context.scene.stepsmith.song:
+        if not context.scene.stepsmith_settings.song:
             cls.poll_message_set("Choose a song first")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings: StepsmithSettings = context.scene.stepsmith
+        settings: StepsmithSettings = context.scene.stepsmith_settings
         try:
             # All that can be wrong here is said now, not after a minute of work.
             song = Path(bpy.path.abspath(settings.song))
@@ -148,12 +149,10 @@ class STEPSMITH_OT_apply_dance(bpy.types.Operator):
                 target = session.find_armature(context.scene, self.armature)
                 if target is None:
                     raise RigError("The armature of this dance was deleted: choose another one.")
-            apply_dance(context, dance, target)
+            armature, result = apply_dance(context, dance, target)
         except StepsmithError as error:
             return _failed(self, error)
-        session.current.error = ""
-        self.report({"INFO"}, f"{dance.motion.duration:.0f} seconds of dance applied")
-        return {"FINISHED"}
+        return _applied(self, armature, result)
 
 
 class STEPSMITH_OT_load_motion(bpy.types.Operator, ImportHelper):
@@ -172,12 +171,10 @@ class STEPSMITH_OT_load_motion(bpy.types.Operator, ImportHelper):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             dance = session.read_dance(Path(self.filepath))
-            apply_dance(context, dance, chosen_target(context))
+            armature, result = apply_dance(context, dance, chosen_target(context))
         except StepsmithError as error:
             return _failed(self, error)
-        session.current.error = ""
-        self.report({"INFO"}, f"{dance.motion.duration:.0f} seconds of motion applied")
-        return {"FINISHED"}
+        return _applied(self, armature, result)
 
 
 class STEPSMITH_OT_dismiss(bpy.types.Operator):
@@ -188,7 +185,7 @@ class STEPSMITH_OT_dismiss(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        session.current.error = ""
+        session.current.error = session.current.note = ""
         return {"FINISHED"}
 
 
@@ -197,25 +194,35 @@ def chosen_target(context: bpy.types.Context) -> bpy.types.Object | None:
 
     A deleted object stays in the file while something points at it, here the panel's own property.
     """
-    target = context.scene.stepsmith.target
+    target = context.scene.stepsmith_settings.target
     if target is not None and session.find_armature(context.scene, target.session_uid) is None:
         raise RigError(f"{target.name} is not in this scene any more: choose another armature, or none.")
     return target
 
 
-def apply_dance(context: bpy.types.Context, dance: Dance, target: bpy.types.Object | None) -> bpy.types.Object:
-    """Put a dance on the armature, or on a new character who becomes the scene's chosen dancer."""
-    settings: StepsmithSettings = context.scene.stepsmith
-    made = target is None
+def apply_dance(
+    context: bpy.types.Context, dance: Dance, target: bpy.types.Object | None
+) -> tuple[bpy.types.Object, DanceResult]:
+    """Put a dance on the armature, or on a new character, who becomes the scene's chosen dancer.
+
+    Raises StepsmithError where it can't be done; the scene is as before then.
+    """
+    settings: StepsmithSettings = context.scene.stepsmith_settings
+    # A song that went away since is no reason to lose its dance.
+    song = dance.song if dance.song is not None and dance.song.is_file() else None
     armature = make_character(context) if target is None else target
     try:
-        apply_motion(context, armature, dance.motion, song=dance.song, song_start=dance.start, feet=settings.feet)
-    except StepsmithError:
-        if made:
-            bpy.data.objects.remove(armature)
+        result = apply_motion(context, armature, dance.motion, song=song, song_start=dance.start, feet=settings.feet)
+    except Exception:
+        if target is None:
+            made = [armature, *armature.children_recursive]
+            bpy.data.batch_remove([*made, *(ob.data for ob in made)])
         raise
     settings.target = armature
-    return armature
+    if dance.song is not None and song is None:
+        warning = f"The song {dance.song} is gone, so the dance has no sound strip."
+        result = replace(result, warnings=(*result.warnings, warning))
+    return armature, result
 
 
 def _right_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
@@ -223,6 +230,13 @@ def _right_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) 
         return True
     operator.poll_message_set("Go to Object Mode or Pose Mode first")
     return False
+
+
+def _applied(operator: bpy.types.Operator, armature: bpy.types.Object, result: DanceResult) -> set[str]:
+    session.current.error, session.current.note = "", " ".join(result.warnings)
+    first, last = result.frames
+    operator.report({"INFO"}, f"{armature.name} dances from frame {first} to {last}")
+    return {"FINISHED"}
 
 
 def _failed(operator: bpy.types.Operator, error: StepsmithError) -> set[str]:

@@ -24,7 +24,7 @@ class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        settings = context.scene.stepsmith
+        settings = context.scene.stepsmith_settings
 
         row = layout.row(align=True)
         row.prop(settings, "song", placeholder="Sound or video file")
@@ -42,7 +42,7 @@ class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
             row.operator("stepsmith.generate", icon="PLAY")
         else:
             _draw_progress(layout, status)
-        for text, icon in ((session.current.hint, "TIME"), (session.current.error, "ERROR")):
+        for text, icon in ((session.current.note, "INFO"), (session.current.error, "ERROR")):
             if text:
                 _draw_message(layout, context, text, icon)
 
@@ -62,7 +62,7 @@ class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        settings = context.scene.stepsmith
+        settings = context.scene.stepsmith_settings
         column = layout.column(align=True)
         column.prop(settings, "start")
         column.prop(settings, "duration")
@@ -115,5 +115,4 @@ def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: 
     letters = (context.region.width / context.preferences.system.ui_scale - 90) / 7
     for line in textwrap.wrap(text, max(int(letters), 16)):
         column.label(text=line)
-    if icon == "ERROR":
-        row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)
+    row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)

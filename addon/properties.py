@@ -77,8 +77,9 @@ class StepsmithSettings(bpy.types.PropertyGroup):
 
 
 def register() -> None:
-    bpy.types.Scene.stepsmith = PointerProperty(type=StepsmithSettings)
+    # Up to Blender 4.5 it shares its namespace with the scene's custom properties, where "stepsmith" is taken.
+    bpy.types.Scene.stepsmith_settings = PointerProperty(type=StepsmithSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.stepsmith
+    del bpy.types.Scene.stepsmith_settings

@@ -42,7 +42,7 @@ class Session:
         self.task: DanceTask | None = None
         self.last: Dance | None = None
         self.error = ""
-        self.hint = ""
+        self.note = ""
         self._place: Place | None = None
         self._drawn: object = None
         self._tick_length = _SHORTEST_TICK
@@ -54,7 +54,7 @@ class Session:
 
     def begin(self, connection: Connection, request: Request, place: Place) -> None:
         """Start making a dance; the result is applied when it is there."""
-        self.error = self.hint = ""
+        self.error = self.note = ""
         self._place, self._tick_length = place, _SHORTEST_TICK
         self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
         if not bpy.app.timers.is_registered(_tick):
@@ -67,7 +67,7 @@ class Session:
         self.task.cancel()
         if self.task.status.over:
             self.task = self._place = None
-            self.hint = ""
+            self.note = ""
 
     def last_dance(self) -> Dance | None:
         """The last dance made, in an earlier run of Blender too."""
@@ -103,7 +103,7 @@ class Session:
             self.task = self._place = None
             self.redraw()
             return None
-        seen = (status, self.hint)
+        seen = (status, self.note)
         self._tick_length = _SHORTEST_TICK if seen != self._drawn else min(self._tick_length * 1.5, _LONGEST_TICK)
         if seen != self._drawn:
             self._drawn = seen
@@ -132,9 +132,9 @@ class Session:
             return True
         reason = _busy(window)
         if reason:
-            self.hint = f"The dance is ready and waits: {reason}."
+            self.note = f"The dance is ready and waits: {reason}."
             return False
-        self.hint = ""
+        self.note = ""
         if self._place.armature != NEW_CHARACTER and find_armature(scene, self._place.armature) is None:
             self.error = (
                 f"{self._place.armature_name} was deleted while its dance was made: choose another armature"
@@ -143,8 +143,11 @@ class Session:
             return True
         # Run as an operator with its undo push (the True), the whole result is one undo step. Operators
         # need a window, which a timer's context has not.
-        with bpy.context.temp_override(window=window), contextlib.suppress(RuntimeError):
-            bpy.ops.stepsmith.apply_dance("EXEC_DEFAULT", True, armature=self._place.armature)
+        try:
+            with bpy.context.temp_override(window=window):
+                bpy.ops.stepsmith.apply_dance("EXEC_DEFAULT", True, armature=self._place.armature)
+        except RuntimeError as error:  # what the operator reported, or a failure nobody foresaw
+            self.error = self.error or f"The dance could not be applied, but it is kept ({str(error).strip()})."
         return True
 
 
