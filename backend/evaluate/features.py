@@ -1,4 +1,4 @@
-"""Two descriptions of a dance as a vector: how it moves (kinetic, 72 numbers) and which poses it passes (geometric, 32).
+"""Two descriptions of a dance as a vector: how it moves (kinetic, 72) and which poses it passes (geometric, 32).
 
 Both follow the evaluation of AIST++ (Li et al., "AI Choreographer", ICCV 2021), which took them from
 fairmotion's motion features (kinetic: Onuma et al., "FMDistance", 2008; geometric: Müller et al.,

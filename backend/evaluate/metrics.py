@@ -69,7 +69,7 @@ def frechet_distance(a: Array, b: Array) -> float:
 def _centred(features: Array) -> Array:
     """X (at most D, D) with X'X the covariance of features (N, D)."""
     x = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    return x if len(x) <= x.shape[1] else np.linalg.qr(x, mode="r")
+    return x if len(x) <= x.shape[1] else np.asarray(np.linalg.qr(x, mode="r"))
 
 
 def diversity(features: Array) -> float:

@@ -1,0 +1,282 @@
+"""What is measured on which dances: one protocol, so that all of the project's figures can be compared.
+
+Dances are cut into clips of 20 s from their beginning; a rest shorter than that is left out. The reference
+of all distances is the real train split. The songs danced to are those of the split under test.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...retarget.errors import StepsmithError
+from ...retarget.motion import Motion
+from ...retarget.rotations import Array
+from ..audio import analyse, decode
+from ..dance.data import Dance
+from ..dance.generate import generate
+from ..dance.model import DanceModel
+from ..dance.timing import FIGURES, keep_time
+from ..progress import Progress, silent
+from . import metrics
+from .features import FEATURE_FPS
+from .metrics import Estimate, Normaliser
+
+CLIP_SECONDS = 20.0
+FPS = 30.0
+FASTER = 1.25
+
+
+@dataclass(frozen=True)
+class Clip:
+    """20 s of a dance. ``start``: its first second in the song ``song``; ``positions``: (600, 24, 3) metres, 30 fps."""
+
+    song: str
+    start: float
+    positions: Array
+    kinetic: Array
+    geometric: Array
+    motion_beats: Array
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A system's dance to one song.
+
+    ``faster``: its dance to the same song played faster, where it was asked for one. ``clock``: the beats
+    (seconds) a recorded dancer moved to, found in the motion alone.
+    """
+
+    song: str
+    motion: Motion
+    faster: Motion | None = None
+    clock: Array | None = None
+
+
+def cut(song: str, motion: Motion) -> list[Clip]:
+    """The full clips of a dance, with what is measured of each."""
+    positions = motion.resample(FPS).positions()
+    fine = motion.resample(FEATURE_FPS).positions()
+    length, fine_length = round(CLIP_SECONDS * FPS), round(CLIP_SECONDS * FEATURE_FPS)
+    clips = []
+    for number in range(len(fine) // fine_length):
+        part = fine[number * fine_length : (number + 1) * fine_length]
+        clips.append(
+            Clip(
+                song=song,
+                start=number * CLIP_SECONDS,
+                positions=positions[number * length : (number + 1) * length],
+                kinetic=metrics.kinetic_features(part),
+                geometric=metrics.geometric_features(part),
+                motion_beats=metrics.motion_beats(part, FEATURE_FPS),
+            )
+        )
+    return clips
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The real dances everything is compared with."""
+
+    clips: Sequence[Clip]
+
+    @cached_property
+    def kinetic(self) -> Array:
+        return np.array([clip.kinetic for clip in self.clips])
+
+    @cached_property
+    def geometric(self) -> Array:
+        return np.array([clip.geometric for clip in self.clips])
+
+    @cached_property
+    def usual_speed(self) -> float:
+        """m/s, the median over all seconds of the joints' mean speed."""
+        return float(np.median(np.concatenate([metrics.window_speeds(c.positions, FPS) for c in self.clips])))
+
+    @cached_property
+    def distances(self) -> Mapping[str, tuple[Normaliser, NDArray[np.intp], Array]]:
+        """A distance's name -> the scale, the chosen columns, and the reference's features on that scale."""
+        found: dict[str, tuple[Normaliser, NDArray[np.intp], Array]] = {}
+        for name, features in (("fid_k", self.kinetic), ("fid_g", self.geometric)):
+            scale = Normaliser.of(features)
+            found[name] = (scale, np.arange(features.shape[1]), scale(features))
+        scale, _, scaled = found["fid_g"]
+        varying = np.flatnonzero(scale.varying)
+        found["fid_g_varying"] = (scale, varying, scaled[:, varying])
+        return found
+
+    def floors(self, rounds: int = 20) -> dict[str, Estimate]:
+        """Each distance between disjoint halves of the reference, whole dances on one side only.
+
+        The mean over ``rounds`` random halvings, and where 95 % of them lie.
+        """
+        songs = np.array([clip.song for clip in self.clips])
+        names = np.unique(songs)
+        random = np.random.default_rng(0)
+        halves = [np.isin(songs, random.permutation(names)[: len(names) // 2]) for _ in range(rounds)]
+        floors = {}
+        for name, (_, _, scaled) in self.distances.items():
+            values = [metrics.frechet_distance(scaled[half], scaled[~half]) for half in halves]
+            low, high = np.percentile(values, [2.5, 97.5])
+            floors[name] = Estimate(float(np.mean(values)), float(low), float(high))
+        return floors
+
+
+def measure(
+    performances: Sequence[Performance], reference: Reference, songs: Mapping[str, Array]
+) -> dict[str, Estimate]:
+    """All figures of a system.
+
+    ``songs``: the beats (seconds) of every song of the split, by name. Raises StepsmithError where the
+    dances hold fewer than two clips.
+    """
+    clips = [clip for performance in performances for clip in cut(performance.song, performance.motion)]
+    if len(clips) < 2:
+        raise StepsmithError(f"Two or more clips of {CLIP_SECONDS:g} s are needed: give more or longer dances.")
+    return (
+        _distances(clips, reference)
+        | _beats(clips, songs)
+        | {"bas_own_clock": _own_clock(clips, {p.song: p.clock for p in performances if p.clock is not None})}
+        | _body(clips, reference.usual_speed)
+        | {
+            "pfc": metrics.mean_estimate([metrics.pfc(p.motion.resample(FPS).positions()) for p in performances]),
+            "tempo_ratio": metrics.mean_estimate([_tempo_ratio(p) for p in performances]),
+        }
+    )
+
+
+def _distances(clips: Sequence[Clip], reference: Reference) -> dict[str, Estimate]:
+    features = {
+        "fid_k": np.array([clip.kinetic for clip in clips]),
+        "fid_g": np.array([clip.geometric for clip in clips]),
+    }
+    features["fid_g_varying"] = features["fid_g"]
+    found: dict[str, Estimate] = {}
+    for name, (scale, columns, real) in reference.distances.items():
+        scaled = scale(features[name])[:, columns]
+
+        def distance(index: NDArray[np.intp], scaled: Array = scaled, real: Array = real) -> float:
+            return metrics.frechet_distance(scaled[index], real)
+
+        def diversity(index: NDArray[np.intp], scaled: Array = scaled) -> float:
+            return metrics.diversity(scaled[index])
+
+        found[name] = metrics.bootstrap(distance, len(clips))
+        found[name.replace("fid", "div")] = metrics.bootstrap(diversity, len(clips))
+    return found
+
+
+def _beats(clips: Sequence[Clip], songs: Mapping[str, Array]) -> dict[str, Estimate]:
+    own, others, of_motion = [], [], []
+    for clip in clips:
+        heard = {song: _within(beats, clip.start) for song, beats in songs.items()}
+        mine = heard.pop(clip.song, np.empty(0))
+        own.append(metrics.beat_alignment(mine, clip.motion_beats))
+        of_motion.append(metrics.beat_alignment(clip.motion_beats, mine) if mine.size else np.nan)
+        foreign = [metrics.beat_alignment(beats, clip.motion_beats) for beats in heard.values() if beats.size]
+        others.append(float(np.mean(foreign)) if foreign and mine.size else np.nan)
+    return {
+        "bas": metrics.mean_estimate(own),
+        "bas_others": metrics.mean_estimate(others),
+        "listening_gap": metrics.mean_estimate(np.array(own) - np.array(others)),
+        "bas_of_motion_beats": metrics.mean_estimate(of_motion),
+        "motion_beats": metrics.mean_estimate([len(clip.motion_beats) / CLIP_SECONDS for clip in clips]),
+    }
+
+
+def _own_clock(clips: Sequence[Clip], clocks: Mapping[str, Array]) -> Estimate:
+    """How near the dancers' own beats have a motion beat: what a dancer who hears the beat can be held to."""
+    return metrics.mean_estimate(
+        [
+            metrics.beat_alignment(_within(clocks[clip.song], clip.start), clip.motion_beats)
+            for clip in clips
+            if clip.song in clocks
+        ]
+    )
+
+
+def _within(beats: Array, start: float) -> Array:
+    moved = beats - start
+    return moved[(moved >= 0) & (moved < CLIP_SECONDS)]
+
+
+def _body(clips: Sequence[Clip], usual_speed: float) -> dict[str, Estimate]:
+    skating = [metrics.foot_skating(clip.positions, FPS) for clip in clips]
+    return {
+        "pfc_clips": metrics.mean_estimate([metrics.pfc(clip.positions, FPS) for clip in clips]),
+        "skating_share": metrics.mean_estimate([skate.share for skate in skating]),
+        "skating_slide": metrics.mean_estimate([skate.slide for skate in skating]),
+        "freezing": metrics.mean_estimate([metrics.freezing(clip.positions, FPS, usual_speed) for clip in clips]),
+        "speed": metrics.mean_estimate([metrics.mean_speed(clip.positions, FPS) for clip in clips]),
+        "acceleration": metrics.mean_estimate([metrics.mean_acceleration(clip.positions, FPS) for clip in clips]),
+    }
+
+
+def _tempo_ratio(performance: Performance) -> float:
+    """Motion beats a second to the song played faster, over those to the song as it is."""
+    if performance.faster is None:
+        return float("nan")
+    rates = [
+        len(metrics.motion_beats(motion.resample(FEATURE_FPS).positions(), FEATURE_FPS)) / motion.duration
+        for motion in (performance.motion, performance.faster)
+    ]
+    return rates[1] / rates[0] if rates[0] else float("nan")
+
+
+# -- systems: who dances ------------------------------------------------------------------------------
+
+
+def real_performances(dances: Sequence[Dance], more: Sequence[Dance]) -> list[Performance]:
+    """The recorded dances, their clocks found with the help of ``more`` dances of the same genres."""
+    clocks = {}
+    for genre in {dance.genre for dance in dances} & set(FIGURES):
+        alike = [dance for dance in (*dances, *more) if dance.genre == genre]
+        for dance, (beats, _) in zip(alike, keep_time([d.motion for d in alike], FIGURES[genre]), strict=True):
+            clocks[dance.name] = beats
+    return [Performance(dance.name, dance.motion, clock=clocks.get(dance.name)) for dance in dances]
+
+
+def model_performances(
+    dances: Sequence[Dance], model: DanceModel, *, seed: int = 0, progress: Progress = silent
+) -> list[Performance]:
+    """The model's dances to the songs of ``dances``, each as long as the recorded one and of its genre."""
+    danced = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, dance in enumerate(dances):
+            if dance.song is None:
+                continue
+            progress(number / len(dances), f"Dancing to {dance.name}")
+            length = dance.motion.duration
+            motion = generate(analyse(dance.song, duration=length), genre=dance.genre, seed=seed + number, model=model)
+            quick = analyse(played_faster(dance.song, Path(folder) / f"{dance.name}.wav", length))
+            faster = generate(quick, genre=dance.genre, seed=seed + number, model=model)
+            danced.append(Performance(dance.name, motion, faster))
+    return danced
+
+
+def song_beats(dances: Sequence[Dance], progress: Progress = silent) -> dict[str, Array]:
+    """The beats heard in every dance's song, seconds, as far as the dance lasts."""
+    found = {}
+    for number, dance in enumerate(dances):
+        if dance.song is not None:
+            progress(number / len(dances), f"Listening to {dance.name}")
+            found[dance.name] = analyse(dance.song, duration=dance.motion.duration).beats
+    return found
+
+
+def played_faster(song: Path, out: Path, duration: float) -> Path:
+    """Writes the first ``duration`` seconds of a song to ``out`` (.wav) as a record player at 1.25 the speed does."""
+    sound = decode(song, duration=duration)
+    with wave.open(str(out), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(round(sound.rate * FASTER))
+        file.writeframes((np.clip(sound.samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return out
