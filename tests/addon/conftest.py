@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,21 @@ def blender() -> Path:
     if not found:
         pytest.skip("needs a real Blender: set STEPSMITH_BLENDER to one (tools/blender-chroot makes one)")
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[str]:
+    """Stepsmith as Blender has it, an extension under its own name; yields that name.
+
+    A link in the folder of installed extensions stands for the installation.
+    """
+    import addon_utils
+    import bpy
+
+    folder = Path(bpy.utils.user_resource("EXTENSIONS", path="user_default", create=True))
+    (folder / "stepsmith").symlink_to(Path(__file__).parents[2], target_is_directory=True)
+    name = "bl_ext.user_default.stepsmith"
+    assert addon_utils.enable(name, default_set=True) is not None
+    yield name
+    addon_utils.disable(name)
+    (folder / "stepsmith").unlink()

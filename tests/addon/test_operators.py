@@ -1,0 +1,314 @@
+"""What the panel's buttons do, in Blender itself, against a backend of its own process."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+
+FAKE = Path(__file__).with_name("fake_backend.py")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a song and a motion of 3 s."""
+    folder = tmp_path_factory.mktemp("files")
+    with wave.open(str(folder / "song.wav"), "wb") as file:
+        file.setparams((1, 2, 22050, 0, "NONE", "not compressed"))
+        file.writeframes((8000 * np.sin(np.arange(22050 * 4) * 0.06)).astype("<i2").tobytes())
+    rotations = np.zeros((90, 24, 4))
+    rotations[..., 0] = 1.0
+    root = np.tile([0.0, 0.0, 0.95], (90, 1))
+    motion = Motion(30.0, root, rotations, np.ones((90, 4)), beats=np.arange(0.0, 3.0, 0.5))
+    for name in ("motion.npz", "motion.bvh", "motion.pkl"):
+        save_motion(folder / name, motion)
+    return folder
+
+
+@pytest.fixture
+def session(installed: str, files: Path, tmp_path: Path) -> Iterator[Any]:
+    """The add-on's session in an empty scene with a song chosen, its files in a fresh folder."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+    module = importlib.import_module(f"{installed}.addon.session")
+    module.register()
+    preferences(installed).folder = str(tmp_path)
+    use_backend(installed, files)
+    settings().song = str(files / "song.wav")
+    settings().target = new_armature()
+    yield module
+    module.unregister()
+    module.register()
+
+
+def preferences(name: str) -> Any:
+    return bpy.context.preferences.addons[name].preferences
+
+
+def settings() -> Any:
+    return bpy.context.scene.stepsmith_settings
+
+
+def use_backend(installed: str, files: Path, *options: str) -> None:
+    words = [sys.executable, str(FAKE), "--motion", str(files / "motion.npz"), *(options or ("--seconds", "0.2"))]
+    chosen = preferences(installed)
+    chosen.place, chosen.command = "HERE", shlex.join(words)
+
+
+def tick_until(session: ModuleType, reached: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Do what Blender's timers do in a window, which don't run here, until something is so."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, (session.current.status, session.current.error, session.current.note)
+        session.current.tick()
+        time.sleep(0.02)
+
+
+def generate(session: ModuleType) -> None:
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    tick_until(session, lambda: session.current.task is None)
+
+
+def armatures() -> list[bpy.types.Object]:
+    return [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
+
+
+def new_armature() -> bpy.types.Object:
+    """An armature with SMPL's names and rest pose, quicker made than the built-in character."""
+    armature = bpy.data.objects.new("Target", bpy.data.armatures.new("Target"))
+    bpy.context.scene.collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    heads = SMPL.rest_positions + np.array([0.0, 0.0, SMPL.rest_root_height])
+    for name, parent, head in zip(SMPL.names, SMPL.parents, heads, strict=True):
+        bone = armature.data.edit_bones.new(name)
+        bone.head, bone.tail = head, head + [0.0, 0.0, 0.05]
+        bone.parent = armature.data.edit_bones[parent] if parent >= 0 else None
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return armature
+
+
+def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
+    bpy.data.objects.remove(settings().target)
+    generate(session)
+    assert session.current.error == ""
+    (dancer,) = armatures()
+    assert dancer.animation_data.action is not None
+    assert settings().target == dancer
+    assert len(bpy.context.scene.timeline_markers) == 6
+    assert bpy.context.scene.frame_end - bpy.context.scene.frame_start == 89
+    generate(session)
+    assert len(armatures()) == 1, "the character stays chosen"
+
+
+def test_generate_uses_the_chosen_armature(session: ModuleType) -> None:
+    chosen, other = settings().target, new_armature()
+    generate(session)
+    assert chosen.animation_data.action is not None
+    assert other.animation_data is None
+
+
+def test_all_wishes_reach_the_backend(session: ModuleType, installed: str, files: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "memory.json"
+    use_backend(installed, files, "--seconds", "0", "--memory", str(memory))
+    settings().genre, settings().seed, settings().start = "waltz", 7, 1.5
+    settings().duration, settings().bpm = 2.5, 90.0
+    generate(session)
+    wishes = json.loads(memory.read_text())["jobs"]["job0"]["wishes"]
+    del wishes["song"]
+    assert wishes == {"kind": "dance", "genre": "waltz", "seed": 7, "start": 1.5, "duration": 2.5, "bpm": 90.0}
+
+
+def test_a_target_deleted_meanwhile_loses_nothing(session: ModuleType) -> None:
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    bpy.data.objects.remove(settings().target)
+    tick_until(session, lambda: session.current.task is None)
+    assert re.search("Target was deleted.*Apply Last Dance", session.current.error)
+    settings().target = new_armature()
+    assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
+    assert armatures()[0].animation_data.action is not None
+    assert session.current.error == ""
+
+
+def test_a_target_out_of_the_scene_is_refused_before_the_work(session: ModuleType) -> None:
+    bpy.context.scene.collection.objects.unlink(settings().target)
+    with pytest.raises(RuntimeError, match="not in this scene any more"):
+        bpy.ops.stepsmith.generate()
+    assert session.current.task is None
+
+
+def test_an_armature_without_limbs_is_refused_before_the_work(session: ModuleType) -> None:
+    target = bpy.data.objects.new("Stick", bpy.data.armatures.new("Stick"))
+    bpy.context.scene.collection.objects.link(target)
+    settings().target = target
+    with pytest.raises(RuntimeError):
+        bpy.ops.stepsmith.generate()
+    assert session.current.error
+    assert session.current.task is None
+
+
+def test_another_file_opened_meanwhile_loses_nothing(session: ModuleType) -> None:
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    bpy.ops.wm.read_homefile(use_empty=True)
+    tick_until(session, lambda: session.current.task is None)
+    assert "Apply Last Dance" in session.current.error
+    settings().target = new_armature()
+    assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
+    assert settings().target.animation_data.action is not None
+
+
+def test_the_last_dance_outlives_blender(session: ModuleType, files: Path) -> None:
+    generate(session)
+    session.unregister()
+    session.register()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    settings().target = new_armature()
+    assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
+    assert session.current.last.song == files / "song.wav"
+    assert armatures()[0].animation_data.action is not None
+
+
+def test_a_dance_waits_for_object_mode(session: ModuleType) -> None:
+    mesh = bpy.data.objects.new("Mesh", bpy.data.meshes.new("Mesh"))
+    bpy.context.scene.collection.objects.link(mesh)
+    bpy.context.view_layer.objects.active = mesh
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    tick_until(session, lambda: session.current.note)
+    assert "Object Mode" in session.current.note
+    assert settings().target.animation_data is None
+    assert not bpy.ops.stepsmith.apply_dance.poll()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    tick_until(session, lambda: session.current.task is None)
+    assert settings().target.animation_data.action is not None
+    assert session.current.note == ""
+
+
+def test_cancel_leaves_the_scene_alone(session: ModuleType, installed: str, files: Path) -> None:
+    use_backend(installed, files, "--seconds", "60")
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    tick_until(session, lambda: session.current.status.text == "Dancing")
+    assert not bpy.ops.stepsmith.generate.poll()
+    assert bpy.ops.stepsmith.cancel() == {"FINISHED"}
+    tick_until(session, lambda: session.current.task is None)
+    assert session.current.error == ""
+    assert settings().target.animation_data is None
+
+
+def test_a_failed_job_is_shown_in_its_own_words(session: ModuleType, installed: str, files: Path) -> None:
+    use_backend(installed, files, "--seconds", "0", "--fail", "The song is silent: choose another one.")
+    generate(session)
+    assert session.current.error == "The song is silent: choose another one."
+    assert bpy.ops.stepsmith.dismiss() == {"FINISHED"}
+    assert session.current.error == ""
+
+
+def test_a_missing_backend_says_what_to_install(session: ModuleType, installed: str) -> None:
+    preferences(installed).command = "no-such-stepsmith"
+    generate(session)
+    assert "pip install" in session.current.error
+
+
+def test_a_missing_song_is_said_at_once(session: ModuleType) -> None:
+    settings().song = ""
+    assert not bpy.ops.stepsmith.generate.poll()
+    settings().song = "//gone.wav"
+    with pytest.raises(RuntimeError, match=r"gone\.wav is not there"):
+        bpy.ops.stepsmith.generate()
+
+
+def test_a_song_gone_before_the_end_costs_the_sound_alone(session: ModuleType, files: Path, tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes((files / "song.wav").read_bytes())
+    settings().song = str(song)
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    tick_until(session, lambda: session.current.status.text == "Dancing")
+    song.unlink()
+    tick_until(session, lambda: session.current.task is None)
+    assert armatures()[0].animation_data.action is not None
+    assert "no sound strip" in session.current.note
+
+
+def test_no_connection_off_this_computer_without_permission(session: ModuleType, installed: str) -> None:
+    assert not bpy.app.online_access
+    chosen = preferences(installed)
+    chosen.place, chosen.url = "URL", "http://192.0.2.1:7000"
+    with pytest.raises(RuntimeError, match="Allow Online Access"):
+        bpy.ops.stepsmith.generate()
+    chosen.url = "http://127.0.0.1:1"
+    generate(session)
+    assert "doesn't answer" in session.current.error
+
+
+@pytest.mark.parametrize("name", ["motion.npz", "motion.pkl", "motion.bvh"])
+def test_a_motion_file_needs_no_backend(session: ModuleType, installed: str, files: Path, name: str) -> None:
+    preferences(installed).command = "no-such-stepsmith"
+    assert bpy.ops.stepsmith.load_motion(filepath=str(files / name)) == {"FINISHED"}
+    assert armatures()[0].animation_data.action is not None
+    assert session.current.backend.pid is None
+
+
+def test_a_broken_motion_file_changes_nothing(session: ModuleType, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"PK\x03\x04 nothing of the kind")
+    with pytest.raises(RuntimeError):
+        bpy.ops.stepsmith.load_motion(filepath=str(broken))
+    assert session.current.error
+    assert settings().target.animation_data is None
+
+
+def test_the_genres_are_the_backends_own(session: ModuleType) -> None:
+    items = bpy.context.scene.stepsmith_settings.bl_rna.properties["genre"]
+    assert items.type == "ENUM"
+    with pytest.raises(TypeError):
+        settings().genre = "polka"
+    settings().genre = "rumba"
+    generate(session)
+    settings().genre = "polka"
+    assert settings().genre == "polka"
+
+
+def test_rolling_the_seed_changes_it(session: ModuleType) -> None:
+    seeds = set()
+    for _ in range(5):
+        assert bpy.ops.stepsmith.roll_seed() == {"FINISHED"}
+        seeds.add(settings().seed)
+    assert len(seeds) > 1
+
+
+def test_switching_the_extension_off_ends_the_backend(session: ModuleType) -> None:
+    generate(session)
+    pid = session.current.backend.pid
+    session.unregister()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_everything_has_a_tooltip(installed: str) -> None:
+    registration = importlib.import_module(f"{installed}.addon.registration")
+    for cls in registration._CLASSES:
+        if issubclass(cls, bpy.types.Panel):
+            continue
+        rna = cls.bl_rna
+        if issubclass(cls, bpy.types.Operator):
+            rna = getattr(bpy.ops.stepsmith, cls.bl_idname.split(".")[1]).get_rna_type()
+            assert rna.description, cls
+        for name in cls.__annotations__:
+            if not name.startswith("filter_") and name != "filepath":
+                assert rna.properties[name].description, (cls, name)
