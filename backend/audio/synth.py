@@ -166,10 +166,11 @@ class _Band:
         for beat in claps:
             self._add(self.wet, self._second(first + beat), self.drums["clap"], 0.16 if self.meter == 3 else 0.34, 0.1)
         for eighth in range(2 * self.meter):
-            beat = first + eighth / 2
             closing = eighth == 2 * self.meter - 1
             loud = (0.17 if eighth % 2 == 0 else 0.11) * (1.0 + 0.15 * self.random.standard_normal())
-            self._add(self.dry, self._second(beat), self.drums["open hat" if closing else "hat"], loud, -0.25)
+            self._add(
+                self.dry, self._second(first + eighth / 2), self.drums["open hat" if closing else "hat"], loud, -0.25
+            )
         if fill:
             self._add(self.wet, self._second(first + self.meter - 0.5), self.drums["clap"], 0.15, -0.2)
 
@@ -182,13 +183,12 @@ class _Band:
 
     def _bass(self, first: int, chord: tuple[int, ...], syncopation: float) -> None:
         low = self.root - 12 + chord[0] - (12 if chord[0] > 7 else 0)
-        places = (
-            ((0.0, 1.8, 0),) if self.meter == 3 else ((0.0, 1.4, 0), (1.5, 0.45, 0), (2.0, 0.9, 7), (3.5, 0.45, 12))
-        )
-        for at, length, step in places:
+        four = ((0.0, 0.9, 0, 1.0), (1.0, 0.4, 0, 0.6), (2.0, 0.9, 7, 1.0), (3.0, 0.4, 0, 0.6), (3.5, 0.35, 12, 0.4))
+        for at, length, step, gain in ((0.0, 1.8, 0, 1.0),) if self.meter == 3 else four:
             early = 0.5 if at > 0 and self.random.random() < syncopation else 0.0
             if at < self.meter:
-                self._note(self.dry, first + at - early, length, low + step, 0.42, (1.0, 0.5, 0.3, 0.12, 0.06), 1.6)
+                tone = (1.0, 0.5, 0.3, 0.12, 0.06)
+                self._note(self.dry, first + at - early, length, low + step, 0.42 * gain, tone, 1.6)
 
     def _strum(self, first: int, chord: tuple[int, ...]) -> None:
         """Waltz: the chord on 2 and 3. Else: its notes one by one in eighths, those on the beat louder."""
