@@ -115,10 +115,13 @@ class Reference:
     def floors(self, rounds: int = 20) -> dict[str, Estimate]:
         """Each distance between disjoint halves of the reference, whole dances on one side only.
 
-        The mean over ``rounds`` random halvings, and where 95 % of them lie.
+        The mean over ``rounds`` random halvings, and where 95 % of them lie. Raises StepsmithError where
+        halves would have fewer than two dances.
         """
         songs = np.array([clip.song for clip in self.clips])
         names = np.unique(songs)
+        if len(names) < 4:
+            raise StepsmithError(f"The train split needs four dances of {CLIP_SECONDS:g} s or more to compare with.")
         random = np.random.default_rng(0)
         halves = [np.isin(songs, random.permutation(names)[: len(names) // 2]) for _ in range(rounds)]
         floors = {}
@@ -254,8 +257,14 @@ def model_performances(
                 continue
             progress(number / len(dances), f"Dancing to {dance.name}")
             length = dance.motion.duration
-            motion = generate(analyse(dance.song, duration=length), genre=dance.genre, seed=seed + number, model=model)
-            quick = analyse(played_faster(dance.song, Path(folder) / f"{dance.name}.wav", length))
+            music = analyse(dance.song, duration=length)
+            motion = generate(music, genre=dance.genre, seed=seed + number, model=model)
+            # The tempo is given, lest the beat tracker take the faster song for one of half the tempo.
+            quick = analyse(
+                played_faster(dance.song, Path(folder) / f"{dance.name}.wav", length),
+                bpm=music.tempo * FASTER,
+                meter=music.meter,
+            )
             faster = generate(quick, genre=dance.genre, seed=seed + number, model=model)
             danced.append(Performance(dance.name, motion, faster))
     return danced

@@ -1,0 +1,225 @@
+"""The evaluation as users run it: on a folder of dances, real ones and a model's."""
+
+from __future__ import annotations
+
+import csv
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stepsmith.backend.audio import decode
+from stepsmith.backend.audio.synth import synthesise, write_wav
+from stepsmith.backend.dance.data import load_dances
+from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.weights import load_model, save_model
+from stepsmith.backend.evaluate import metrics, protocol
+from stepsmith.backend.evaluate.cli import evaluate_app
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+from typer.testing import CliRunner
+
+REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "tang2018"
+
+# Recorded joint -> ours, for those that the reader of recordings looks at.
+MARKERS = {7: 2, 8: 5, 9: 8, 16: 1, 17: 4, 18: 7, 11: 11, 20: 10}
+TEMPI = {"a1": 120.0, "a2": 100.0, "b1": 110.0, "b2": 115.0, "b3": 90.0, "b4": 105.0}
+SPLITS = {name: "test" if name.startswith("a") else "train" for name in TEMPI}
+SECONDS = 24.0
+
+
+def pulsing(beats: np.ndarray, seconds: float, *, seed: int = 0) -> Motion:
+    """A body that swings its arms and travels, and slows down on each of ``beats``."""
+    times = np.arange(round(seconds * 30)) / 30
+    count = np.interp(times, beats, np.arange(len(beats)))
+    path = np.cumsum(0.02 * (1.2 - np.cos(2 * np.pi * count)))
+    random = np.random.default_rng(seed)
+    angles = np.zeros((len(times), 24, 3))
+    for joint in (16, 17, 18, 19, 1, 2, 4, 5):
+        angles[:, joint] = random.normal(0, 0.4, 3) * np.sin(path * random.uniform(1, 3))[:, None]
+    root = np.stack([np.sin(path), np.cos(path), np.full(len(path), SMPL.rest_root_height)], axis=1)
+    return Motion(30.0, root, rot.from_axis_angle(angles), np.zeros((len(times), 4)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six dances with their songs, stored as the recordings are."""
+    folder = tmp_path_factory.mktemp("dances")
+    turn = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])  # z up to y up
+    rows = []
+    for number, (name, tempo) in enumerate(TEMPI.items()):
+        song = synthesise(tempo, 4, duration=SECONDS, seed=number)
+        write_wav(folder / f"{name}.ogg", song)  # the decoder looks at what is inside
+        motion = pulsing(song.beats, SECONDS, seed=number).resample(25.0)
+        positions = rot.rotate(turn, motion.positions())
+        joints = np.tile(positions[:, :1], (1, 21, 1))
+        for marker, joint in MARKERS.items():
+            joints[:, marker] = positions[:, joint]
+        local = rot.multiply(rot.multiply(turn, motion.rotations), rot.conjugate(turn))
+        poses = rot.to_axis_angle(local).reshape(len(motion), 72)
+        np.savez(folder / f"{name}.npz", fps=25.0, smpl_poses=poses, joints=joints, betas=np.zeros(10))
+        rows.append([name, "cha-cha", len(motion), SECONDS, SECONDS, SPLITS[name], ""])
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["name", "genre", "frames", "motion_s", "audio_s", "split", "note"], *rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned nothing, but dances."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    config = ModelConfig(genres=("cha-cha", "waltz"), window=30, width=32, depth=1, heads=2)
+    save_model(path, DanceModel(config), {"data": "none"})
+    return path
+
+
+def test_the_table_and_the_file_show_real_data_beside_the_model(folder: Path, weights: Path, tmp_path: Path):
+    out = tmp_path / "figures.json"
+    arguments = ["dance", "--data", str(folder), "--split", "test", "--model", str(weights), "--json", str(out)]
+    result = CliRunner().invoke(evaluate_app, arguments)
+    assert result.exit_code == 0, result.output
+    table = [line for line in result.stdout.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in table[0].split("|")[2:-1]] == ["floor", "real", "model"]
+    assert len({len(line) for line in table}) == 1, "the columns are aligned"
+    assert "2 clips of 20 s" in result.stdout
+
+    figures = json.loads(out.read_text())
+    real, model = figures["systems"]["real"], figures["systems"]["model"]
+    assert real.keys() == model.keys()
+    assert f"{real['bas']['value']:.3f}" in next(line for line in table if "BAS, own song" in line)
+    assert real["tempo_ratio"]["value"] is None, "recorded dancers can't be asked to dance faster"
+    assert model["tempo_ratio"]["value"] > 0
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_model_dances_as_long_as_the_recording_and_repeats_itself(folder: Path, weights: Path):
+    dances = load_dances(folder, "test", names=["a1"])
+    first, again, other = (
+        protocol.model_performances(dances, load_model(weights), seed=seed)[0].motion for seed in (3, 3, 4)
+    )
+    assert first.duration == pytest.approx(dances[0].motion.duration, abs=0.1)
+    np.testing.assert_array_equal(first.rotations, again.rotations)
+    assert not np.array_equal(first.rotations, other.rotations)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--systems", "robot"], "choose from real, model"),
+        (["--systems", ""], "choose from real, model"),
+        (["--systems", "real", "--split", "holiday"], "train, val, test"),
+        (["--json", "/nowhere/at/all.json"], "does not exist"),
+        (["--model", "/nowhere/weights.safetensors"], "missing"),
+    ],
+)
+def test_what_can_not_be_measured_is_said_in_a_sentence(folder: Path, arguments: list[str], words: str):
+    result = CliRunner().invoke(evaluate_app, ["dance", "--data", str(folder), *arguments])
+    assert isinstance(result.exception, StepsmithError)
+    assert words in str(result.exception)
+
+
+def test_an_empty_folder_is_no_set_of_dances(tmp_path: Path):
+    result = CliRunner().invoke(evaluate_app, ["dance", "--data", str(tmp_path)])
+    assert isinstance(result.exception, StepsmithError)
+
+
+def grid(tempo: float, seconds: float = 44.0) -> np.ndarray:
+    return np.arange(0.0, seconds, 60.0 / tempo)
+
+
+def measured(performances: list[protocol.Performance], songs: dict[str, np.ndarray]) -> dict[str, metrics.Estimate]:
+    reference = protocol.Reference([clip for p in performances for clip in protocol.cut(p.song, p.motion)])
+    return protocol.measure(performances, reference, songs)
+
+
+def test_a_dancer_who_listens_is_told_from_one_who_does_not():
+    songs = {"slow": grid(90), "middle": grid(107), "fast": grid(127)}
+    listening = [
+        protocol.Performance(song, pulsing(beats, 42), pulsing(beats / 1.25, 42 / 1.25))
+        for song, beats in songs.items()
+    ]
+    deaf = [
+        protocol.Performance(song, pulsing(grid(101), 42), pulsing(grid(101), 42 / 1.25))
+        for song in songs
+    ]  # fmt: skip
+    heard, ignored = measured(listening, songs), measured(deaf, songs)
+    assert heard["bas"].value > 0.8
+    assert heard["listening_gap"].low > 0.4
+    assert heard["tempo_ratio"].value == pytest.approx(1.25, abs=0.05)
+    assert abs(ignored["listening_gap"].value) < 0.1
+    assert ignored["tempo_ratio"].value == pytest.approx(1.0, abs=0.05)
+
+
+def stiffened(performance: protocol.Performance, *, stand: bool) -> protocol.Performance:
+    """The same path in one unchanging pose, or that pose on one spot."""
+    motion = performance.motion
+    count = len(motion)
+    root = np.repeat(motion.root[:1], count, axis=0) if stand else motion.root
+    pose = np.repeat(motion.rotations[:1], count, axis=0)
+    return protocol.Performance(performance.song, Motion(30.0, root, pose, motion.contacts))
+
+
+def test_a_set_has_no_distance_to_itself_and_one_to_others():
+    real = [protocol.Performance(str(n), pulsing(grid(100 + 5 * n), 42, seed=n)) for n in range(5)]
+    reference = protocol.Reference([clip for p in real for clip in protocol.cut(p.song, p.motion)])
+    songs = {performance.song: grid(100) for performance in real}
+    same = protocol.measure(real, reference, songs)
+    stiff = protocol.measure([stiffened(p, stand=False) for p in real], reference, songs)
+    for distance in ("fid_k", "fid_g_varying"):
+        assert same[distance].value == pytest.approx(0.0, abs=1e-6)
+        assert stiff[distance].value > 10.0
+        assert stiff[distance].low < stiff[distance].value < stiff[distance].high
+    assert stiff["speed"].value < same["speed"].value
+
+
+def test_a_frozen_dancer_is_found_out():
+    moving = [protocol.Performance(str(n), pulsing(grid(110), 42, seed=n)) for n in range(2)]
+    reference = protocol.Reference([clip for p in moving for clip in protocol.cut(p.song, p.motion)])
+    frozen = [stiffened(performance, stand=True) for performance in moving]
+    figures = protocol.measure(frozen, reference, {"0": grid(110), "1": grid(90)})
+    assert (figures["freezing"].value, figures["motion_beats"].value, figures["bas"].value) == (1.0, 0.0, 0.0)
+
+
+def test_distances_need_enough_real_dances():
+    few = protocol.Reference(protocol.cut("one", pulsing(grid(110), 63)))
+    with pytest.raises(StepsmithError, match="four dances"):
+        few.floors()
+
+
+def test_too_little_to_measure_is_said():
+    short = protocol.Performance("short", pulsing(grid(110), 21))
+    reference = protocol.Reference(protocol.cut("short", short.motion))
+    with pytest.raises(StepsmithError, match="20 s"):
+        protocol.measure([short], reference, {"short": grid(110)})
+
+
+def test_a_song_played_faster_is_shorter_and_higher(tmp_path: Path):
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(20 * 32000) / 32000) * 32767).astype("<i2")
+    with wave.open(str(tmp_path / "song.wav"), "wb") as file:
+        file.setparams((1, 2, 32000, 0, "NONE", ""))
+        file.writeframes(tone.tobytes())
+    sound = decode(protocol.played_faster(tmp_path / "song.wav", tmp_path / "faster.wav", 10.0))
+    assert sound.duration == pytest.approx(8.0, abs=0.05)
+    loudest = np.abs(np.fft.rfft(sound.samples)).argmax() / sound.duration
+    assert loudest == pytest.approx(550.0, abs=1.0)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recorded dances are not beside the checkout")
+def test_real_dances_measure_as_known():
+    dances = {split: load_dances(REAL, split) for split in ("train", "test")}
+    train, test = ([clip for d in found for clip in protocol.cut(d.name, d.motion)] for found in dances.values())
+    reference = protocol.Reference(train)
+    scale, _, scaled = reference.distances["fid_k"]
+    assert metrics.diversity(scaled) == pytest.approx(11.2, abs=0.3)
+    assert metrics.frechet_distance(scaled[::2], scaled[1::2]) == pytest.approx(3.3, abs=0.3)
+    assert metrics.frechet_distance(scale(np.array([c.kinetic for c in test])), scaled) == pytest.approx(15, abs=4)
+    for split, expected in (("train", 0.54), ("test", 0.63)):
+        scores = [metrics.pfc(dance.motion.positions()) for dance in dances[split]]
+        assert np.mean(scores) == pytest.approx(expected, abs=0.08)
