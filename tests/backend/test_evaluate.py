@@ -74,7 +74,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     config = ModelConfig(genres=("cha-cha", "waltz"), window=30, width=32, depth=1, heads=2)
-    save_model(path, DanceModel(config), {"data": "none"})
+    model = DanceModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():  # a fresh model's last layer is zero: it would ignore its noise
+            parameter.normal_(0.0, 0.1)
+    save_model(path, model, {"data": "none"})
     return path
 
 
