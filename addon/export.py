@@ -1,0 +1,435 @@
+"""A motion as files with a character in them: ``python -m stepsmith.addon.export`` in the bpy module.
+
+Progress goes to stdout as JSON lines, {"fraction": 0.4, "text": "Rendering frame 240 of 600"}; a failure
+as {"error": "one sentence"} with exit code 1. Every file is written beside its place and renamed, so an
+interrupted export leaves no half file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import bpy
+
+from ..retarget.bone_maps import find_map
+from ..retarget.errors import RigError, StepsmithError
+from ..retarget.files import load_motion
+from .character import make_character
+from .scene import apply_motion, read_rig
+from .stage import stage
+
+Progress = Callable[[float, str], None]
+
+ENDINGS = (".blend", ".glb", ".fbx", ".mp4")
+_INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
+_VIDEO_SIZE = (640, 360)
+_VIDEO_FPS = 30.0
+# Cycles takes about ten times as long a frame as Workbench: a smaller picture and half the frames.
+_CYCLES_SIZE = (426, 240)
+_CYCLES_SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to export. ``rig``: a .blend file and the armature's name in it (None: the only one that can
+    dance); without it the built-in character dances."""
+
+    motion: Path
+    outs: tuple[Path, ...]
+    song: Path | None = None
+    song_start: float = 0.0
+    rig: tuple[Path, str | None] | None = None
+
+
+def export(wish: Wish, progress: Progress) -> None:
+    """Write every file of ``wish.outs``, by its ending. Raises StepsmithError."""
+    check_outs(wish.outs)
+    motion = load_motion(wish.motion)
+    progress(0.0, "Setting the scene")
+    context = bpy.context
+    if wish.rig is None:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        armature = make_character(context)
+    else:
+        armature = _open_rig(*wish.rig)
+    result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start)
+    for warning in result.warnings:
+        progress(0.02, warning)
+    stage(bpy.context, armature, backdrop=wish.rig is None)
+    shares = [1.0 if out.suffix.lower() != ".mp4" else 20.0 for out in wish.outs]
+    done = 0.0
+    # The video first: rendering changes settings that the .blend should not keep, and puts them back.
+    for out, share in zip(wish.outs, shares, strict=True):
+        first, last = 0.03 + 0.97 * done / sum(shares), 0.03 + 0.97 * (done + share) / sum(shares)
+
+        def part(fraction: float, text: str, first: float = first, last: float = last) -> None:
+            progress(first + (last - first) * fraction, text)
+
+        part(0.0, f"Writing {out.name}")
+        with written_beside(out) as path:
+            _WRITERS[out.suffix.lower()](armature, path, part)
+        done += share
+    progress(1.0, "Done")
+
+
+def check_outs(outs: Sequence[Path]) -> None:
+    """Raise StepsmithError where a file can't be written by its name or place."""
+    for out in outs:
+        if out.suffix.lower() not in ENDINGS:
+            raise StepsmithError(f"{out.name} ends in none of {', '.join(ENDINGS)}: rename it.")
+        if not out.parent.is_dir():
+            raise StepsmithError(f"The folder {out.parent} doesn't exist: make it first.")
+        if out.is_dir() or not os.access(out.parent, os.W_OK):
+            raise StepsmithError(f"{out} can't be written: choose another place.")
+
+
+@contextlib.contextmanager
+def written_beside(out: Path) -> Iterator[Path]:
+    """A path in the folder of ``out`` with the same ending, renamed to ``out`` at the end, or removed."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
+        path = Path(folder) / out.name
+        try:
+            yield path
+            os.replace(path, out)
+        except (RuntimeError, OSError) as error:
+            reason = str(error).removeprefix("Error: ").strip()
+            raise StepsmithError(f"{out} can't be written ({reason}): choose another place.") from error
+
+
+def _open_rig(path: Path, name: str | None) -> bpy.types.Object:
+    """Open the .blend and return the armature that is to dance."""
+    if not path.is_file():
+        raise StepsmithError(f"There is no rig file {path}: check the path.")
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
+    except RuntimeError as error:
+        raise StepsmithError(f"{path} can't be opened as a .blend file: check that it is one.") from error
+    armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
+    there = ", ".join(ob.name for ob in armatures) or "none"
+    if name is not None:
+        chosen = bpy.context.scene.objects.get(name)
+        if chosen is None:
+            raise RigError(f"{path.name} has no object {name!r} in its scene: its armatures are {there}.")
+        find_map(read_rig(chosen))
+        return chosen
+    dancing = [ob for ob in armatures if _can_dance(ob)]
+    if len(dancing) != 1:
+        raise RigError(
+            f"{path.name} has {len(dancing) or 'no'} armatures with a body that can dance (armatures: {there}):"
+            " name one as FILE.blend:OBJECT."
+        )
+    return dancing[0]
+
+
+def _can_dance(armature: bpy.types.Object) -> bool:
+    try:
+        find_map(read_rig(armature))
+    except RigError:
+        return False
+    return True
+
+
+# --- one writer an ending --------------------------------------------------------------------------------
+
+
+def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
+    for sound in bpy.data.sounds:
+        if sound.packed_file is None:
+            sound.pack()
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False, compress=True)
+
+
+def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
+    _enable("io_scene_gltf2")
+    with _selected(armature):
+        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True, export_yup=True)
+
+
+def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
+    _enable("io_scene_fbx")
+    with _selected(armature):
+        bpy.ops.export_scene.fbx(
+            filepath=str(path),
+            use_selection=True,
+            add_leaf_bones=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_use_nla_strips=False,
+            bake_anim_simplify_factor=0.0,
+        )
+
+
+def _enable(module: str) -> None:
+    import addon_utils
+
+    if not addon_utils.check(module)[1]:
+        addon_utils.enable(module)
+
+
+@contextlib.contextmanager
+def _selected(armature: bpy.types.Object) -> Iterator[None]:
+    """Only the character selected: the armature and the meshes it moves."""
+    character = [armature, *(ob for ob in bpy.context.scene.objects if _moved_by(ob, armature))]
+    chosen = [ob for ob in bpy.context.scene.objects if ob.select_get()]
+    active = bpy.context.view_layer.objects.active
+    for ob in bpy.context.scene.objects:
+        ob.select_set(ob in character)
+    bpy.context.view_layer.objects.active = armature
+    try:
+        yield
+    finally:
+        for ob in bpy.context.scene.objects:
+            ob.select_set(ob in chosen)
+        bpy.context.view_layer.objects.active = active
+
+
+def _moved_by(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
+    if ob.type != "MESH":
+        return False
+    return ob.find_armature() is armature or ob.parent is armature
+
+
+# --- video -----------------------------------------------------------------------------------------------
+
+
+def _write_mp4(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
+    """H.264 and AAC, the frames of the scene's range with its sound."""
+    scene = bpy.context.scene
+    progress(0.0, "Looking for a way to draw")
+    workbench = workbench_draws()
+    with _restored(scene):
+        scene.render.resolution_x, scene.render.resolution_y = _VIDEO_SIZE if workbench else _CYCLES_SIZE
+        scene.render.resolution_percentage = 100
+        scene.render.use_sequencer = True
+        _use_workbench(scene) if workbench else _use_cycles(scene)
+        _use_mp4(scene)
+        scene.render.filepath = str(path)
+        scene.render.use_file_extension = False
+        note = "" if workbench else " (with Cycles: install libegl1 and libegl-mesa0 to draw faster)"
+        with _watched(scene, path.parent, progress, note):
+            bpy.ops.render.render(animation=True)
+
+
+def _use_workbench(scene: bpy.types.Scene) -> None:
+    scene.render.engine = "BLENDER_WORKBENCH"
+    shading = scene.display.shading
+    shading.light = "STUDIO"
+    shading.color_type = "MATERIAL"
+    shading.show_shadows = True
+    shading.shadow_intensity = 0.35
+    shading.show_cavity = True
+    shading.cavity_type = "SCREEN"
+    # Samples for anti-aliasing cost a whole drawing each; without a GPU this filter is as good at this size.
+    scene.display.render_aa = "FXAA"
+
+
+def _use_cycles(scene: bpy.types.Scene) -> None:
+    scene.render.engine = "CYCLES"
+    scene.cycles.device = "CPU"
+    scene.cycles.samples = _CYCLES_SAMPLES
+    scene.cycles.max_bounces = 2
+    scene.cycles.use_denoising = _can_denoise()
+    scene.render.use_persistent_data = True
+
+
+def _can_denoise() -> bool:
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(getattr(_cycles, "with_openimagedenoise", False))
+
+
+def _use_mp4(scene: bpy.types.Scene) -> None:
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):  # 5.0 on
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    ffmpeg = scene.render.ffmpeg
+    ffmpeg.format = "MPEG4"
+    ffmpeg.codec = "H264"
+    ffmpeg.constant_rate_factor = "HIGH"
+    ffmpeg.gopsize = 30
+    ffmpeg.audio_codec = "AAC"
+    ffmpeg.audio_bitrate = 192
+    ffmpeg.audio_channels = "STEREO"
+
+
+@contextlib.contextmanager
+def _restored(scene: bpy.types.Scene) -> Iterator[None]:
+    """Render settings of the scene put back at the end, so that a .blend written later keeps the user's."""
+    before = [(owner, _values(owner)) for owner in _render_settings(scene)]
+    try:
+        yield
+    finally:
+        for owner, values in before:
+            for name, value in values.items():
+                with contextlib.suppress(AttributeError, TypeError, ValueError):
+                    setattr(owner, name, value)
+
+
+def _render_settings(scene: bpy.types.Scene) -> list[Any]:
+    settings = [scene.render, scene.render.image_settings, scene.render.ffmpeg, scene.display, scene.display.shading]
+    return [*settings, scene.cycles] if hasattr(scene, "cycles") else settings
+
+
+def _values(owner: Any) -> dict[str, Any]:
+    """The owner's own plain settings by name, in the order in which Blender declares them."""
+    kinds = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
+    plain = [p for p in owner.bl_rna.properties if p.type in kinds and not p.is_readonly]
+    return {p.identifier: _copied(getattr(owner, p.identifier)) for p in plain}
+
+
+def _copied(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | set) else tuple(value)
+
+
+@contextlib.contextmanager
+def _watched(scene: bpy.types.Scene, folder: Path, progress: Progress, note: str) -> Iterator[None]:
+    """Progress with the time left while ``scene`` renders into ``folder``, which goes on interruption."""
+    count = scene.frame_end - scene.frame_start + 1
+    started = time.monotonic()
+    done = 0
+
+    def written(*_: object) -> None:
+        nonlocal done
+        done += 1
+        if done % 5 and done != count:
+            return
+        left = (time.monotonic() - started) / done * (count - done)
+        progress(done / count, f"Rendering frame {done} of {count}, {left:.0f} s left{note}")
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        # Blender swallows what is raised while it renders, and renders on: only the process's end stops it.
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(_INTERRUPTED)
+
+    bpy.app.handlers.render_write.append(written)
+    try:
+        with _on_interrupt(end):
+            yield
+    finally:
+        bpy.app.handlers.render_write.remove(written)
+
+
+_PROBE = """
+import bpy, os, sys
+bpy.ops.wm.read_factory_settings(use_empty=True)
+scene = bpy.context.scene
+scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+scene.render.engine = "BLENDER_WORKBENCH"
+scene.render.resolution_x = scene.render.resolution_y = 16
+bpy.ops.render.render()
+os._exit(0)
+"""
+
+
+def workbench_draws() -> bool:
+    """Whether Workbench renders on this machine. Without EGL Blender aborts, so another process tries."""
+    if bpy.app.module:
+        command = [sys.executable, "-c", _PROBE]
+    else:
+        command = [bpy.app.binary_path, "--background", "--factory-startup", "--python-expr", _PROBE]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+_WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
+    ".blend": _write_blend,
+    ".glb": _write_glb,
+    ".fbx": _write_fbx,
+    ".mp4": _write_mp4,
+}
+
+
+# --- command line ----------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    wish = _parse(arguments)
+    with _own_stdout() as say:
+        try:
+            with _on_interrupt(_raise_interrupt):
+                export(wish, lambda fraction, text: say({"fraction": round(fraction, 4), "text": text}))
+        except StepsmithError as error:
+            say({"error": str(error)})
+            return 1
+        except KeyboardInterrupt:
+            say({"error": "Cancelled; the file in work was not written."})
+            return _INTERRUPTED
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> Wish:
+    parser = argparse.ArgumentParser(prog="python -m stepsmith.addon.export", description=__doc__)
+    parser.add_argument("--motion", type=Path, required=True, help="a motion file: .npz, .pkl or .bvh")
+    parser.add_argument("--out", type=Path, action="append", required=True, help=f"a file to write: {ENDINGS}")
+    parser.add_argument("--song", type=Path, help="the song's file")
+    parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
+    parser.add_argument("--rig", type=_rig, help="FILE.blend[:OBJECT], the armature that dances")
+    given = parser.parse_args(arguments)
+    outs = tuple(out.absolute() for out in given.out)
+    return Wish(given.motion, outs, given.song, given.song_start, given.rig)
+
+
+def _rig(text: str) -> tuple[Path, str | None]:
+    """FILE.blend[:OBJECT]; a colon inside the file's own name or drive is no separator."""
+    head, separator, name = text.rpartition(".blend:")
+    return (Path(f"{head}.blend").absolute(), name) if separator else (Path(text).absolute(), None)
+
+
+@contextlib.contextmanager
+def _own_stdout() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes JSON lines to the real stdout, while what Blender prints goes to stderr."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(saved), "w", encoding="utf-8") as stream:
+
+            def say(line: dict[str, Any]) -> None:
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+                stream.flush()
+
+            yield say
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+@contextlib.contextmanager
+def _on_interrupt(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """``handler`` for Ctrl-C and for SIGTERM alike."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _raise_interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Blender's own end can crash or hang after rendering; everything is written and closed by now.
+    os._exit(code)

@@ -1,0 +1,265 @@
+"""A dance in a Blender scene: keys on the armature, the song in sync, beat markers, frame range."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..retarget.errors import StepsmithError
+from ..retarget.motion import Motion
+from ..retarget.rig import Rig
+from ..retarget.rotations import Array
+from ..retarget.solve import FeetMode, solve
+from .keys import check_animatable, write_action
+
+# Custom property that marks what Stepsmith made: on actions and strips the armature's name, on the scene
+# the beat markers as JSON [[name, frame], ...].
+TAG = "stepsmith"
+
+
+@dataclass(frozen=True)
+class DanceResult:
+    """What ``apply_motion`` made. ``frames``: first and last key. ``strip``: the sound strip's name, None
+    without one. ``markers``: number of beat markers. ``warnings``: sentences the user should see."""
+
+    action: bpy.types.Action
+    frames: tuple[int, int]
+    fps: float
+    strip: str | None
+    markers: int
+    warnings: tuple[str, ...]
+
+
+def read_rig(armature: bpy.types.Object) -> Rig:
+    """The armature as numpy, at rest and where it stands. Raises RigError where it can't be danced on."""
+    check_animatable(armature)
+    bones = list(_parents_first(armature.data.bones))
+    index = {bone.name: i for i, bone in enumerate(bones)}
+    return Rig(
+        names=tuple(index),
+        parents=tuple(-1 if bone.parent is None else index[bone.parent.name] for bone in bones),
+        rest=np.array([bone.matrix_local for bone in bones], dtype=np.float64).reshape(-1, 4, 4),
+        lengths=np.array([bone.length for bone in bones], dtype=np.float64),
+        world=np.array(armature.matrix_world, dtype=np.float64),
+        rotation_modes=tuple(armature.pose.bones[bone.name].rotation_mode for bone in bones),
+    )
+
+
+def _parents_first(bones: Iterable[bpy.types.Bone]) -> Iterator[bpy.types.Bone]:
+    waiting = [bone for bone in reversed(list(bones)) if bone.parent is None]
+    while waiting:
+        bone = waiting.pop()
+        yield bone
+        waiting.extend(reversed(bone.children))
+
+
+def scene_fps(scene: bpy.types.Scene) -> float:
+    """Frames a second that the scene plays at."""
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+def apply_motion(
+    context: bpy.types.Context,
+    armature: bpy.types.Object,
+    motion: Motion,
+    *,
+    song: str | os.PathLike[str] | None = None,
+    song_start: float = 0.0,
+    start_frame: int | None = None,
+    feet: FeetMode = "auto",
+    name: str | None = None,
+) -> DanceResult:
+    """Make ``armature`` dance ``motion`` from ``start_frame`` on (the scene's first frame unless given).
+
+    ``song``: a sound file put into the sequencer so that its second ``song_start`` sounds on the first
+    frame. A scene without other animation takes the motion's frame rate and range; otherwise the rate
+    stays, the motion is resampled to it, and the range is only ever extended. A dance made earlier on
+    the same armature is replaced: its action stays in the file, its strip and markers go.
+    Raises StepsmithError, with the scene as it was, where something is wrong.
+    """
+    scene = context.scene
+    context.view_layer.update()  # matrix_world of an object made just now
+    rig = read_rig(armature)
+    song = None if song is None else _check_song(song)
+    if not np.isfinite(song_start) or song_start < 0.0:
+        raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a time from 0 on.")
+    alone = not _has_other_animation(scene, armature)
+    fps = motion.fps if alone else scene_fps(scene)
+    first = scene.frame_start if start_frame is None else int(start_frame)
+    moved = motion.resample(fps)
+    pose = solve(moved, rig, feet=feet)
+    last = first + len(moved) - 1
+    warnings: list[str] = []
+
+    with ExitStack() as undo:
+        _keep(undo, scene.render, "fps", "fps_base")
+        _keep(undo, scene, "frame_start", "frame_end", "sync_mode")
+        if alone:
+            scene.render.fps = max(1, round(fps))
+            scene.render.fps_base = scene.render.fps / fps
+            _set_range(scene, first, last)
+        else:
+            _set_range(scene, min(scene.frame_start, first), max(scene.frame_end, last))
+        earlier = [strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name]
+        strip = None
+        if song is not None:
+            strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
+            scene.sync_mode = "AUDIO_SYNC"
+        markers = _mark_beats(undo, scene, motion, first, fps)
+        action = write_action(armature, pose, name=name or f"{armature.name} Dance", start_frame=first)
+        undo.pop_all()
+    action[TAG] = armature.name
+    for old in earlier:
+        if old != strip:
+            _remove_strip(scene, old)
+    scene.frame_set(first)
+    return DanceResult(action, (first, last), fps, None if strip is None else strip.name, markers, tuple(warnings))
+
+
+def _check_song(song: str | os.PathLike[str]) -> Path:
+    path = Path(bpy.path.abspath(os.fspath(song)))
+    if not path.is_file():
+        raise StepsmithError(f"There is no song {song}: check the path.")
+    return path.absolute()
+
+
+def _keep(undo: ExitStack, owner: Any, *properties: str) -> None:
+    """Have ``undo`` put these properties back."""
+    for name in properties:
+        undo.callback(setattr, owner, name, getattr(owner, name))
+
+
+def _set_range(scene: bpy.types.Scene, first: int, last: int) -> None:
+    # Blender moves one end when the other passes it, so the order matters.
+    scene.frame_end = max(last, scene.frame_end)
+    scene.frame_start = first
+    scene.frame_end = last
+
+
+def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object) -> bool:
+    """Whether anything in the scene is timed, besides a dance made here for this armature."""
+    if any(strip.get(TAG) != armature.name for strip in _all_strips(scene)):
+        return True
+    if scene.animation_data is not None and _is_animated(scene.animation_data):
+        return True
+    for ob in scene.objects:
+        keys = getattr(ob.data, "shape_keys", None)
+        for owner in (ob, ob.data, keys):
+            data = getattr(owner, "animation_data", None)
+            own = owner is armature and data is not None and data.action is not None and TAG in data.action
+            if data is not None and _is_animated(data, ignore_action=own):
+                return True
+    return False
+
+
+def _is_animated(data: bpy.types.AnimData, *, ignore_action: bool = False) -> bool:
+    return (data.action is not None and not ignore_action) or len(data.nla_tracks) > 0
+
+
+# --- sound -----------------------------------------------------------------------------------------------
+
+
+def _strips(scene: bpy.types.Scene) -> Any:
+    """The sequencer's top strips; named ``sequences`` before Blender 4.4."""
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def _all_strips(scene: bpy.types.Scene) -> list[Any]:
+    return [] if scene.sequence_editor is None else list(_strips(scene))
+
+
+def _add_song(
+    undo: ExitStack,
+    scene: bpy.types.Scene,
+    armature: bpy.types.Object,
+    song: Path,
+    song_start: float,
+    first: int,
+    length: int,
+    warnings: list[str],
+) -> Any | None:
+    """The strip that plays ``song`` from ``song_start`` seconds on at frame ``first``, ``length`` frames long.
+
+    A strip made here earlier that plays just the same is shared.
+    """
+    place = json.dumps([str(song), round(song_start, 4), first, length])
+    for strip in _all_strips(scene):
+        if strip.get("stepsmith_place") == place:
+            return strip
+    strips = _strips(scene)
+    channel = 1 + max((strip.channel for strip in strips), default=0)
+    try:
+        strip = strips.new_sound(song.stem, str(song), min(channel, 128), first)
+    except RuntimeError as error:
+        warnings.append(f"The song is not in the sequencer ({str(error).removeprefix('Error: ').strip()}).")
+        return None
+    undo.callback(_remove_strip, scene, strip)
+    _place_strip(strip, first, length, song_start * scene_fps(scene), scene_fps(scene))
+    strip[TAG] = armature.name
+    strip["stepsmith_place"] = place
+    return strip
+
+
+def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float) -> None:
+    """Let the sound's frame ``offset`` (may have a fraction) play at frame ``first``, for ``length`` frames."""
+    whole = int(np.floor(offset + 1e-6))
+    start, left, duration = (
+        ("content_start", "left_handle_offset", "duration")
+        if hasattr(strip, "left_handle_offset")  # 5.2 on
+        else ("frame_start", "frame_offset_start", "frame_final_duration")
+    )
+    available = int(getattr(strip, duration)) - whole
+    setattr(strip, start, first - whole)
+    setattr(strip, left, whole)
+    setattr(strip, duration, max(1, min(length, available)))
+    # Strips begin on whole frames; the rest of the offset moves the sound inside the strip.
+    if hasattr(strip, "sound_offset"):
+        strip.sound_offset = (offset - whole) / fps
+
+
+def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
+    sound = strip.sound
+    _strips(scene).remove(strip)
+    if sound is not None and sound.users == 0:
+        bpy.data.sounds.remove(sound)
+
+
+# --- markers ---------------------------------------------------------------------------------------------
+
+
+def _mark_beats(undo: ExitStack, scene: bpy.types.Scene, motion: Motion, first: int, fps: float) -> int:
+    """Timeline markers "beat" and "bar 1", "bar 2", ... in place of those made earlier; how many."""
+    made = [(label, first + round(second * fps)) for label, second in _beat_labels(motion)]
+    earlier = [(name, frame) for name, frame in json.loads(scene.get(TAG, "[]"))]
+    undo.callback(_exchange_markers, scene, made, earlier)
+    _exchange_markers(scene, earlier, made)
+    return len(made)
+
+
+def _exchange_markers(scene: bpy.types.Scene, old: list[tuple[str, int]], new: list[tuple[str, int]]) -> None:
+    """Remove those of the markers ``old`` (name, frame) that still stand there, and make those of ``new``."""
+    for marker in [m for m in scene.timeline_markers if (m.name, m.frame) in set(old)]:
+        scene.timeline_markers.remove(marker)
+    for label, frame in new:
+        scene.timeline_markers.new(label, frame=frame)
+    scene[TAG] = json.dumps(new)
+
+
+def _beat_labels(motion: Motion) -> list[tuple[str, float]]:
+    """(label, seconds) of the motion's beats in order; downbeats count the bars."""
+    beats: Array = np.zeros(0) if motion.beats is None else motion.beats
+    downbeats: Array = np.zeros(0) if motion.downbeats is None else motion.downbeats
+    bars = [(f"bar {bar + 1}", float(second)) for bar, second in enumerate(downbeats)]
+    plain = [
+        ("beat", float(second)) for second in beats if not len(downbeats) or np.abs(downbeats - second).min() > 0.02
+    ]
+    return sorted(bars + plain, key=lambda labelled: labelled[1])

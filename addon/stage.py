@@ -1,0 +1,124 @@
+"""Camera, light and floor for a dance, in a scene that has none."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from ..retarget.rotations import Array
+
+_BACKDROP = (0.62, 0.64, 0.68)
+_FRAMES_LOOKED_AT = 150
+
+
+def stage(context: bpy.types.Context, armature: bpy.types.Object, *, backdrop: bool = True) -> None:
+    """Give the scene what it lacks to show ``armature``'s dance: a camera that has the whole body in view
+    on every frame of the scene's range, three lights, a world; with ``backdrop`` also a floor and wall."""
+    scene = context.scene
+    points = dance_points(context, armature)
+    if scene.camera is None:
+        scene.camera = _add_camera(scene, points)
+    if not any(ob.type == "LIGHT" for ob in scene.objects):
+        _add_lights(scene, points)
+    if scene.world is None:
+        scene.world = _make_world()
+    if backdrop:
+        _add_backdrop(scene, points)
+
+
+def dance_points(context: bpy.types.Context, armature: bpy.types.Object) -> Array:
+    """(N, 3) metres in the world: all bones' ends over the scene's frames, with flesh around them."""
+    scene = context.scene
+    frame = scene.frame_current
+    count = scene.frame_end - scene.frame_start + 1
+    points = []
+    for f in np.unique(np.linspace(scene.frame_start, scene.frame_end, min(count, _FRAMES_LOOKED_AT)).astype(int)):
+        scene.frame_set(int(f))
+        posed = armature.evaluated_get(context.evaluated_depsgraph_get())
+        ends = np.array([end for bone in posed.pose.bones for end in (bone.head, bone.tail)])
+        world = np.array(posed.matrix_world)
+        points.append(ends @ world[:3, :3].T + world[:3, 3])
+    scene.frame_set(frame)
+    ends = np.concatenate(points)
+    margin = 0.07 * np.ptp(points[0][:, 2])
+    return np.concatenate([ends + margin * d for d in (*np.eye(3), *-np.eye(3))])
+
+
+def _add_camera(scene: bpy.types.Scene, points: Array) -> bpy.types.Object:
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.data.lens = 50.0
+    scene.collection.objects.link(camera)
+    backward = Vector((0.32, -1.0, 0.16)).normalized()
+    camera.rotation_euler = backward.to_track_quat("Z", "Y").to_euler()
+    axes = np.array(camera.rotation_euler.to_matrix())  # columns: right, up, backward
+    frame = np.array([corner[:] for corner in camera.data.view_frame(scene=scene)])
+    half = np.abs(frame[:, :2] / frame[:, 2:]).max(axis=0)
+    camera.location = axes @ _viewpoint(points @ axes, half * 0.94)
+    return camera
+
+
+def _viewpoint(points: Array, half: Array) -> Array:
+    """(3,) where a camera that looks along -z sees all ``points`` (N, 3), as near as can be.
+
+    ``half``: (2,) tangents of half its angles of view. On each axis the two planes that bound the view
+    touch the points; the camera stands where the farther back of the two pairs meet.
+    """
+    high = (points[:, :2] + half * points[:, 2:]).max(axis=0)
+    low = (points[:, :2] - half * points[:, 2:]).min(axis=0)
+    return np.array([*(high + low) / 2.0, ((high - low) / (2.0 * half)).max()])
+
+
+def _add_lights(scene: bpy.types.Scene, points: Array) -> None:
+    """Key, fill and rim, as large and as far away as the dance is wide."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre = Vector((low + high) / 2.0)
+    reach = max(2.5, float(np.linalg.norm(high - low)))
+    for name, direction, energy, size, colour in (
+        ("Key", (-0.8, -1.0, 1.1), 40.0, 0.8, (1.0, 0.95, 0.88)),
+        ("Fill", (1.2, -0.7, 0.5), 14.0, 1.2, (0.86, 0.92, 1.0)),
+        ("Rim", (0.5, 1.0, 1.1), 36.0, 0.6, (1.0, 1.0, 1.0)),
+    ):
+        light = bpy.data.lights.new(name, "AREA")
+        light.energy = energy * reach**2
+        light.size = size * reach
+        light.color = colour
+        ob = bpy.data.objects.new(name, light)
+        scene.collection.objects.link(ob)
+        toward = Vector(direction).normalized()
+        ob.location = centre + toward * reach * 1.2
+        ob.rotation_euler = toward.to_track_quat("Z", "Y").to_euler()
+
+
+def _make_world() -> bpy.types.World:
+    world = bpy.data.worlds.new("Studio")
+    world.color = _BACKDROP
+    world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (*_BACKDROP, 1.0)
+    background.inputs["Strength"].default_value = 0.45
+    return world
+
+
+def _add_backdrop(scene: bpy.types.Scene, points: Array) -> None:
+    """A floor at z = 0 that bends up into a wall behind the dance."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre, reach = (low + high) / 2.0, max(3.0, float(np.linalg.norm(high - low)))
+    back, radius = high[1] + 0.8 * reach, 0.5 * reach
+    bend = [(back + radius * np.sin(a), radius * (1.0 - np.cos(a))) for a in np.radians(np.linspace(0, 90, 25))]
+    profile = [(low[1] - 4.0 * reach, 0.0), *bend, (back + radius, 4.0 * reach)]
+    left, right = centre[0] - 6.0 * reach, centre[0] + 6.0 * reach
+    vertices = [(x, y, z) for y, z in profile for x in (left, right)]
+    faces = [(2 * i, 2 * i + 1, 2 * i + 3, 2 * i + 2) for i in range(len(profile) - 1)]
+    mesh = bpy.data.meshes.new("Backdrop")
+    mesh.from_pydata(vertices, [], faces)
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), dtype=bool))
+    material = bpy.data.materials.new("Backdrop")
+    material.use_nodes = True
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = (*_BACKDROP, 1.0)
+    shader.inputs["Roughness"].default_value = 0.9
+    material.diffuse_color = (*_BACKDROP, 1.0)
+    material.roughness = 0.9
+    mesh.materials.append(material)
+    scene.collection.objects.link(bpy.data.objects.new("Backdrop", mesh))
