@@ -28,11 +28,11 @@ _ENTER, _STAY = 0.6, 0.4
 # Seconds: shorter gaps between contacts are closed, shorter contacts are none.
 _SHORTEST_GAP, _SHORTEST_CONTACT = 0.1, 0.1
 # A foot that strays farther than this (m) from its place is meant to move: its contact is divided.
-_STRAY = 0.10
+_STRAY = 0.15
 # A contact during which the foot travels faster than this on the whole (m/s) is a glide: let it go.
 _GLIDE = 0.22
 # Seconds a foot takes to or from its place, at least and per metre of correction.
-_EASE, _EASE_PER_METRE = 0.15, 4.0
+_EASE, _EASE_PER_METRE = 0.2, 4.0
 # Width (m) of the soft corner with which a foot comes down on the floor.
 _CORNER = 0.002
 # Share of a leg's full length it may reach, unless it was straighter before.
@@ -84,10 +84,8 @@ def plant(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Heig
     for side in (0, 1):
         floors = (heights.ankles[side], heights.toes[side])
         joints = np.stack([ankles[:, side], toes[:, side]])
-        joints = joints + _lift(joints[..., 2], floors)[:, None] * [0.0, 0.0, 1.0]
-        moved = _plant_one(joints, contacts[:, [side, side + 2]].T, fps, floors)
-        moved[:, 2] += _lift(joints[..., 2] + moved[:, 2], floors)
-        shift[:, side] = joints[0] + moved - ankles[:, side]
+        shift[:, side] = _plant_one(joints, contacts[:, [side, side + 2]].T, fps, floors)
+        shift[:, side, 2] += _lift(joints[..., 2] + shift[:, side, 2], floors)
     return shift
 
 
@@ -189,7 +187,10 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
 
 
 def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the contacts: runs of at least _STAY that reach _ENTER, short gaps closed."""
+    """(start, stop) of the contacts: runs of at least _STAY that reach _ENTER, short gaps closed.
+
+    Short ones are dropped, but not at the motion's ends, where they are cut off.
+    """
     merged: list[list[int]] = []
     for start, stop in _runs(sure >= _STAY):
         if sure[start:stop].max() < _ENTER:
@@ -198,7 +199,8 @@ def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
             merged[-1][1] = stop
         else:
             merged.append([start, stop])
-    return ((a, b) for a, b in merged if b - a >= max(2, _SHORTEST_CONTACT * fps))
+    long_enough = max(2.0, _SHORTEST_CONTACT * fps)
+    return ((a, b) for a, b in merged if b - a >= long_enough or a == 0 or b == len(sure))
 
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:

@@ -42,6 +42,9 @@ EDGE_FPS = 30.0
 AIST_FPS = 60.0
 AMASS_FPS = 60.0
 
+# Metres a second over the floor, under which a foot stands.
+_STILL = 0.2
+
 _NPZ_KEYS = (
     "poses", "trans", "mocap_framerate", "mocap_frame_rate",
     "root_convention", "rotations", "contacts", "beats", "downbeats", "meta",
@@ -386,9 +389,18 @@ def _with_contacts(motion: Motion, contacts: Any) -> Motion:
 
 
 def _grounded(fps: float, root: Array, rotations: Array) -> Motion:
-    """A motion of another body, set down so that its feet stand on the floor, with contacts."""
+    """A motion of another body, set down so that its feet stand on the floor, with contacts.
+
+    The floor is where the lowest part of the feet is while it is still; not where it is lowest of all,
+    which is often an outlier.
+    """
     motion = Motion(fps, root, rotations, np.zeros((len(root), 4)))
-    feet = motion.positions()[:, list(CONTACT_JOINTS), 2] - [ANKLE_HEIGHT, ANKLE_HEIGHT, FOOT_HEIGHT, FOOT_HEIGHT]
-    # Not the lowest frame, which is often an outlier.
-    floor = float(np.percentile(feet.min(axis=1), 10.0))
-    return _with_contacts(motion.shift([0.0, 0.0, -floor]), None)
+    feet = motion.positions()[:, list(CONTACT_JOINTS)]
+    soles = feet[..., 2] - [ANKLE_HEIGHT, ANKLE_HEIGHT, FOOT_HEIGHT, FOOT_HEIGHT]
+    lowest = np.argmin(soles, axis=1)[:, None]
+    height = np.take_along_axis(soles, lowest, axis=1)[:, 0]
+    if len(feet) > 1:
+        speed = np.linalg.norm(np.gradient(feet[..., :2], axis=0), axis=-1) * fps
+        still = np.take_along_axis(speed, lowest, axis=1)[:, 0] < _STILL
+        height = height[still] if still.any() else height
+    return _with_contacts(motion.shift([0.0, 0.0, -float(np.percentile(height, 25.0))]), None)
