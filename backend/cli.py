@@ -1,0 +1,275 @@
+"""The command ``stepsmith``. Heavy libraries are loaded by the commands that need them, so that help is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from .. import __version__
+from ..retarget.errors import StepsmithError
+from .progress import Progress, part
+
+if TYPE_CHECKING:
+    from .choreography import Wish
+
+_VERBOSE = "stepsmith.verbose"
+_TERMINATED = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_DEMO_SECONDS = 20.0
+_DEMO_TEMPO = 122.0
+
+
+class _Commands(TyperGroup):
+    """Ends every command the same way: errors as one sentence, exit codes 1 and 130."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer's own, private type of context
+        try:
+            with _terminable():
+                return super().invoke(ctx)
+        except StepsmithError as error:
+            _complain(ctx, error, str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interruption:
+            print("\nstepsmith: stopped; no half-written file was left.", file=sys.stderr)
+            code = interruption.args[0] if interruption.args else signal.SIGINT
+            raise typer.Exit(128 + int(code)) from None
+        except MemoryError as error:
+            _complain(ctx, error, "There is not enough memory: dance to a shorter part of the song with --duration.")
+            raise typer.Exit(1) from error
+        except (typer.TyperException, typer.Exit, typer.Abort):  # its own ways to end
+            raise
+        except Exception as error:
+            sentence = f"An unexpected error stopped the work ({type(error).__name__}: {error})"
+            _complain(ctx, error, f"{sentence}: run it again with --verbose and report what it says.")
+            raise typer.Exit(1) from error
+
+
+def _complain(ctx: typer.Context, error: BaseException, sentence: str) -> None:
+    if ctx.meta.get(_VERBOSE):
+        traceback.print_exception(error)
+    print(f"stepsmith: {sentence}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """The end of the terminal or a polite kill stops the work as Ctrl-C does, with its clean-up."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signum)
+
+    try:
+        before = {number: signal.signal(number, stop) for number in _TERMINATED}
+    except ValueError:  # not in the main thread, where signals can't be caught
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _set_verbose(ctx: typer.Context, value: bool) -> bool:
+    if value:
+        ctx.meta[_VERBOSE] = True
+    return value
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"stepsmith {__version__}")
+        raise typer.Exit
+
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", callback=_set_verbose, help="Show the whole trace when something fails.")
+]
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Make characters dance: a song goes in, a keyed dance on your own rig comes out.",
+    epilog="Start with [bold]stepsmith demo[/bold]; every command explains itself with --help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def mount(name: str, target: str, summary: str) -> None:
+    """Add a command ``name`` whose typer app ``target`` ("package.module:attribute") is loaded when it is used."""
+
+    @app.command(
+        name,
+        help=summary,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )
+    def run(ctx: typer.Context) -> None:
+        module, _, attribute = target.partition(":")
+        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        with command.make_context(name, list(ctx.args), parent=ctx.parent) as inner:
+            command.invoke(inner)
+
+
+@app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith dance song.mp3 -o dance.blend
+
+stepsmith dance song.mp3 -o dance.mp4 -o dance.npz --genre tango --start 45 --duration 30
+
+stepsmith dance clip.mov -o hero.blend --rig hero.blend:Armature --seed 7"""
+)
+def dance(
+    song: Annotated[Path, typer.Argument(metavar="SONG", help="A sound file of any kind, or a video for its sound.")],
+    out: Annotated[
+        list[Path],
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="A file to write, by its ending: .npz (AMASS), .pkl (EDGE), .bvh, .blend, .glb, .fbx, .mp4. "
+            "May be given several times.",
+        ),
+    ],
+    rig: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.blend[:OBJECT]", help="Your own armature; without it, the built-in character."),
+    ] = None,
+    genre: Annotated[str | None, typer.Option(help="What is danced; without it, what suits the song.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Another number makes another dance.")
+    ] = 0,
+    start: Annotated[float, typer.Option(help="Seconds into the song where the dance starts.")] = 0.0,
+    duration: Annotated[float | None, typer.Option(help="Seconds to dance; without it, to the song's end.")] = None,
+    bpm: Annotated[float | None, typer.Option(help="Beats a minute, where the tempo found is wrong.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Other weights than those that come with Stepsmith.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a dance for a song."""
+    from .choreography import Wish
+
+    for path in _dance(Wish(song, genre, seed, start, duration, bpm), out, rig, model):
+        print(path)
+
+
+@app.command()
+def demo(verbose: Verbose = False) -> None:
+    """Make a song, a dance for it and a video of it, in the folder out."""
+    from .audio.synth import synthesise, write_wav
+    from .choreography import Wish
+
+    began = time.monotonic()
+    folder = Path("out")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StepsmithError(f"The folder {folder.absolute()} can't be made ({error.strerror}).") from error
+    song, blend, video = folder / "demo.wav", folder / "demo.blend", folder / "demo.mp4"
+    write_wav(song, synthesise(_DEMO_TEMPO, duration=_DEMO_SECONDS, seed=3))
+    _dance(Wish(song), [blend, video], None, None)
+    print(f"A song of {_DEMO_SECONDS:.0f} s, a dance for it and a video, made in {time.monotonic() - began:.0f} s:")
+    print(f"  {song}   the song\n  {blend}  the scene: open it in Blender and press space\n  {video}    the video")
+    print("Try next:")
+    print("  stepsmith dance YOUR_SONG.mp3 -o dance.blend")
+    print("  stepsmith dance YOUR_SONG.mp3 -o dance.blend --rig YOUR_RIG.blend --genre tango --seed 1")
+    print("  stepsmith dance --help")
+
+
+@app.command(
+    epilog="""[bold]Example[/bold]: a backend for Blender on another machine
+
+STEPSMITH_TOKEN=... stepsmith serve --host 0.0.0.0 --port 8760"""
+)
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option(help="The address to listen at; by default this machine alone is heard.")] = (
+        "127.0.0.1"
+    ),
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where songs, jobs and dances are kept.", show_default=False)
+    ] = None,
+    parent: Annotated[
+        int | None, typer.Option(metavar="PID", help="End when this process is gone, or standard input ends.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Other weights than those that come with Stepsmith.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Serve dances to Blender: HTTP, opened by the token in the environment variable STEPSMITH_TOKEN."""
+    from .server import serve as run
+    from .settings import Settings, data_folder
+
+    token = os.environ.pop("STEPSMITH_TOKEN", "")
+    run(Settings(token, host, port, data or data_folder(), parent, model))
+
+
+mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")
+
+
+def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | None) -> list[Path]:
+    """Check, choreograph, export; the files written."""
+    from . import export
+    from .choreography import Choreographer
+    from .model_header import read_header
+
+    export.check(outs, rig, sources=[wish.song, *([export.rig_file(rig)] if rig else [])])
+    read_header(weights).check_genre(wish.genre)
+    # Rendering a video takes many times as long as all the rest.
+    choreography = 0.15 if any(out.suffix.lower() == ".mp4" for out in outs) else 0.6
+    with _bar() as progress:
+        motion = Choreographer(weights).dance(wish, part(progress, 0.0, choreography))
+        stage = export.Stage(wish.song, wish.start, rig)
+        export.export(motion, outs, stage, part(progress, choreography, 1.0))
+    return list(outs)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Progress]:
+    """A progress bar with the time left, on the error stream so that the output can be piped."""
+    from rich import progress as rich
+
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TaskProgressColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+
+def main() -> None:
+    """The command line's entry."""
+    app(prog_name="stepsmith")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""A motion into files: motion files by ``retarget.files``, scenes and videos by Blender in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..retarget.errors import StepsmithError
+from ..retarget.files import save_motion
+from ..retarget.motion import Motion
+from .progress import Progress, part, silent
+
+MOTION_ENDINGS = (".npz", ".pkl", ".bvh")
+SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".mp4")
+ENDINGS = MOTION_ENDINGS + SCENE_ENDINGS
+
+_EXPORTER = "stepsmith.addon.export"
+_ROOM = {".mp4": 64 << 20, ".blend": 64 << 20, ".glb": 32 << 20, ".fbx": 64 << 20}  # bytes a file may well need
+_ROOM_FOR_MOTION = 16 << 20
+_PATIENCE = 10.0  # seconds the exporter has to clean up when it is stopped
+_LAST_LINES = 2000  # characters of what it said on stderr
+
+
+class ExportError(StepsmithError):
+    """A file that can't be written."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Who dances to what in scene files.
+
+    ``song``: the sound beside the dance, from ``song_start`` seconds on. ``rig``: "FILE.blend" or
+    "FILE.blend:OBJECT"; None for the built-in character.
+    """
+
+    song: Path | None = None
+    song_start: float = 0.0
+    rig: str | None = None
+
+
+def check(outs: Sequence[Path], rig: str | None = None, sources: Sequence[Path] = ()) -> None:
+    """Say before the work what would fail after it: names, folders, room on the disk, Blender's module, the rig.
+
+    ``sources``: files that must not be overwritten. Raises ExportError.
+    """
+    seen: set[Path] = set()
+    for out in outs:
+        _check_place(out)
+        place = out.parent.resolve() / out.name
+        if place in seen:
+            raise ExportError(f"{out} is given twice: give every output a name of its own.")
+        if any(out.exists() and source.exists() and out.samefile(source) for source in sources):
+            raise ExportError(f"{out} is itself what the dance is made from: choose another name for the output.")
+        seen.add(place)
+    _check_room(outs)
+    scenes = [out for out in outs if is_scene(out)]
+    if scenes and importlib.util.find_spec("bpy") is None:
+        raise ExportError(
+            f"Writing {scenes[0].suffix} needs Blender's Python module: in a copy of Stepsmith's source run"
+            " “pip install -c constraints.txt '.[bpy]'”, or write .npz, .pkl or .bvh."
+        )
+    if rig is not None:
+        _check_rig(rig, scenes)
+
+
+def export(motion: Motion, outs: Sequence[Path], stage: Stage, progress: Progress = silent) -> None:
+    """Write ``motion`` as every one of ``outs``, by its ending; all appear whole at the end, or none.
+
+    Raises ExportError; lets what ``progress`` raises through, KeyboardInterrupt as well.
+    """
+    with _staged(outs) as staged:
+        for out, beside in staged.items():
+            if not is_scene(out):
+                save_motion(beside, motion)
+        scenes = [beside for out, beside in staged.items() if is_scene(out)]
+        if scenes:
+            _export_scenes(motion, scenes, stage, part(progress, 0.0, 1.0))
+    progress(1.0, "Done")
+
+
+def is_scene(out: Path) -> bool:
+    """Whether Blender is needed to write ``out``."""
+    return out.suffix.lower() in SCENE_ENDINGS
+
+
+def _check_place(out: Path) -> None:
+    if out.suffix.lower() not in ENDINGS:
+        raise ExportError(f"{out} can't be written: end its name in one of {', '.join(ENDINGS)}.")
+    if not out.parent.is_dir():
+        raise ExportError(f"The folder {out.parent} doesn't exist: make it first.")
+    if out.is_dir():
+        raise ExportError(f"{out} is a folder: choose another name for the output.")
+    try:
+        # Asking the system for permission is not enough: only writing shows that a folder takes files.
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise ExportError(f"The folder {out.parent} can't be written to ({error.strerror}): choose another.") from error
+
+
+def _check_room(outs: Sequence[Path]) -> None:
+    needed: dict[int, int] = {}
+    for out in outs:
+        device = out.parent.stat().st_dev
+        needed[device] = needed.get(device, 0) + _ROOM.get(out.suffix.lower(), _ROOM_FOR_MOTION)
+        free = shutil.disk_usage(out.parent).free
+        if free < needed[device]:
+            raise ExportError(
+                f"The disk of {out.parent} has {free >> 20} MB left and about {needed[device] >> 20} MB are needed:"
+                " free some, or choose another folder."
+            )
+
+
+def _check_rig(rig: str, scenes: Sequence[Path]) -> None:
+    file = rig_file(rig)
+    if not file.is_file():
+        raise ExportError(f"There is no rig file {file}: check the path.")
+    if not scenes:
+        raise ExportError(f"A rig is of no use for motion files: add an output that ends in {SCENE_ENDINGS[0]}.")
+
+
+def rig_file(rig: str) -> Path:
+    """The file of FILE.blend:OBJECT."""
+    head, separator, _ = rig.rpartition(".blend:")
+    return Path(f"{head}.blend") if separator else Path(rig)
+
+
+@contextmanager
+def _staged(outs: Sequence[Path]) -> Iterator[dict[Path, Path]]:
+    """For each of ``outs`` a path beside it, in a folder of its own; renamed to it at the end, or removed."""
+    with ExitStack() as stack:
+        staged = {}
+        for out in outs:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=out.parent, ignore_cleanup_errors=True)
+            )
+            staged[out] = Path(folder) / out.name
+        try:
+            yield staged
+            for out, beside in staged.items():
+                os.replace(beside, out)
+        except OSError as error:
+            place = error.filename or outs[0].parent
+            raise ExportError(f"{place} can't be written ({error.strerror}): choose another folder.") from error
+
+
+def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progress: Progress) -> None:
+    progress(0.0, "Starting Blender")
+    with tempfile.TemporaryDirectory(prefix="stepsmith-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "dance.npz"
+        save_motion(file, motion)
+        command = [sys.executable, "-m", _EXPORTER, "--motion", str(file)]
+        for scene in scenes:
+            command += ["--out", str(scene.absolute())]
+        if stage.song is not None:
+            command += ["--song", str(stage.song.absolute()), "--song-start", repr(stage.song_start)]
+        if stage.rig is not None:
+            command += ["--rig", stage.rig]
+        _run(command, Path(folder) / "stderr.txt", progress)
+
+
+def _run(command: Sequence[str], complaints: Path, progress: Progress) -> None:
+    """Run the exporter, its JSON lines as progress. Whatever happens, it is gone afterwards."""
+    with complaints.open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        reason = None
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said = _parsed(line)
+                reason = said.get("error", reason)
+                if "fraction" in said:
+                    progress(float(said["fraction"]), str(said.get("text", "")))
+            code = process.wait()
+        finally:
+            _end(process)
+    if reason is not None:
+        raise ExportError(str(reason))
+    if code != 0:
+        said_last = complaints.read_text("utf-8", "replace")[-_LAST_LINES:].strip()
+        raise ExportError(
+            f"Blender ended with code {code} while writing the files: see what it said with --verbose."
+        ) from (RuntimeError(said_last) if said_last else None)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Stop the exporter, first with time to clean up, and close its pipe."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
