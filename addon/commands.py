@@ -112,24 +112,30 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--seed", type=_count, default=0, help="another number makes another dance")
     dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
     dance.add_argument("--duration", type=_seconds, help="seconds; without it, to the song's end")
-    dance.add_argument("--bpm", type=_seconds, help="the song's tempo, where the one found by itself is wrong")
+    dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
     dance.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
     return parser
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**31:
-        raise argparse.ArgumentTypeError("must be between 0 and 2147483647")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := int(text)) < 2**31:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to 2147483647")
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number that is not negative")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0.0 <= (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is no number from 0 on")
+
+
+def _tempo(text: str) -> float:
+    if value := _seconds(text):
+        return value
+    raise argparse.ArgumentTypeError("0 is no tempo")
 
 
 def _check_output(out: Path) -> None:

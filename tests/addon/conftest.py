@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
 
 # Before the first `import bpy`, which reads it once: the tests neither see nor change a user's Blender.
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="stepsmith-blender-")
@@ -16,6 +23,58 @@ os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="stepsmith-blende
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["BLENDER_USER_RESOURCES"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def write_song() -> Callable[[Path], None]:
+    """Writes a sound file of 4 s."""
+
+    def write(path: Path) -> None:
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 22050, 0, "NONE", "not compressed"))
+            file.writeframes((8000 * np.sin(np.arange(22050 * 4) * 0.06)).astype("<i2").tobytes())
+
+    return write
+
+
+@pytest.fixture
+def song(write_song: Callable[[Path], None], tmp_path: Path) -> Path:
+    write_song(tmp_path / "sông & dance.wav")
+    return tmp_path / "sông & dance.wav"
+
+
+@pytest.fixture(scope="session")
+def still() -> Callable[..., Motion]:
+    """Makes a motion of so many frames at 30 a second, standing still, with two beats a second."""
+
+    def make(frames: int) -> Motion:
+        rotations = np.zeros((frames, 24, 4))
+        rotations[..., 0] = 1.0
+        root = np.tile([0.0, 0.0, SMPL.rest_root_height], (frames, 1))
+        return Motion(30.0, root, rotations, np.ones((frames, 4)), beats=np.arange(0.0, frames / 30.0, 0.5))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_armature() -> Callable[[str], Any]:
+    """Makes an armature with SMPL's names and rest pose, quicker than the built-in character."""
+    import bpy
+
+    def make(name: str) -> Any:
+        armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
+        bpy.context.scene.collection.objects.link(armature)
+        bpy.context.view_layer.objects.active = armature
+        bpy.ops.object.mode_set(mode="EDIT")
+        heads = SMPL.rest_positions + np.array([0.0, 0.0, SMPL.rest_root_height])
+        for bone_name, parent, head in zip(SMPL.names, SMPL.parents, heads, strict=True):
+            bone = armature.data.edit_bones.new(bone_name)
+            bone.head, bone.tail = head, np.add(head, [0.0, 0.0, 0.05])
+            bone.parent = armature.data.edit_bones[parent] if parent >= 0 else None
+        bpy.ops.object.mode_set(mode="OBJECT")
+        return armature
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +102,31 @@ def installed() -> Iterator[str]:
     yield name
     addon_utils.disable(name)
     (folder / "stepsmith").unlink()
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The extension as it is given to users, built and validated."""
+    folder = tmp_path_factory.mktemp("dist")
+    tool = Path(__file__).parents[2] / "tools" / "build-extension"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    built = subprocess.run([tool, folder], env=environment, capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stderr
+    return Path(built.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def installed_blender(
+    blender: Path, extension_zip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a real Blender, the extension installed in it from its zip, with these arguments."""
+    resources = tmp_path_factory.mktemp("resources")
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(resources), "LIBGL_ALWAYS_SOFTWARE": "1"}
+
+    def run(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [str(blender), *map(str, arguments)]
+        return subprocess.run(command, env={**environment, **more}, capture_output=True, text=True, timeout=240)
+
+    install = run("--command", "extension", "install-file", "-r", "user_default", "--enable", extension_zip)
+    assert install.returncode == 0, install.stderr
+    return run

@@ -9,41 +9,35 @@ import re
 import shlex
 import sys
 import time
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import bpy
-import numpy as np
 import pytest
-
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.skeleton import SMPL
 
+NewArmature = Callable[[str], bpy.types.Object]
 FAKE = Path(__file__).with_name("fake_backend.py")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(
+    tmp_path_factory: pytest.TempPathFactory, still: Callable[..., Motion], write_song: Callable[[Path], None]
+) -> Path:
     """A folder with a song and a motion of 3 s."""
     folder = tmp_path_factory.mktemp("files")
-    with wave.open(str(folder / "song.wav"), "wb") as file:
-        file.setparams((1, 2, 22050, 0, "NONE", "not compressed"))
-        file.writeframes((8000 * np.sin(np.arange(22050 * 4) * 0.06)).astype("<i2").tobytes())
-    rotations = np.zeros((90, 24, 4))
-    rotations[..., 0] = 1.0
-    root = np.tile([0.0, 0.0, 0.95], (90, 1))
-    motion = Motion(30.0, root, rotations, np.ones((90, 4)), beats=np.arange(0.0, 3.0, 0.5))
+    write_song(folder / "song.wav")
+    motion = still(frames=90)
     for name in ("motion.npz", "motion.bvh", "motion.pkl"):
         save_motion(folder / name, motion)
     return folder
 
 
 @pytest.fixture
-def session(installed: str, files: Path, tmp_path: Path) -> Iterator[Any]:
+def session(installed: str, files: Path, tmp_path: Path, new_armature: NewArmature) -> Iterator[Any]:
     """The add-on's session in an empty scene with a song chosen, its files in a fresh folder."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
     module = importlib.import_module(f"{installed}.addon.session")
@@ -51,7 +45,7 @@ def session(installed: str, files: Path, tmp_path: Path) -> Iterator[Any]:
     preferences(installed).folder = str(tmp_path)
     use_backend(installed, files)
     settings().song = str(files / "song.wav")
-    settings().target = new_armature()
+    settings().target = new_armature("Target")
     yield module
     module.unregister()
     module.register()
@@ -89,21 +83,6 @@ def armatures() -> list[bpy.types.Object]:
     return [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
 
 
-def new_armature() -> bpy.types.Object:
-    """An armature with SMPL's names and rest pose, quicker made than the built-in character."""
-    armature = bpy.data.objects.new("Target", bpy.data.armatures.new("Target"))
-    bpy.context.scene.collection.objects.link(armature)
-    bpy.context.view_layer.objects.active = armature
-    bpy.ops.object.mode_set(mode="EDIT")
-    heads = SMPL.rest_positions + np.array([0.0, 0.0, SMPL.rest_root_height])
-    for name, parent, head in zip(SMPL.names, SMPL.parents, heads, strict=True):
-        bone = armature.data.edit_bones.new(name)
-        bone.head, bone.tail = head, head + [0.0, 0.0, 0.05]
-        bone.parent = armature.data.edit_bones[parent] if parent >= 0 else None
-    bpy.ops.object.mode_set(mode="OBJECT")
-    return armature
-
-
 def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
     bpy.data.objects.remove(settings().target)
     generate(session)
@@ -117,8 +96,8 @@ def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
     assert len(armatures()) == 1, "the character stays chosen"
 
 
-def test_generate_uses_the_chosen_armature(session: ModuleType) -> None:
-    chosen, other = settings().target, new_armature()
+def test_generate_uses_the_chosen_armature(session: ModuleType, new_armature: NewArmature) -> None:
+    chosen, other = settings().target, new_armature("Target")
     generate(session)
     assert chosen.animation_data.action is not None
     assert other.animation_data is None
@@ -135,12 +114,12 @@ def test_all_wishes_reach_the_backend(session: ModuleType, installed: str, files
     assert wishes == {"kind": "dance", "genre": "waltz", "seed": 7, "start": 1.5, "duration": 2.5, "bpm": 90.0}
 
 
-def test_a_target_deleted_meanwhile_loses_nothing(session: ModuleType) -> None:
+def test_a_target_deleted_meanwhile_loses_nothing(session: ModuleType, new_armature: NewArmature) -> None:
     assert bpy.ops.stepsmith.generate() == {"FINISHED"}
     bpy.data.objects.remove(settings().target)
     tick_until(session, lambda: session.current.task is None)
     assert re.search("Target was deleted.*Apply Last Dance", session.current.error)
-    settings().target = new_armature()
+    settings().target = new_armature("Target")
     assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
     assert armatures()[0].animation_data.action is not None
     assert session.current.error == ""
@@ -163,22 +142,22 @@ def test_an_armature_without_limbs_is_refused_before_the_work(session: ModuleTyp
     assert session.current.task is None
 
 
-def test_another_file_opened_meanwhile_loses_nothing(session: ModuleType) -> None:
+def test_another_file_opened_meanwhile_loses_nothing(session: ModuleType, new_armature: NewArmature) -> None:
     assert bpy.ops.stepsmith.generate() == {"FINISHED"}
     bpy.ops.wm.read_homefile(use_empty=True)
     tick_until(session, lambda: session.current.task is None)
     assert "Apply Last Dance" in session.current.error
-    settings().target = new_armature()
+    settings().target = new_armature("Target")
     assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
     assert settings().target.animation_data.action is not None
 
 
-def test_the_last_dance_outlives_blender(session: ModuleType, files: Path) -> None:
+def test_the_last_dance_outlives_blender(session: ModuleType, files: Path, new_armature: NewArmature) -> None:
     generate(session)
     session.unregister()
     session.register()
     bpy.ops.wm.read_homefile(use_empty=True)
-    settings().target = new_armature()
+    settings().target = new_armature("Target")
     assert bpy.ops.stepsmith.apply_dance() == {"FINISHED"}
     assert session.current.last.song == files / "song.wav"
     assert armatures()[0].animation_data.action is not None

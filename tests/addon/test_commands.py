@@ -1,0 +1,145 @@
+"""The headless command, called as Blender calls it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import pytest
+from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.motion import Motion
+
+FAKE = Path(__file__).with_name("fake_backend.py")
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def backend(still: Callable[..., Motion], tmp_path: Path) -> Callable[..., str]:
+    """The command of a backend with these options."""
+    save_motion(tmp_path / "motion.npz", still(frames=60))
+    return lambda *options: shlex.join([sys.executable, str(FAKE), "--motion", str(tmp_path / "motion.npz"), *options])
+
+
+@pytest.fixture
+def run(installed: str, backend: Callable[..., str], new_armature: Callable[[str], bpy.types.Object]) -> Run:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    new_armature("Rig")
+    command = importlib.import_module(f"{installed}.addon.commands").run
+
+    def dance(*arguments: object, options: tuple[str, ...] = ("--seconds", "0.2")) -> int:
+        return command(["dance", *map(str, arguments), "--backend", backend(*options)])
+
+    return dance
+
+
+def test_a_file_with_the_dance_is_saved(
+    run: Run, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.blend"
+    assert run(song, "--rig", "Rig", "-o", out) == 0
+    printed = capfd.readouterr().out
+    assert "% Dancing" in printed
+    assert str(out) in printed
+    assert sorted(p.name for p in tmp_path.iterdir() if "blend" in p.name) == ["out.blend"]
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert bpy.data.objects["Rig"].animation_data.action is not None
+    assert len(bpy.context.scene.timeline_markers) == 4
+    assert bpy.context.scene.frame_end == 60
+
+
+def test_without_a_rig_the_built_in_character_dances(run: Run, song: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.blend"
+    assert run(song, "-o", out) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    dancers = [ob for ob in bpy.data.objects if ob.type == "ARMATURE" and ob.animation_data]
+    assert [ob.name for ob in dancers] == ["Dancer"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.fbx"], "end the name after -o in .blend"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/none/out.blend"], "doesn't exist: make it first"),
+        (["{folder}/none.wav", "--rig", "Rig", "-o", "{folder}/out.blend"], "There is no song"),
+        (["{song}", "--rig", "Nobody", "-o", "{folder}/out.blend"], "Nobody is not in the scene.*(Rig)"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--genre", "unheard"], "no genre unheard"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--seed", "x"], "x is no whole number"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--start", "-1"], "-1 is no number"),
+        (["{song}"], "required.*--out"),
+    ],
+)
+def test_wrong_wishes_are_one_sentence_and_a_code(
+    run: Run, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    assert run(*(part.format(song=song, folder=tmp_path) for part in arguments)) != 0
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert re.search(reason, said), said
+    assert not list(tmp_path.glob("*.blend*"))
+
+
+def test_a_backend_that_fails_leaves_no_file(
+    run: Run, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--seconds", "0", "--fail", "The song is silent: choose another one.")
+    assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", options=options) == 1
+    assert capfd.readouterr().err.strip() == "stepsmith: The song is silent: choose another one."
+    assert not list(tmp_path.glob("*.blend*"))
+
+
+def test_an_earlier_file_survives_a_failure(run: Run, song: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.blend"
+    out.write_bytes(b"precious")
+    assert run(song, "--rig", "Rig", "-o", out, options=("--seconds", "0", "--fail", "No.")) == 1
+    assert out.read_bytes() == b"precious"
+
+
+def test_ctrl_c_cancels_and_leaves_no_file(
+    run: Run, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    before = time.monotonic()
+    assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", options=("--seconds", "60")) == 130
+    assert time.monotonic() - before < 15.0
+    assert "cancelled" in capfd.readouterr().err
+    assert not list(tmp_path.glob("*.blend*"))
+
+
+@pytest.mark.blender
+def test_a_real_blender_runs_the_command(
+    installed_blender: Callable[..., subprocess.CompletedProcess[str]],
+    backend: Callable[..., str],
+    song: Path,
+    tmp_path: Path,
+) -> None:
+    scene, out = tmp_path / "scene.blend", tmp_path / "out.blend"
+    bpy.ops.wm.read_homefile(use_empty=True)
+    make = (
+        "import bpy; from bl_ext.user_default.stepsmith.addon.character import make_character;"
+        f"make_character(bpy.context, 'Hero'); bpy.ops.wm.save_as_mainfile(filepath={str(scene)!r})"
+    )
+    assert installed_blender("-b", "--python-exit-code", "3", "--python-expr", make).returncode == 0
+    wishes = [song, "--rig", "Hero", "-o", out, "--backend", backend("--seconds", "0.5")]
+    done = installed_blender("-b", scene, "--command", "stepsmith", "dance", *wishes)
+    assert done.returncode == 0, done.stderr
+    assert "% Dancing" in done.stdout
+    look = (
+        f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(out)!r});"
+        "assert bpy.data.objects['Hero'].animation_data.action is not None;"
+        "assert bpy.context.scene.sequence_editor.sequences_all"
+    )
+    assert installed_blender("-b", "--python-exit-code", "3", "--python-expr", look).returncode == 0
+    failed = installed_blender("-b", scene, "--command", "stepsmith", "dance", song, "--rig", "Nobody", "-o", out)
+    assert failed.returncode != 0
+    assert "Nobody is not in the scene" in failed.stderr
