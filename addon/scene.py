@@ -221,9 +221,9 @@ def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float)
     setattr(strip, start, first - whole)
     setattr(strip, left, whole)
     setattr(strip, duration, max(1, min(length, available)))
-    # Strips begin on whole frames; the rest of the offset moves the sound inside the strip.
+    # Strips begin on whole frames; the rest of the offset moves the sound inside the strip, in seconds.
     if hasattr(strip, "sound_offset"):
-        strip.sound_offset = (offset - whole) / fps
+        strip.sound_offset = (whole - offset) / fps
 
 
 def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
