@@ -27,7 +27,7 @@ _PULSE_WEIGHTS = np.array([1.0, 0.4, 0.4, 0.4])
 _TEMPI = 700  # steps between the slowest and the fastest tempo: 0.2 % apart
 _SPAN = 20.0  # s of music in which a tempo is sought
 _STEP = 4.0  # s between such stretches
-_PRIOR_CENTRE, _PRIOR_WIDTH = 108.0, 0.55  # beats a minute, octaves: where people tap along
+_PRIOR_CENTRE, _PRIOR_WIDTH = 118.0, 0.45  # beats a minute, octaves: where people tap along
 _TEMPO_STEADINESS = 60.0  # cost of doubling the tempo from one stretch to the next, in octaves
 _BEAT_STEADINESS = 400.0  # cost of a beat twice too long, squared log ratio
 # Lags at which music in a metre repeats, in beats, with their weight in the evidence.
@@ -230,7 +230,8 @@ def _accents(sound: Sound, bands: Array, times: Array) -> Array:
     edges = np.clip(np.round(np.append(times, times[-1] + np.median(np.diff(times))) * 30), 0, len(pitches)).astype(int)
     sums = total[edges[1:]] - total[edges[:-1]]
     chords = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    change = np.append(0.0, 1.0 - np.sum(chords[1:] * chords[:-1], axis=1))
+    change = 1.0 - np.sum(chords[1:] * chords[:-1], axis=1)
+    change = np.append(change.mean() if len(change) else 0.0, change)
     parts = np.stack([onsets[:, 0], onsets[:, 1:].mean(axis=1), change], axis=1)
     parts = (parts - parts.mean(axis=0)) / (parts.std(axis=0) + 1e-9)
     return parts @ np.array([1.0, 0.3, 1.0])

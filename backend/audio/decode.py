@@ -89,11 +89,14 @@ def _read(path: Path, start: float, duration: float | None, progress: Progress) 
             length = _length(container, start)
             if duration is None and length is not None and length > LONGEST:
                 raise _too_long(path)
-            expected = min(filter(None, (duration, length, LONGEST)))
+            expected = min(known for known in (duration, length, LONGEST) if known)
+            told = 0.0
             for block in _resampled(_mono(container, start)):
                 collected += block.tobytes()
                 seconds = len(collected) / (4 * RATE)
-                progress(min(seconds / expected, 1.0), "Reading the song")
+                if seconds >= told:
+                    progress(min(seconds / expected, 1.0), "Reading the song")
+                    told = seconds + 5.0
                 if len(collected) >= 4 * limit:
                     break
     except av.error.FFmpegError as error:
