@@ -66,9 +66,8 @@ def decode(
 
     sound = Sound(_read(path, start, duration, progress or silent), RATE)
     if sound.duration < SHORTEST:
-        raise AudioError(
-            f"“{path.name}” has {sound.duration:.2f} s of sound from {start:g} s on: it needs {SHORTEST:g} s."
-        )
+        heard = f"{sound.duration:.2f} s of sound from {start:g} s on"
+        raise AudioError(f"“{path.name}” has only {heard}: choose a song, or a part of it, of at least {SHORTEST:g} s.")
     if max(-float(sound.samples.min()), float(sound.samples.max())) < SILENCE:
         raise AudioError(f"“{path.name}” is silent there: choose a song, or a part of it, that can be heard.")
     return sound
@@ -108,9 +107,7 @@ def _read(path: Path, start: float, duration: float | None, progress: Progress) 
 
 
 def _too_long(path: Path) -> AudioError:
-    return AudioError(
-        f"“{path.name}” is longer than {LONGEST / 3600:g} hours: choose a part of it by start and duration."
-    )
+    return AudioError(f"“{path.name}” lasts more than {LONGEST / 3600:g} hours: choose a part by start and duration.")
 
 
 def _length(container: av.container.InputContainer, start: float) -> float | None:
