@@ -34,6 +34,7 @@ class STEPSMITH_OT_choose_song(bpy.types.Operator):
     filter_movie: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self.filepath = bpy.path.abspath(context.scene.stepsmith_settings.song)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -111,8 +111,8 @@ def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: 
     row.label(text="", icon=icon)
     column = row.column()
     column.scale_y = 0.8
-    # A letter of the interface's font is 7 pixels wide or less at scale 1; the box takes about 90.
-    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 7
+    # A letter of the interface's font is about 6.5 pixels wide at scale 1; icons and margins take 90.
+    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 6.5
     for line in textwrap.wrap(text, max(int(letters), 16)):
         column.label(text=line)
     row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)

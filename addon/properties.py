@@ -68,10 +68,11 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         unit="TIME_ABSOLUTE",
     )
     bpm: FloatProperty(
-        name="Beats per Minute",
-        description="The song's tempo, where the one found by itself is wrong. 0: found by itself",
+        name="Tempo",
+        description="The song's beats a minute, where those found by itself are wrong. 0: found by itself",
+        precision=1,
         min=0.0,
-        max=400.0,
+        max=300.0,
     )
     feet: EnumProperty(name="Feet", description="How planted feet are kept from sliding", items=FEET)
 

@@ -46,6 +46,7 @@ def steps() -> Iterator[float]:
     """The test, as seconds to wait between its steps."""
     bpy.context.preferences.addons[NAME].preferences.command = wishes["command"]
     window = bpy.context.window_manager.windows[0]
+    bpy.context.preferences.view.show_splash = False
     view().spaces.active.show_region_ui = True
     yield 1.0
     region = next(r for r in view().regions if r.type == "UI")
