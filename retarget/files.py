@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -41,6 +42,9 @@ MAX_FRAMES = 1_000_000
 EDGE_FPS = 30.0
 AIST_FPS = 60.0
 AMASS_FPS = 60.0
+
+# Objects that a pickle of a few arrays refers back to, at most.
+_MAX_MEMO = 100_000
 
 # Metres a second over the floor, under which a foot stands.
 _STILL = 0.2
@@ -178,7 +182,9 @@ def _arrays(file: BinaryIO, names: tuple[str, ...]) -> dict[str, Array]:
             if sum(info.file_size for info in wanted.values()) > MAX_BYTES:
                 raise MotionError(f"this .npz unpacks to more than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
             return {name: _array(name, archive.read(info)) for name, info in wanted.items()}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except MotionError:
+        raise
+    except Exception as error:  # Damaged archives raise whatever their decoder does.
         raise MotionError("this .npz is damaged: write or download it anew.") from error
 
 
@@ -249,9 +255,21 @@ def _latin_bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _check_memo(data: bytes) -> None:
+    """Refuse a pickle whose memo is numbered beyond reason: unpickling would claim memory up to that number.
+
+    Walking through the codes also finds every length that reaches past the end of the data.
+    """
+    for code, argument, _ in pickletools.genops(data):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > _MAX_MEMO:
+            raise MotionError("it is no plain pickle of arrays: save it as .npz.")
+
+
 def _read_pkl(file: BinaryIO) -> Motion:
     try:
-        content = _NumpyUnpickler(file, encoding="latin1").load()
+        data = file.read()
+        _check_memo(data)
+        content = _NumpyUnpickler(io.BytesIO(data), encoding="latin1").load()
     except MotionError:
         raise
     except Exception as error:  # A damaged pickle raises nearly anything.

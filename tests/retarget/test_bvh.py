@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stepsmith.retarget import bvh
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import MotionError
+from stepsmith.retarget.files import load_motion
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import FOOT_HEIGHT, SMPL_NAMES
+
+MakeMotion = Callable[..., Motion]
+
+SALSA = Path(__file__).parents[3] / "shared/data/cmu/salsa.zip"
+MIXAMO = {
+    "pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2", "neck": "Neck", "head": "Head",
+    **{
+        f"{side}_{joint}": f"mixamorig:{side.capitalize()}{name}"
+        for side in ("left", "right")
+        for joint, name in (
+            ("hip", "UpLeg"), ("knee", "Leg"), ("ankle", "Foot"), ("foot", "ToeBase"), ("collar", "Shoulder"),
+            ("shoulder", "Arm"), ("elbow", "ForeArm"), ("wrist", "Hand"), ("hand", "HandMiddle1"),
+        )
+    },
+}  # fmt: skip
+
+
+def far(a: Motion, b: Motion) -> float:
+    return float(np.degrees(rot.angle(rot.multiply(rot.conjugate(a.rotations), b.rotations)).max()))
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(seed=st.integers(0, 1000), bend=st.floats(0.0, 3.0), fps=st.sampled_from([24.0, 25.0, 29.97, 30.0, 60.0]))
+def test_our_bvh_comes_back(make_motion: MakeMotion, seed: int, bend: float, fps: float) -> None:
+    motion = make_motion(20, seed, bend, fps)
+    back, ours = bvh.read(bvh.write(motion).encode())
+    assert ours
+    assert np.isclose(back.fps, fps, rtol=1e-6)
+    assert np.abs(back.root - motion.root).max() < 1e-7
+    assert far(back, motion) < 1e-4
+
+
+def test_gimbal_lock_is_no_trouble(make_motion: MakeMotion) -> None:
+    motion = make_motion(3, bend=0.0)
+    rotations = np.array(motion.rotations)
+    for frame, angle in enumerate((np.pi / 2, -np.pi / 2, np.pi / 2 - 1e-7)):
+        rotations[frame, 5] = rot.multiply(
+            rot.from_axis_angle([0.0, -0.5, 0.0]),
+            rot.multiply(rot.from_axis_angle([angle, 0.0, 0.0]), rot.from_axis_angle([0.0, 0.0, 0.3])),
+        )
+    motion = Motion(30, motion.root, rotations, motion.contacts)
+    assert far(bvh.read(bvh.write(motion).encode())[0], motion) < 1e-4
+
+
+def test_angles_do_not_jump(make_motion: MakeMotion) -> None:
+    spin = make_motion(100, bend=0.1).rotations
+    turns = np.array(spin)
+    turns[:, 0] = rot.from_axis_angle(np.linspace(0, 15, 100)[:, None] * [0.0, 0.0, 1.0])
+    motion = Motion(30, np.zeros((100, 3)), turns, np.zeros((100, 4)))
+    rows = bvh.write(motion).split("Frame Time")[1].splitlines()[1:]
+    values = np.array([line.split() for line in rows], dtype=float)
+    assert np.abs(np.diff(values[:, 3:], axis=0)).max() < 30.0
+
+
+def test_it_is_y_up_in_centimetres(make_walk: MakeMotion) -> None:
+    text = bvh.write(make_walk())
+    first = text.split("Frame Time")[1].splitlines()[1].split()
+    assert 85.0 < float(first[1]) < 105.0
+    assert "OFFSET 8.500000 -9.000000 -0.000000" in text or "OFFSET 8.500000 -9.000000 0.000000" in text
+
+
+def test_other_names_units_and_orders_are_understood(make_walk: MakeMotion, tmp_path: Path) -> None:
+    """Our dance under Mixamo's names, in inches, with X-Y-Z angles, below a root that only carries."""
+    motion = make_walk(noise=0.01)
+    text = bvh.write(motion)
+    for name in sorted(SMPL_NAMES, key=len, reverse=True):
+        text = text.replace(f" {name}\n", f" {MIXAMO[name]}\n")
+    head, rows = text.split("MOTION\n")
+    lines = []
+    for line in head.splitlines():
+        if "OFFSET" in line:
+            pad, numbers = line.split("OFFSET")
+            line = f"{pad}OFFSET " + " ".join(str(float(v) / 2.54) for v in numbers.split())
+        lines.append(line.replace("Zrotation Xrotation Yrotation", "Xrotation Yrotation Zrotation"))
+    frames = []
+    for row in rows.splitlines()[2:]:
+        values = np.array(row.split(), dtype=float)
+        angles = np.radians(values[3:].reshape(-1, 3))
+        q = rot.from_axis_angle(angles[:, :1] * [0.0, 0.0, 1.0])
+        q = rot.multiply(q, rot.from_axis_angle(angles[:, 1:2] * [1.0, 0.0, 0.0]))
+        q = rot.multiply(q, rot.from_axis_angle(angles[:, 2:] * [0.0, 1.0, 0.0]))
+        m = rot.to_matrix(q)
+        x, y = np.arctan2(-m[:, 1, 2], m[:, 2, 2]), np.arcsin(np.clip(m[:, 0, 2], -1, 1))
+        z = np.arctan2(-m[:, 0, 1], m[:, 0, 0])
+        xyz = np.degrees(np.stack([x, y, z], axis=-1)).reshape(-1)
+        frames.append(" ".join(f"{v:.7f}" for v in (*values[:3] / 2.54, *xyz)))
+    carried = ["HIERARCHY", "ROOT Reference", "{", "OFFSET 0 0 0", "CHANNELS 0"]
+    carried += [line.replace("ROOT", "JOINT") for line in lines[1:]] + ["}", "MOTION", *rows.splitlines()[:2], *frames]
+    (tmp_path / "other.bvh").write_text("\r\n".join(carried))
+    back = load_motion(tmp_path / "other.bvh")
+    assert far(back, motion) < 1e-3
+    moved = back.root - motion.root
+    assert np.abs(moved[:, :2] - moved[0, :2]).max() < 1e-4
+    assert np.abs(moved[:, 2]).max() < 0.02
+
+
+GOOD = """HIERARCHY
+ROOT hip
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT chest
+  {
+    OFFSET 0 20 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    {
+      OFFSET 0 10 0
+    }
+  }
+}
+MOTION
+Frames: 2
+Frame Time: 0.0333333
+0 90 0 0 0 0 0 0 0
+0 91 0 0 0 0 0 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("OFFSET 0 20 0", "OFFSET 0 20", "line 8 has 2 values where 3 belong"),
+        ("OFFSET 0 20 0", "OFFSET 0 20 x", "line 8 has a value that is no number"),
+        ("OFFSET 0 20 0", "OFFSET 0 20 inf", "line 8 has a value that is not finite"),
+        ("CHANNELS 3", "CHANNELS 4", "line 9 has channels"),
+        ("Zrotation Xrotation Yrotation\n    End", "Wrotation Xrotation Yrotation\n    End", "line 9 has channels"),
+        ("JOINT chest", "JOINT hip", "line 6 has a joint needs a name of its own|line 6"),
+        ("JOINT chest", "BONE chest", "line 6 has “BONE”"),
+        ("  JOINT chest\n  {", "  JOINT chest", "line 7 has “OFFSET”"),
+        ("}\nMOTION", "MOTION", "line 15 has the hierarchy"),
+        ("}\nMOTION", "}\n}\nMOTION", "line 16 has a “}” too many"),
+        ("Frames: 2", "Frames: 3", "line 20 has 2 lines of values where 3"),
+        ("Frames: 2", "Frames: 1e12", "line 17 has 1e12 frames"),
+        ("Frames: 2", "Frames: none", "line 17 has a value that is no number"),
+        ("Frame Time: 0.0333333", "Frame Time: 0", "line 18 has a frame time"),
+        ("0 91 0 0", "0 91 0", "line 20 has 8 values where 9 belong"),
+        ("0 91 0 0", "0 nan 0 0", "line 20 has a value that is not finite"),
+        ("MOTION", "", "line 17 has “Frames:”"),
+        (GOOD[GOOD.index("MOTION") :], "", "no MOTION"),
+        ("HIERARCHY", "\xff\xfe", "line 1|no text"),
+        ("hip", "waist", "not known to Stepsmith"),
+    ],
+)
+def test_malformed_files_name_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    (tmp_path / "m.bvh").write_bytes(GOOD.replace(old, new, 1).encode("latin1" if "\xff" in new else "utf-8"))
+    with pytest.raises(MotionError, match=message) as caught:
+        load_motion(tmp_path / "m.bvh")
+    assert "\n" not in str(caught.value)
+
+
+def test_deep_and_wide_hierarchies_are_bounded(tmp_path: Path) -> None:
+    deep = "HIERARCHY\nROOT a\n{\n" + "".join(f"JOINT j{k}\n{{\nOFFSET 0 1 0\n" for k in range(5000))
+    (tmp_path / "m.bvh").write_text(deep)
+    with pytest.raises(MotionError, match="more than 1000 joints"):
+        load_motion(tmp_path / "m.bvh")
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not SALSA.is_file(), reason="the motion capture beside the checkout is missing")
+def test_real_salsa_dances_on_the_floor(tmp_path: Path) -> None:
+    with zipfile.ZipFile(SALSA) as archive:
+        name = sorted(n for n in archive.namelist() if n.endswith(".bvh"))[0]
+        (tmp_path / "salsa.bvh").write_bytes(archive.read(name))
+    motion = load_motion(tmp_path / "salsa.bvh")
+    assert motion.fps == 120.0
+    positions = motion.positions()
+    assert 1.3 < np.median(positions[:, 15, 2]) < 1.7
+    toes = positions[:, [10, 11], 2].min(axis=1)
+    assert abs(np.median(toes) - FOOT_HEIGHT) < 0.04
+    assert motion.contacts.mean() > 0.2
