@@ -1,7 +1,8 @@
 """A motion as files with a character in them: ``python -m stepsmith.addon.export`` in the bpy module.
 
 Progress goes to stdout as JSON lines, {"fraction": 0.4, "text": "Rendering frame 240 of 600"}; a failure
-as {"error": "one sentence"} with exit code 1. Every file is written beside its place and renamed, so an
+as {"error": "one sentence"} with exit code 1. With --rig alone nothing is written: it only tells whether
+that rig can dance. Every file is written beside its place and renamed, so an
 interrupted export leaves no half file.
 """
 
@@ -84,6 +85,11 @@ def export(wish: Wish, progress: Progress) -> None:
             _WRITERS[out.suffix.lower()](armature, path, part)
         done += share
     progress(1.0, "Done")
+
+
+def check_rig(path: Path, name: str | None) -> None:
+    """Raise StepsmithError where the rig can't dance."""
+    _open_rig(path, name)
 
 
 def check_outs(outs: Sequence[Path]) -> None:
@@ -225,11 +231,15 @@ def _write_mp4(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 
 def _use_workbench(scene: bpy.types.Scene) -> None:
     scene.render.engine = "BLENDER_WORKBENCH"
+    scene.view_settings.view_transform = "Standard"  # AgX would dull the plain colours
+    scene.display.light_direction = (-0.35, 0.82, 0.45)  # y is up here
     shading = scene.display.shading
     shading.light = "STUDIO"
+    with contextlib.suppress(TypeError):  # distributions may leave the studio lights out
+        shading.studio_light = "paint.sl"
     shading.color_type = "MATERIAL"
     shading.show_shadows = True
-    shading.shadow_intensity = 0.35
+    shading.shadow_intensity = 0.3
     shading.show_cavity = True
     shading.cavity_type = "SCREEN"
     # Samples for anti-aliasing cost a whole drawing each; without a GPU this filter is as good at this size.
@@ -282,7 +292,14 @@ def _restored(scene: bpy.types.Scene) -> Iterator[None]:
 
 
 def _render_settings(scene: bpy.types.Scene) -> list[Any]:
-    settings = [scene.render, scene.render.image_settings, scene.render.ffmpeg, scene.display, scene.display.shading]
+    settings = [
+        scene.view_settings,
+        scene.render,
+        scene.render.image_settings,
+        scene.render.ffmpeg,
+        scene.display,
+        scene.display.shading,
+    ]
     return [*settings, scene.cycles] if hasattr(scene, "cycles") else settings
 
 
@@ -362,11 +379,11 @@ _WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    wish = _parse(arguments)
+    work = _parse(arguments)
     with _own_stdout() as say:
         try:
             with _on_interrupt(_raise_interrupt):
-                export(wish, lambda fraction, text: say({"fraction": round(fraction, 4), "text": text}))
+                work(lambda fraction, text: say({"fraction": round(fraction, 4), "text": text}))
         except StepsmithError as error:
             say({"error": str(error)})
             return 1
@@ -376,16 +393,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> Wish:
+def _parse(arguments: Sequence[str] | None) -> Callable[[Progress], None]:
+    """What the command line asks for, ready to be done."""
     parser = argparse.ArgumentParser(prog="python -m stepsmith.addon.export", description=__doc__)
-    parser.add_argument("--motion", type=Path, required=True, help="a motion file: .npz, .pkl or .bvh")
-    parser.add_argument("--out", type=Path, action="append", required=True, help=f"a file to write: {ENDINGS}")
+    parser.add_argument("--motion", type=Path, help="a motion file: .npz, .pkl or .bvh")
+    parser.add_argument("--out", type=Path, action="append", help=f"a file to write: {ENDINGS}")
     parser.add_argument("--song", type=Path, help="the song's file")
     parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
     parser.add_argument("--rig", type=_rig, help="FILE.blend[:OBJECT], the armature that dances")
     given = parser.parse_args(arguments)
+    if given.rig is not None and given.motion is None and given.out is None:
+        return lambda progress: check_rig(*given.rig)
+    if given.motion is None or given.out is None:
+        parser.error("--motion and --out are needed, or --rig alone to check a rig")
     outs = tuple(out.absolute() for out in given.out)
-    return Wish(given.motion, outs, given.song, given.song_start, given.rig)
+    wish = Wish(given.motion, outs, given.song, given.song_start, given.rig)
+    return lambda progress: export(wish, progress)
 
 
 def _rig(text: str) -> tuple[Path, str | None]:

@@ -238,8 +238,10 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
     from .choreography import Choreographer
     from .model_header import read_header
 
-    export.check(outs, rig, sources=[wish.song, *([export.rig_file(rig)] if rig else [])])
+    if not wish.song.is_file():
+        raise StepsmithError(f"There is no sound file “{wish.song}”: check the name.")
     read_header(weights).check_genre(wish.genre)
+    export.check(outs, rig, sources=[wish.song, *([export.rig_file(rig)] if rig else [])])
     # Rendering a video takes many times as long as all the rest.
     choreography = 0.15 if any(out.suffix.lower() == ".mp4" for out in outs) else 0.6
     with _bar() as progress:

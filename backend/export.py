@@ -28,7 +28,7 @@ _EXPORTER = "stepsmith.addon.export"
 _ROOM = {".mp4": 64 << 20, ".blend": 64 << 20, ".glb": 32 << 20, ".fbx": 64 << 20}  # bytes a file may well need
 _ROOM_FOR_MOTION = 16 << 20
 _PATIENCE = 10.0  # seconds the exporter has to clean up when it is stopped
-_LAST_LINES = 2000  # characters of what it said on stderr
+_LAST_WORDS = 2000  # bytes of what it said on stderr
 
 
 class ExportError(StepsmithError):
@@ -127,6 +127,7 @@ def _check_rig(rig: str, scenes: Sequence[Path]) -> None:
         raise ExportError(f"There is no rig file {file}: check the path.")
     if not scenes:
         raise ExportError(f"A rig is of no use for motion files: add an output that ends in {SCENE_ENDINGS[0]}.")
+    _run(["--rig", rig], silent)
 
 
 def rig_file(rig: str) -> Path:
@@ -159,21 +160,21 @@ def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progres
     with tempfile.TemporaryDirectory(prefix="stepsmith-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "dance.npz"
         save_motion(file, motion)
-        command = [sys.executable, "-m", _EXPORTER, "--motion", str(file)]
+        arguments = ["--motion", str(file)]
         for scene in scenes:
-            command += ["--out", str(scene.absolute())]
+            arguments += ["--out", str(scene.absolute())]
         if stage.song is not None:
-            command += ["--song", str(stage.song.absolute()), "--song-start", repr(stage.song_start)]
+            arguments += ["--song", str(stage.song.absolute()), "--song-start", repr(stage.song_start)]
         if stage.rig is not None:
-            command += ["--rig", stage.rig]
-        _run(command, Path(folder) / "stderr.txt", progress)
+            arguments += ["--rig", stage.rig]
+        _run(arguments, progress)
 
 
-def _run(command: Sequence[str], complaints: Path, progress: Progress) -> None:
+def _run(arguments: Sequence[str], progress: Progress) -> None:
     """Run the exporter, its JSON lines as progress. Whatever happens, it is gone afterwards."""
-    with complaints.open("wb") as stderr:
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", _EXPORTER, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -192,13 +193,14 @@ def _run(command: Sequence[str], complaints: Path, progress: Progress) -> None:
             code = process.wait()
         finally:
             _end(process)
-    if reason is not None:
-        raise ExportError(str(reason))
-    if code != 0:
-        said_last = complaints.read_text("utf-8", "replace")[-_LAST_LINES:].strip()
-        raise ExportError(
-            f"Blender ended with code {code} while writing the files: see what it said with --verbose."
-        ) from (RuntimeError(said_last) if said_last else None)
+        if reason is not None:
+            raise ExportError(str(reason))
+        if code != 0:
+            stderr.seek(0)
+            said_last = stderr.read()[-_LAST_WORDS:].decode("utf-8", "replace").strip()
+            raise ExportError(f"Blender's module ended with code {code}: see what it said with --verbose.") from (
+                RuntimeError(said_last)
+            )
 
 
 def _parsed(line: str) -> dict[str, Any]:
