@@ -46,6 +46,10 @@ def build_body() -> BodyMesh:
 # --- the shape -------------------------------------------------------------------------------------------
 
 
+# Metres around a loft in which its distance is worked out; more than any blend reaches.
+_NEAR = 0.09
+
+
 @dataclass(frozen=True, eq=False)
 class _Loft:
     """A tube along one axis. ``sections``: rows (position along ``axis``, centre and half width of the
@@ -58,8 +62,24 @@ class _Loft:
     cap: float = 0.02
 
     def __call__(self, points: Array) -> Array:
-        """About the signed distance (N,) of points (N, 3), negative inside."""
+        """About the signed distance (N,) of points (N, 3), negative inside; 1 for all that are not near."""
         table = np.array(sorted(self.sections))
+        low, high = self._box(table)
+        near = np.all((points > low) & (points < high), axis=1)
+        distance = np.ones(len(points))
+        distance[near] = self._distance(points[near], table)
+        return distance
+
+    def _box(self, table: Array) -> tuple[Array, Array]:
+        """Corners of a box that holds the loft and all that a blend can reach."""
+        others = [axis for axis in range(3) if axis != self.axis]
+        low, high = np.empty(3), np.empty(3)
+        low[self.axis], high[self.axis] = table[0, 0] - self.cap, table[-1, 0] + self.cap
+        low[others] = (table[:, 1:3] - table[:, 3:]).min(axis=0)
+        high[others] = (table[:, 1:3] + table[:, 3:]).max(axis=0)
+        return low - _NEAR, high + _NEAR
+
+    def _distance(self, points: Array, table: Array) -> Array:
         along = points[:, self.axis]
         clamped = np.clip(along, table[0, 0], table[-1, 0])
         c1, c2, a1, a2 = _hermite(clamped, table[:, 0], table[:, 1:]).T
@@ -108,9 +128,9 @@ _TORSO = _Loft(
     2,
     [
         (0.855, 0.0, 0.014, 0.060, 0.060),
-        (0.885, 0.0, 0.014, 0.120, 0.092),
-        (0.920, 0.0, 0.016, 0.158, 0.105),
-        (0.970, 0.0, 0.018, 0.160, 0.104),
+        (0.885, 0.0, 0.022, 0.120, 0.088),
+        (0.920, 0.0, 0.023, 0.155, 0.099),
+        (0.970, 0.0, 0.022, 0.158, 0.101),
         (1.030, 0.0, 0.016, 0.142, 0.094),
         (1.095, 0.0, 0.014, 0.122, 0.084),
         (1.160, 0.0, 0.014, 0.125, 0.086),
@@ -123,6 +143,7 @@ _TORSO = _Loft(
     ],
     power=2.3,
 )
+_SHOULDER = _capsule((0.030, 0.046, 1.472), (0.165, 0.046, 1.444), 0.040, 0.036)
 _NECK = _Loft(
     2,
     [
@@ -152,9 +173,9 @@ _BUN = _capsule((0.0, 0.104, 1.712), (0.0, 0.112, 1.708), 0.040, 0.038)
 _ARM = _Loft(
     0,
     [
-        (0.140, 0.042, 1.418, 0.054, 0.056),
-        (0.185, 0.046, 1.426, 0.054, 0.056),
-        (0.240, 0.050, 1.428, 0.046, 0.048),
+        (0.140, 0.042, 1.418, 0.050, 0.050),
+        (0.185, 0.046, 1.426, 0.050, 0.050),
+        (0.240, 0.050, 1.428, 0.045, 0.046),
         (0.320, 0.056, 1.428, 0.041, 0.043),
         (0.400, 0.062, 1.428, 0.036, 0.037),
         (0.440, 0.064, 1.429, 0.035, 0.034),
@@ -217,10 +238,12 @@ _SHOE = _Loft(
 
 def _body(points: Array) -> Array:
     """About the signed distance (N,) of points (N, 3) to the whole body."""
-    half = np.abs(points * [1.0, 0.0, 0.0]) + points * [0.0, 1.0, 1.0]
+    half = points.copy()
+    half[:, 0] = np.abs(half[:, 0])
     limb = _blend(_ARM(half), _HAND(half), 0.012)
     limb = _blend(limb, _THUMB(half), 0.018)
     trunk = _blend(_TORSO(points), limb, 0.045)
+    trunk = _blend(trunk, _SHOULDER(half), 0.030)
     trunk = _blend(trunk, _NECK(points), 0.035)
     head = _blend(_HEAD(points), _NOSE(points), 0.018)
     head = _blend(head, _BUN(points), 0.012)
@@ -235,27 +258,29 @@ def _body(points: Array) -> Array:
 
 def _grid() -> tuple[Array, Array, Array]:
     """Coordinates of the grid's planes, closer together where the body is thin."""
-    half = np.concatenate([np.arange(0.007, 0.66, 0.014), np.arange(0.660, 0.91, 0.009)])
+    half = np.concatenate([np.arange(0.0085, 0.665, 0.017), np.arange(0.670, 0.90, 0.010)])
     z = np.concatenate(
         [
-            np.arange(-0.0135, 0.10, 0.009),
-            np.arange(0.10, 1.39, 0.0145),
-            np.arange(1.395, 1.46, 0.008),
-            np.arange(1.46, 1.78, 0.011),
+            np.arange(-0.015, 0.10, 0.010),
+            np.arange(0.105, 1.385, 0.0175),
+            np.arange(1.392, 1.46, 0.0095),
+            np.arange(1.464, 1.78, 0.0125),
         ]
     )
-    return np.concatenate([-half[::-1], half]), np.arange(-0.205, 0.185, 0.0115), z
+    return np.concatenate([-half[::-1], half]), np.arange(-0.200, 0.180, 0.0125), z
 
 
 def _surface_net(field: Field, grid: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-    """Vertices (V, 3) and quads (F, 4), outward, of the zero surface of ``field`` on a grid.
+    """Vertices (V, 3) and quads (F, 4), outward, of the zero surface of ``field`` on a grid symmetric in x.
 
     One vertex a cell that the surface crosses, at the mean of the crossings of its edges; one quad an
     edge that it crosses (Gibson, "Constrained Elastic SurfaceNets", 1998).
     """
     shape = tuple(len(axis) for axis in grid)
     nodes = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1)
-    value = field(nodes.reshape(-1, 3)).reshape(shape)
+    half = shape[0] // 2  # the body is symmetric about x = 0, as is the grid
+    value = field(nodes[half:].reshape(-1, 3)).reshape(-1, *shape[1:])
+    value = np.concatenate([value[::-1], value])
     inside = value < 0.0
     cells = tuple(n - 1 for n in shape)
     total, count = np.zeros((*cells, 3)), np.zeros(cells)
@@ -287,12 +312,7 @@ def _surface_net(field: Field, grid: tuple[Array, Array, Array]) -> tuple[Array,
     return vertices, index[np.concatenate(crossings)]
 
 
-def _gradient(field: Field, points: Array, step: float = 1e-4) -> Array:
-    """(N, 3) gradient of ``field`` by central differences."""
-    return np.stack([(field(points + d) - field(points - d)) / (2 * step) for d in np.eye(3) * step], axis=1)
-
-
-def _relax(vertices: Array, quads: Array, field: Field, rounds: int = 10) -> Array:
+def _relax(vertices: Array, quads: Array, field: Field, rounds: int = 8) -> Array:
     """Vertices spread evenly over the surface: each moves to the middle of its neighbours, then back on it."""
     edges = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
     degree = np.bincount(edges[:, 0], minlength=len(vertices)).astype(float)
@@ -307,8 +327,9 @@ def _relax(vertices: Array, quads: Array, field: Field, rounds: int = 10) -> Arr
 
 def _project(points: Array, field: Field) -> Array:
     """Points moved onto the zero surface of ``field`` by a Newton step, of one centimetre at most."""
-    slope = _gradient(field, points)
-    step = field(points)[:, None] * slope / np.maximum((slope**2).sum(axis=1), 1e-3)[:, None]
+    nudge, value = 1e-5, field(points)
+    slope = np.stack([(field(points + d) - value) / nudge for d in np.eye(3) * nudge], axis=1)
+    step = value[:, None] * slope / np.maximum((slope**2).sum(axis=1), 1e-3)[:, None]
     length = np.linalg.norm(step, axis=1, keepdims=True)
     return points - step * np.minimum(1.0, 0.01 / np.maximum(length, 1e-12))
 
@@ -320,7 +341,7 @@ def _hems(points: Array) -> list[tuple[int, Array]]:
     """(material, (N,) metres to its hem, positive inside) in the order in which they are put on."""
     x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
     neckline = np.linalg.norm((points - [0.0, -0.02, 1.500]) / [1.0, 1.0, 0.9], axis=1) - 0.118
-    top = np.minimum(np.minimum(neckline, 0.285 - x), z - 1.055)
+    top = np.minimum(np.minimum(neckline, 0.285 - x), np.minimum(z - 1.055, 1.50 - z))
     leggings = np.minimum(1.055 - z, z - 0.150)
     shoes = 0.086 - 0.12 * y - z
     hairline = (z - 1.668 + 0.55 * y) / 1.14
@@ -335,8 +356,8 @@ def _hems(points: Array) -> list[tuple[int, Array]]:
 def _paint(vertices: Array, quads: Array) -> tuple[Array, list[tuple[int, ...]], Array]:
     """Vertices moved onto the hems, quads split along them, and each face's material."""
     polygons: list[tuple[int, ...]] = [tuple(quad) for quad in quads.tolist()]
-    for layer in range(len(_hems(vertices[:1]))):
-        polygons = _cut(vertices, polygons, lambda p, layer=layer: _hems(p)[layer][1])
+    for layer in range(len(MATERIALS) - 1):
+        polygons = _cut(vertices, polygons, layer)
     centres = np.array([vertices[list(polygon)].mean(axis=0) for polygon in polygons])
     materials = np.full(len(polygons), _SKIN)
     for material, inside in _hems(centres):
@@ -344,11 +365,11 @@ def _paint(vertices: Array, quads: Array) -> tuple[Array, list[tuple[int, ...]],
     return vertices, polygons, materials
 
 
-def _cut(vertices: Array, polygons: list[tuple[int, ...]], hem: Field) -> list[tuple[int, ...]]:
-    """Move (in place) the nearer end of every edge that crosses the zero line of ``hem`` onto that line,
-    and split the quads that still have both sides."""
+def _cut(vertices: Array, polygons: list[tuple[int, ...]], layer: int) -> list[tuple[int, ...]]:
+    """Move (in place) the nearer end of every edge that crosses a hem onto it, and split the quads that
+    still have both sides. ``layer``: which of ``_hems``."""
     edges = np.unique(np.sort(np.array([(p[i - 1], p[i]) for p in polygons for i in range(len(p))]), axis=1), axis=0)
-    value = hem(vertices)
+    value = _hems(vertices)[layer][1]
     a, b = edges.T
     crossing = (value[a] * value[b] < 0.0) & (np.abs(value[a]) < 0.05) & (np.abs(value[b]) < 0.05)
     a, b = a[crossing], b[crossing]
@@ -429,7 +450,8 @@ def skin_weights(vertices: Array) -> Array:
     trunk = 1.0 - arm - leg
     collar = _ramp(x - 0.095 + 0.35 * (z - 1.42), 0.055) * _ramp(z - 1.33, 0.07)
     neck = _ramp(z - 1.490 + 0.3 * (y - 0.04), 0.035)
-    head = _ramp(z - 1.575 - 0.35 * (y - 0.0), 0.030)
+    # What lies on the head's own shape turns with it, the chin as well; the neck ends below it.
+    head = np.where(z > 1.5, _ramp(_NECK(vertices) - _HEAD(vertices), 0.022), 0.0)
     chain(trunk * collar * (1.0 - neck), [("collar", one)])
     chain(
         trunk * (1.0 - collar * (1.0 - neck)),

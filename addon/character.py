@@ -11,7 +11,7 @@ from .body import MATERIALS, REST_JOINTS, BodyMesh, build_body
 
 # Linear colour and roughness of each material, in the order of body.MATERIALS.
 _LOOKS = {
-    "Skin": ((0.72, 0.50, 0.38), 0.55),
+    "Skin": ((0.80, 0.50, 0.34), 0.55),
     "Top": ((0.83, 0.20, 0.13), 0.60),
     "Leggings": ((0.045, 0.055, 0.085), 0.65),
     "Shoes": ((0.83, 0.20, 0.13), 0.40),

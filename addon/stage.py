@@ -10,6 +10,8 @@ from ..retarget.rotations import Array
 
 _BACKDROP = (0.62, 0.64, 0.68)
 _FRAMES_LOOKED_AT = 150
+# From the dance to the camera: from the front, a little to the side, at breast height and looking down a little.
+_TO_CAMERA = Vector((0.32, -1.0, 0.16)).normalized()
 
 
 def stage(context: bpy.types.Context, armature: bpy.types.Object, *, backdrop: bool = True) -> None:
@@ -49,8 +51,7 @@ def _add_camera(scene: bpy.types.Scene, points: Array) -> bpy.types.Object:
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.lens = 50.0
     scene.collection.objects.link(camera)
-    backward = Vector((0.32, -1.0, 0.16)).normalized()
-    camera.rotation_euler = backward.to_track_quat("Z", "Y").to_euler()
+    camera.rotation_euler = _TO_CAMERA.to_track_quat("Z", "Y").to_euler()
     axes = np.array(camera.rotation_euler.to_matrix())  # columns: right, up, backward
     frame = np.array([corner[:] for corner in camera.data.view_frame(scene=scene)])
     half = np.abs(frame[:, :2] / frame[:, 2:]).max(axis=0)
@@ -75,9 +76,9 @@ def _add_lights(scene: bpy.types.Scene, points: Array) -> None:
     centre = Vector((low + high) / 2.0)
     reach = max(2.5, float(np.linalg.norm(high - low)))
     for name, direction, energy, size, colour in (
-        ("Key", (-0.8, -1.0, 1.1), 40.0, 0.8, (1.0, 0.95, 0.88)),
-        ("Fill", (1.2, -0.7, 0.5), 14.0, 1.2, (0.86, 0.92, 1.0)),
-        ("Rim", (0.5, 1.0, 1.1), 36.0, 0.6, (1.0, 1.0, 1.0)),
+        ("Key", (-0.8, -1.0, 1.1), 13.0, 0.8, (1.0, 0.95, 0.88)),
+        ("Fill", (1.2, -0.7, 0.5), 4.0, 1.2, (0.86, 0.92, 1.0)),
+        ("Rim", (0.5, 1.0, 1.1), 12.0, 0.6, (1.0, 1.0, 1.0)),
     ):
         light = bpy.data.lights.new(name, "AREA")
         light.energy = energy * reach**2
@@ -101,14 +102,16 @@ def _make_world() -> bpy.types.World:
 
 
 def _add_backdrop(scene: bpy.types.Scene, points: Array) -> None:
-    """A floor at z = 0 that bends up into a wall behind the dance."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    centre, reach = (low + high) / 2.0, max(3.0, float(np.linalg.norm(high - low)))
-    back, radius = high[1] + 0.8 * reach, 0.5 * reach
+    """A floor at z = 0 that bends up into a wall behind the dance, square to the camera."""
+    away = -np.array(_TO_CAMERA.to_2d().normalized())
+    right = np.array([-away[1], away[0]]) * -1.0
+    depth, side = points[:, :2] @ away, points[:, :2] @ right
+    reach = max(3.0, float(np.linalg.norm(np.ptp(points, axis=0))))
+    back, radius = depth.max() + 0.8 * reach, 0.5 * reach
     bend = [(back + radius * np.sin(a), radius * (1.0 - np.cos(a))) for a in np.radians(np.linspace(0, 90, 25))]
-    profile = [(low[1] - 4.0 * reach, 0.0), *bend, (back + radius, 4.0 * reach)]
-    left, right = centre[0] - 6.0 * reach, centre[0] + 6.0 * reach
-    vertices = [(x, y, z) for y, z in profile for x in (left, right)]
+    profile = [(depth.min() - 4.0 * reach, 0.0), *bend, (back + radius, 4.0 * reach)]
+    ends = np.median(side) + np.array([-6.0, 6.0]) * reach
+    vertices = [(*(d * away + s * right), z) for d, z in profile for s in ends]
     faces = [(2 * i, 2 * i + 1, 2 * i + 3, 2 * i + 2) for i in range(len(profile) - 1)]
     mesh = bpy.data.meshes.new("Backdrop")
     mesh.from_pydata(vertices, [], faces)
