@@ -23,7 +23,7 @@ class ModelConfig:
     genres: tuple[str, ...]
     window: int = 150  # frames
     fps: float = 30.0
-    patch: int = 2  # frames a token
+    patch: int = 3  # frames a token
     width: int = 384
     depth: int = 6
     heads: int = 6

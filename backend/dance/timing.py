@@ -21,6 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
+from ..audio import FEATURE_FPS, MEL_BANDS, Music
 
 Complex = NDArray[np.complex128]
 
@@ -30,6 +31,7 @@ _STEP = 1.0  # s between measurements
 _PHASES = np.arange(96) / 96
 _STEADINESS = 300.0  # cost of a squared bar that the phase leaves the nominal tempo in one step
 _ROUNDS = 10
+_EVENNESS = 50.0  # cost of a squared octave that a step between arrivals strays, in mean pulses
 _HEIGHT, _BRAKE = 0, 2  # rows of the signals
 
 
@@ -83,6 +85,56 @@ def keep_time(motions: Sequence[Motion], figure: Figure) -> list[tuple[Array, Ar
         _beats(motion, centres, path - origin, rate, figure.meter)
         for motion, (centres, _), path in zip(motions, measured, paths, strict=True)
     ]
+
+
+def arrivals(motion: Motion, tempo: float) -> Array:
+    """Beats (B,) seconds where the dancer arrives, about ``tempo`` of them a minute.
+
+    Dancers stress a beat by arriving: the joints' mean speed has a minimum there (Davis and Agrawala, "Visual
+    Rhythm and Beat", 2018), often well before or after the even beat. The chain of beats gathers the deepest
+    minima at nearly even steps, by dynamic programming (Ellis, "Beat Tracking by Dynamic Programming", 2007).
+    """
+    fps = motion.fps
+    speed = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).mean(axis=1)
+    speed = gaussian_filter1d(speed, 0.083 * fps)
+    minima = np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1
+    depth = 1.0 - speed[minima] / gaussian_filter1d(speed, 0.5 * fps)[minima]
+    pulse = np.zeros(len(speed))
+    pulse[minima] = np.sqrt(np.clip(depth, 0.0, 1.0))
+    pulse = gaussian_filter1d(pulse, 0.04 * fps)
+
+    period = 60.0 * fps / tempo
+    steps = np.arange(round(0.6 * period), round(1.7 * period) + 1)
+    cost = _EVENNESS * np.log2(steps / period) ** 2 * pulse.mean()
+    best, came = np.array(pulse), np.full(len(pulse), -1)
+    for frame in range(steps[0], len(pulse)):
+        reach = steps[steps <= frame]
+        options = best[frame - reach] - cost[: len(reach)]
+        choice = int(np.argmax(options))
+        best[frame] += options[choice]
+        came[frame] = frame - reach[choice]
+    frame = len(best) - steps[-1] + int(np.argmax(best[-steps[-1] :]))
+    chain = []
+    while frame >= 0:
+        chain.append(frame)
+        frame = int(came[frame])
+    return (np.array(chain[::-1]) + 0.5) / fps
+
+
+def dancers_music(song: Music | None, motion: Motion, beats: Array, downbeats: Array, meter: int) -> Music:
+    """The song played in the dancer's time, as long as the motion, beats where the dancer arrives.
+
+    ``beats``, ``downbeats``: of ``keep_time``. Where the song has ended, or without one, only the beats are
+    known: no spectrum, no onsets.
+    """
+    tempo = 60.0 / float(np.median(np.diff(beats)))
+    frames = int(np.ceil(motion.duration * FEATURE_FPS))
+    mel, onset = np.zeros((frames, MEL_BANDS), np.float32), np.zeros(frames, np.float32)
+    if song is not None:
+        played = song.retimed(beats, downbeats)
+        heard = min(frames, len(played.mel))
+        mel[:heard], onset[:heard] = played.mel[:heard], played.onset[:heard]
+    return Music(motion.duration, tempo, meter, arrivals(motion, tempo), downbeats, mel, onset)
 
 
 def _signals(motion: Motion) -> Array:

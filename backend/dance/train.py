@@ -22,6 +22,7 @@ from .condition import MEL, condition
 from .data import Dance, load_dances
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
+from .timing import FIGURES, dancers_music, keep_time
 from .weights import save_model
 
 # Motion is stored at twice the model's rate, so that playing it at another speed loses little.
@@ -44,10 +45,10 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Track:
-    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, and its music."""
+    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, and the music in its time."""
 
     features: tuple[Array, Array]
-    music: Music | None
+    music: Music
     genre: int
 
     @property
@@ -56,13 +57,18 @@ class Track:
 
 
 def prepare(dances: Sequence[Dance], genres: Sequence[str], progress: Progress = silent) -> list[Track]:
-    """Features and music of dances, which must be at 60 fps."""
+    """Features of dances, which must be at 60 fps, and their songs played in the dancer's time."""
     tracks = []
-    for index, dance in enumerate(dances):
-        features = representation.encode(dance.motion)
-        music = analyse(dance.song) if dance.song else None
-        tracks.append(Track((features, representation.mirror(features)), music, genres.index(dance.genre)))
-        progress((index + 1) / len(dances), f"Preparing {dance.name}")
+    for label, genre in enumerate(genres):
+        group = [dance for dance in dances if dance.genre == genre]
+        figure = FIGURES[genre]
+        clocks = keep_time([dance.motion for dance in group], figure) if group else []
+        for dance, (beats, downbeats) in zip(group, clocks, strict=True):
+            features = representation.encode(dance.motion)
+            song = analyse(dance.song, meter=figure.meter) if dance.song else None
+            music = dancers_music(song, dance.motion, beats, downbeats, figure.meter)
+            tracks.append(Track((features, representation.mirror(features)), music, label))
+            progress(len(tracks) / len(dances), f"Preparing {dance.name}")
     return tracks
 
 
@@ -88,14 +94,12 @@ class Windows:
     def _one(self, augment: bool) -> tuple[Array, Array, int, bool]:
         pick, config = self.random, self.config
         track = self.tracks[pick.choice(len(self.tracks), p=self.share)]
-        speed = float(np.exp(pick.uniform(-0.22, 0.26))) if augment and pick.random() < 0.5 else 1.0
+        speed = float(np.exp(pick.uniform(-0.33, 0.26))) if augment and pick.random() < 0.5 else 1.0
         span = (config.window - 1) / config.fps * speed
         times = pick.uniform(0.0, track.seconds - span) + np.arange(config.window) / config.fps * speed
         features = _at(track.features[int(augment and pick.random() < 0.5)], times * _STORE_FPS)
         features[:, representation.VELOCITY] *= speed
         features[:, representation.YAW_RATE] *= speed
-        if track.music is None or times[-1] > track.music.duration:
-            return features, np.zeros((config.window, config.sound), np.float32), track.genre, False
         sound = condition(track.music, times, speed)
         if augment:
             sound = self._disturb(sound)
@@ -107,7 +111,7 @@ class Windows:
         """The sound as another recording might have it, or without its spectrum: no song is learnt by heart."""
         pick = self.random
         if pick.random() < 0.5:
-            sound[:, MEL] = 0.0
+            sound[:, : MEL.stop + 1] = 0.0  # onsets too
         else:
             tilt = pick.normal(0.0, 0.4, (1, sound[:, MEL].shape[1]))
             sound[:, MEL] += (tilt + pick.normal(0.0, 0.3, sound[:, MEL].shape)).astype(np.float32)

@@ -1,0 +1,246 @@
+"""The dance model's parts: representation, losses, sampler, weights, training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepsmith.backend.audio import MEL_BANDS, Music
+from stepsmith.backend.dance import losses, representation
+from stepsmith.backend.dance.condition import condition
+from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.sampler import _starts, sample
+from stepsmith.backend.dance.train import Track, TrainConfig, Trainer, Windows
+from stepsmith.backend.dance.weights import ModelError, load_model, save_model
+from stepsmith.backend.progress import Cancelled
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
+
+
+def wandering_motion(seed: int, frames: int = 90, fps: float = 30.0) -> Motion:
+    """A smooth random motion that turns and travels."""
+    random = np.random.default_rng(seed)
+    knots = np.linspace(0, frames - 1, 8)
+    frame = np.arange(frames)
+
+    def smooth(*shape: int, size: float) -> np.ndarray:
+        values = random.normal(0, size, (8, int(np.prod(shape))))
+        return np.stack([np.interp(frame, knots, v) for v in values.T], 1).reshape(frames, *shape)
+
+    angles = smooth(24, 3, size=0.4)
+    kernel = np.ones(9) / 9
+    angles = np.apply_along_axis(lambda v: np.convolve(np.pad(v, 4, mode="edge"), kernel, "valid"), 0, angles)
+    rotations = rot.from_axis_angle(angles)
+    yaw = rot.from_axis_angle(np.linspace(0, 4.0, frames)[:, None] * [0.0, 0.0, 1.0])
+    rotations[:, 0] = rot.multiply(yaw, rotations[:, 0])
+    root = np.stack([np.sin(frame / 20), 0.02 * frame, 0.95 + 0.02 * np.sin(frame / 7)], 1)
+    return Motion(fps, root, rotations, random.random((frames, 4)))
+
+
+def music(seconds: float = 4.0, tempo: float = 120.0, seed: int = 0) -> Music:
+    random = np.random.default_rng(seed)
+    frames = int(np.ceil(seconds * 30))
+    beats = np.arange(0, seconds, 60 / tempo)
+    mel = random.normal(size=(frames, MEL_BANDS)).astype(np.float32)
+    onset = random.random(frames).astype(np.float32)
+    return Music(
+        duration=seconds, tempo=tempo, meter=4, beats=beats, downbeats=beats[::4], mel=mel, onset=onset
+    )  # fmt: skip
+
+
+def tiny_model(seed: int = 0) -> DanceModel:
+    torch.manual_seed(seed)
+    model = DanceModel(TINY)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_decoding_what_was_encoded_gives_the_same_dance(seed: int) -> None:
+    motion = wandering_motion(seed, fps=60.0)
+    again = representation.decode(representation.encode(motion), motion.fps)
+    # The place and heading of the first frame are not kept: turn and move the original there.
+    first = rot.twist(motion.rotations[0, 0], np.array([0.0, 0.0, 1.0]))
+    local = rot.rotate(rot.conjugate(first), motion.positions() - motion.root[0] * [1, 1, 0])
+    assert np.abs(local - again.positions()).max() < 0.02
+    np.testing.assert_allclose(again.contacts, motion.contacts, atol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_mirrored_features_are_the_mirrored_motions_features(seed: int) -> None:
+    motion = wandering_motion(seed)
+    mirrored = representation.mirror(representation.encode(motion))
+    np.testing.assert_allclose(mirrored, representation.encode(motion.mirror()), atol=2e-5)
+
+
+def test_losses_see_the_same_joints_as_forward_kinematics() -> None:
+    motion = wandering_motion(3)
+    features = torch.from_numpy(representation.encode(motion))
+    joints = losses.joints_in_heading(features).numpy()
+    heading = rot.twist(motion.rotations[:, 0], np.array([0.0, 0.0, 1.0]))
+    expected = rot.rotate(rot.conjugate(heading)[:, None], motion.positions() - motion.root[:, None] * [1, 1, 0])
+    np.testing.assert_allclose(joints, expected, atol=1e-5)
+
+
+def test_losses_see_the_true_speed_of_joints_over_the_floor() -> None:
+    motion = wandering_motion(4, frames=240, fps=120.0)
+    features = torch.from_numpy(representation.encode(motion))
+    v = losses.joint_velocities(features, losses.joints_in_heading(features), motion.fps).numpy()
+    true = np.diff(motion.positions(), axis=0) * motion.fps
+    np.testing.assert_allclose(np.linalg.norm(v, axis=-1), np.linalg.norm(true, axis=-1), rtol=0.02, atol=0.02)
+
+
+def test_losses_vanish_on_the_dance_itself_and_only_there() -> None:
+    features = torch.from_numpy(representation.encode(wandering_motion(5)))[None]
+    one, zero, weight = torch.ones(152), torch.zeros(152), torch.ones(1)
+    same = losses.dance_losses(features, features, one, zero, 30.0, weight)
+    other = losses.dance_losses(features + 0.1 * torch.randn(features.shape), features, one, zero, 30.0, weight)
+    for name in ("features", "joints", "velocity", "acceleration"):
+        assert float(same[name]) < 1e-9
+        assert float(other[name]) > 1e-4
+
+
+def test_condition_follows_the_beat() -> None:
+    song = music(tempo=120.0)
+    at_beats = condition(song, song.beats[:6])
+    between = condition(song, song.beats[:6] + 0.25)
+    np.testing.assert_allclose(at_beats[:, MEL_BANDS + 2], 1.0, atol=1e-5)
+    np.testing.assert_allclose(between[:, MEL_BANDS + 2], -1.0, atol=1e-5)
+    assert condition(song, song.beats[:2], speed=2.0)[0, -2] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("frames", [20, 21, 37, 150, 1000])
+def test_windows_cover_every_frame(frames: int) -> None:
+    padded = max(20, frames + frames % 2)
+    covered = np.zeros(padded, int)
+    for start in _starts(padded, 20, 2):
+        assert start % 2 == 0
+        covered[start : start + 20] += 1
+    assert covered.min() >= 1
+    assert covered.max() <= 3
+
+
+@pytest.mark.parametrize("frames", [5, 20, 33, 171])
+def test_same_seed_same_dance_bit_for_bit(frames: int) -> None:
+    model, cues = tiny_model(), condition(music(8.0), np.arange(frames) / 30)
+    first = sample(model, cues, 0, seed=3, steps=4)
+    assert first.shape == (frames, 152)
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, sample(model, cues, 0, seed=3, steps=4))
+    assert not np.array_equal(first, sample(model, cues, 0, seed=4, steps=4))
+
+
+def test_sampler_hears_the_sound_and_the_genre() -> None:
+    model = tiny_model()
+    times = np.arange(60) / 30
+    one = sample(model, condition(music(), times), 0, seed=1, steps=3)
+    assert not np.allclose(one, sample(model, condition(music(seed=9), times), 0, seed=1, steps=3))
+    assert not np.allclose(one, sample(model, condition(music(), times), 1, seed=1, steps=3))
+
+
+def test_sampling_can_be_cancelled() -> None:
+    def stop(fraction: float, text: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        sample(tiny_model(), condition(music(), np.arange(60) / 30), 0, seed=0, progress=stop)
+
+
+def test_weights_survive_the_disk(tmp_path: Path) -> None:
+    model = tiny_model()
+    save_model(tmp_path / "m.safetensors", model, {"licence": "ours"})
+    loaded = load_model(tmp_path / "m.safetensors")
+    assert loaded.config == model.config
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value, atol=2e-3, rtol=2e-3)
+    assert list(tmp_path.iterdir()) == [tmp_path / "m.safetensors"]
+
+
+@pytest.mark.parametrize("harm", ["missing", "truncated", "text", "foreign", "empty"])
+def test_bad_weights_are_one_clear_sentence(tmp_path: Path, harm: str) -> None:
+    file = tmp_path / "m.safetensors"
+    save_model(file, tiny_model(), {})
+    if harm == "missing":
+        file.unlink()
+    elif harm == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif harm == "text":
+        file.write_text("not weights")
+    elif harm == "foreign":
+        from safetensors.torch import save_file
+
+        save_file({"w": torch.zeros(3)}, file)
+    else:
+        file.write_bytes(b"")
+    with pytest.raises(ModelError, match=r"^[^\n]+$") as error:
+        load_model(file)
+    assert "m.safetensors" in str(error.value)
+
+
+def tracks(count: int = 2) -> list[Track]:
+    made = []
+    for seed in range(count):
+        features = representation.encode(wandering_motion(seed, frames=400, fps=60.0))
+        made.append(Track((features, representation.mirror(features)), music(7.0, seed=seed), seed % 2))
+    return made
+
+
+def test_windows_played_faster_move_faster() -> None:
+    windows = Windows(tracks(1), TINY, seed=0)
+    batch = windows.batch(64)
+    assert batch["features"].shape == (64, 20, 152)
+    tempo = batch["sound"][:, 0, -2]
+    heard = batch["heard"] & (batch["sound"].abs().sum((1, 2)) > 0)
+    assert tempo[heard].max() > 0.2
+    assert tempo[heard].min() < -0.2
+    # 0.02 m a frame at 60 fps is 1.2 m/s at the recording's speed
+    speed = batch["features"][heard][:, :, 4:6].norm(dim=-1).mean(1)
+    expected = torch.exp2(tempo[heard])
+    assert torch.corrcoef(torch.stack([speed, expected]))[0, 1] > 0.5
+
+
+def test_training_learns_saves_and_resumes(tmp_path: Path) -> None:
+    config = TrainConfig(steps=40, batch=8, warmup=5)
+    trainer = Trainer(tracks(), tracks(1), TINY, tmp_path)
+    trainer.run(config)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    trained = [row for row in rows if "features" in row]
+    assert trained[-1]["features"] < trained[0]["features"]
+    assert any("val_own" in row for row in rows)
+    assert load_model(tmp_path / "model.safetensors").config == TINY
+
+    again = Trainer(tracks(), tracks(1), TINY, tmp_path)
+    assert again.resume()
+    assert again.step == 40
+    again.run(TrainConfig(steps=45, batch=8, warmup=5))
+    assert again.step == 45
+
+
+def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=2, batch=4))
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    with torch.no_grad():
+        trainer.model.write.weight.fill_(float("nan"))
+    with pytest.raises(StepsmithError, match="no longer a number"):
+        trainer.run(TrainConfig(steps=4, batch=4))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_skeleton_offsets_are_shared_with_the_losses() -> None:
+    features = torch.zeros(1, 152)
+    features[:, representation.ROTATIONS] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+    np.testing.assert_allclose(losses.joints_in_heading(features)[0].numpy(), SMPL.rest_positions, atol=1e-6)
