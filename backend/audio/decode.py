@@ -20,6 +20,8 @@ RATE = 22050  # Hz; beats and timbre are below 11 kHz, and 735 samples are exact
 SHORTEST = 1.0  # s
 LONGEST = 2 * 3600.0  # s
 SILENCE = 1e-4  # peak of full scale (-80 dB) below which there is nothing to dance to
+# FFmpeg's sample formats; the planar ones have a "p" behind.
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
 class AudioError(StepsmithError):
@@ -143,9 +145,13 @@ def _mono(container: av.container.InputContainer, start: float) -> Iterator[tupl
 
 def _mix(frame: av.AudioFrame) -> NDArray[np.float32]:
     """The mean of a frame's channels, (samples,), full scale 1."""
-    samples = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    samples = samples if frame.format.is_planar else samples.reshape(-1, channels).T
+    channels, dtype = len(frame.layout.channels), _DTYPES[frame.format.name.removesuffix("p")]
+    if frame.format.is_planar:
+        # Not to_ndarray: with eight channels or more it reads planes that aren't there, and crashes.
+        planes = frame.planes[:channels]
+        samples = np.stack([np.frombuffer(memoryview(plane), dtype)[: frame.samples] for plane in planes])
+    else:
+        samples = np.frombuffer(memoryview(frame.planes[0]), dtype)[: frame.samples * channels].reshape(-1, channels).T
     mixed = samples.mean(axis=0, dtype=np.float64)
     if samples.dtype == np.uint8:
         mixed = (mixed - 128.0) / 128.0

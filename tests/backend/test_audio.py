@@ -102,6 +102,14 @@ def test_any_number_of_channels_is_mixed(tmp_path: Path, layout: str) -> None:
     assert np.abs(sound.samples[1000:-1000]).max() == pytest.approx(0.8 / channels, rel=0.02)
 
 
+@pytest.mark.parametrize("layout", ["5.1", "7.1"])
+@pytest.mark.parametrize("codec", ["aac", "flac", "libopus"])
+def test_a_films_surround_sound(tmp_path: Path, codec: str, layout: str) -> None:
+    channels = av.AudioLayout(layout).nb_channels
+    path = encode(tmp_path / "film.mka", clicks(3, 48000, channels), 48000, codec, layout)
+    np.testing.assert_allclose(burst_times(decode(path).samples, RATE), [1, 2], atol=0.003)
+
+
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"])
 def test_any_sample_format_has_the_same_level(tmp_path: Path, codec: str) -> None:
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * 44100) / 44100)[None]

@@ -1,0 +1,170 @@
+"""Beats and downbeats of songs whose beats are known, and the dancers' own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from stepsmith.backend.audio import analyse, decode
+from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
+from stepsmith.backend.dance.data import load_dances
+from stepsmith.backend.dance.timing import FIGURES, keep_time
+
+Array = NDArray[np.float64]
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "tang2018"
+needs_data = [pytest.mark.data, pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/tang2018")]
+
+
+def f_measure(found: Array, known: Array, tolerance: float = 0.07) -> float:
+    """Harmonic mean of precision and recall; each beat is matched once, within ``tolerance`` seconds."""
+    i = j = hits = 0
+    while i < len(found) and j < len(known):
+        distance = found[i] - known[j]
+        if abs(distance) <= tolerance:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif distance < 0:
+            i += 1
+        else:
+            j += 1
+    return 2 * hits / (len(found) + len(known))
+
+
+SONGS: dict[str, dict[str, Any]] = {
+    "pop": {"tempo": 120, "duration": 20},
+    "waltz": {"tempo": 87, "meter": 3, "duration": 25},
+    "slow waltz in swing": {"tempo": 80, "meter": 3, "swing": 0.7, "seed": 2, "duration": 25},
+    "ballad": {"tempo": 76, "duration": 25},
+    "tango tempo": {"tempo": 128, "seed": 3, "duration": 20},
+    "fast": {"tempo": 140, "duration": 20, "seed": 4},
+    "swing": {"tempo": 104, "swing": 1.0, "duration": 20},
+    "syncopated": {"tempo": 116, "syncopation": 0.5, "seed": 5, "duration": 20},
+    "break": {"tempo": 122, "breaks": ((4, 7),), "seed": 6, "duration": 24},
+    "getting faster": {"tempo": 100, "tempo_end": 112, "duration": 50, "seed": 7},
+    "getting slower": {"tempo": 126, "tempo_end": 114, "duration": 40, "seed": 8},
+    "short": {"tempo": 116, "duration": 8},
+}
+
+
+@pytest.mark.parametrize("name", SONGS)
+def test_beats_of_known_songs(tmp_path: Path, name: str) -> None:
+    wishes = SONGS[name]
+    song = synthesise(**wishes)
+    write_wav(tmp_path / "song.wav", song)
+    music = analyse(tmp_path / "song.wav")
+    assert music.meter == wishes.get("meter", 4)
+    assert music.tempo == pytest.approx(60.0 / float(np.median(np.diff(song.beats))), rel=0.01)
+    assert f_measure(music.beats, song.beats) >= 0.95
+    assert f_measure(music.downbeats, song.downbeats) >= 0.9
+    # Dancers see 20 ms: beats must be near, not only within the measure's 70 ms.
+    near = np.abs(music.beats[:, None] - song.beats).min(axis=1)
+    assert np.median(near) < 0.012
+    assert set(music.downbeats) <= set(music.beats)
+    assert (np.diff(music.beats) > 0).all()
+
+
+def test_an_excerpt_has_the_songs_beats(tmp_path: Path) -> None:
+    song = synthesise(110, duration=30, seed=3)
+    write_wav(tmp_path / "song.wav", song)
+    excerpt = analyse(tmp_path / "song.wav", start=10.2, duration=15.0)
+    known = song.beats[(song.beats >= 10.2) & (song.beats < 25.2)] - 10.2
+    assert f_measure(excerpt.beats, known) >= 0.95
+
+
+def test_beats_go_on_through_silence_at_both_ends(tmp_path: Path) -> None:
+    song = synthesise(120, duration=16, seed=1)
+    quiet = np.zeros((3 * RATE, 2), np.float32)
+    long = type(song)(np.concatenate([quiet, song.samples, quiet]), RATE, song.beats, song.downbeats)
+    write_wav(tmp_path / "song.wav", long)
+    music = analyse(tmp_path / "song.wav")
+    assert music.beats[0] < 0.6
+    assert music.beats[-1] > music.duration - 0.6
+    np.testing.assert_allclose(np.diff(music.beats), 0.5, atol=0.04)
+
+
+@pytest.mark.parametrize(("bpm", "tempo"), [(60.0, 60.0), (118.0, 120.0), (240.0, 240.0)])
+def test_the_user_knows_the_tempo_better(tmp_path: Path, bpm: float, tempo: float) -> None:
+    write_wav(tmp_path / "song.wav", synthesise(120, duration=16))
+    assert analyse(tmp_path / "song.wav", bpm=bpm).tempo == pytest.approx(tempo, rel=0.02)
+
+
+@pytest.mark.parametrize("meter", [2, 3, 5, 6])
+def test_the_user_knows_the_metre_better(tmp_path: Path, meter: int) -> None:
+    write_wav(tmp_path / "song.wav", synthesise(120, duration=16))
+    music = analyse(tmp_path / "song.wav", meter=meter)
+    assert music.meter == meter
+    places = np.searchsorted(music.beats, music.downbeats)
+    assert np.median(np.diff(places)) == meter
+
+
+def test_noise_has_beats_too(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0.0, 0.1, (10 * RATE, 2)).astype(np.float32)
+    song = synthesise(120, duration=1)
+    write_wav(tmp_path / "noise.wav", type(song)(noise, RATE, song.beats, song.downbeats))
+    music = analyse(tmp_path / "noise.wav")
+    assert 50.0 <= music.tempo <= 210.0
+    assert (np.diff(music.beats) > 0.2).all()
+
+
+def test_a_song_of_our_own_is_clean_and_full(tmp_path: Path) -> None:
+    song = synthesise(120, duration=20, seed=0)
+    assert song.samples.shape == (20 * RATE, 2)
+    assert song.samples.dtype == np.float32
+    assert np.abs(song.samples).max() == pytest.approx(0.9, abs=1e-3)
+    assert np.abs(song.samples.mean(axis=0)).max() < 0.01
+    assert 0.1 < np.sqrt(np.mean(song.samples**2)) < 0.4
+    # Bass, middle and treble all hold a share of the energy, and the sides differ.
+    power = np.abs(np.fft.rfft(song.samples.mean(axis=1))) ** 2
+    frequency = np.fft.rfftfreq(len(song.samples), 1 / RATE)
+    for low, high, least in ((30, 200, 0.1), (200, 2000, 0.02), (2000, 12000, 0.001)):
+        assert power[(frequency >= low) & (frequency < high)].sum() / power.sum() > least
+    assert not np.array_equal(song.samples[:, 0], song.samples[:, 1])
+    np.testing.assert_allclose(song.beats, np.arange(40) * 0.5)
+    np.testing.assert_allclose(song.downbeats, np.arange(10) * 2.0)
+
+
+def test_songs_of_our_own_repeat_and_differ() -> None:
+    first, again, other = (synthesise(120, bars=2, seed=seed).samples for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_song_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    song = synthesise(120, bars=2)
+    write_wav(tmp_path / "song.wav", song)
+    assert decode(tmp_path / "song.wav").duration == pytest.approx(song.duration, abs=0.001)
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+    with pytest.raises(OSError, match="nowhere"):
+        write_wav(tmp_path / "nowhere" / "song.wav", song)
+
+
+@pytest.mark.parametrize(("song", "bpm", "meter"), [("w8", 87, 3), ("w34", 96.8, 3), ("c8", 124, 4), ("r5", 80, 4)])
+class TestRealSongs:
+    pytestmark = needs_data
+
+    def test_tempo_and_metre(self, song: str, bpm: float, meter: int) -> None:
+        music = analyse(DATA / f"{song}.ogg")
+        assert music.tempo == pytest.approx(bpm, rel=0.005)
+        assert music.meter == meter
+
+
+class TestDancersTime:
+    pytestmark = needs_data
+
+    @pytest.mark.parametrize(("genre", "bpm"), [("waltz", 93.3), ("cha-cha", 120.0), ("rumba", 120.0)])
+    def test_dancers_keep_their_own_tempo(self, genre: str, bpm: float) -> None:
+        dances = [dance.motion for dance in load_dances(DATA, "train") if dance.genre == genre][:6]
+        for beats, downbeats in keep_time(dances, FIGURES[genre]):
+            assert 60.0 / float(np.median(np.diff(beats))) == pytest.approx(bpm, rel=0.015)
+            assert set(downbeats) <= set(beats)
+            assert np.median(np.diff(np.searchsorted(beats, downbeats))) == FIGURES[genre].meter
+
+    def test_waltzes_sink_before_the_bar_and_rise_in_it(self) -> None:
+        dances = [dance.motion for dance in load_dances(DATA, "train") if dance.genre == "waltz"][:8]
+        for dance, (_, downbeats) in zip(dances, keep_time(dances, FIGURES["waltz"]), strict=True):
+            height = dance.positions()[:, 0, 2]
+            bar = float(np.median(np.diff(downbeats)))
+            before = np.interp(downbeats[1:-1] - 0.2 * bar, dance.times, height)
+            within = np.interp(downbeats[1:-1] + 0.3 * bar, dance.times, height)
+            assert np.mean(within > before) > 0.8
