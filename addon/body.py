@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -35,8 +36,9 @@ class BodyMesh:
     weights: Array
 
 
+@cache
 def build_body() -> BodyMesh:
-    """The character's mesh, always the same."""
+    """The character's mesh, always the same, so it is made once. numpy alone: a thread may make it."""
     vertices, quads = _surface_net(_body, _grid())
     vertices = _relax(vertices, quads, _body)
     vertices, faces, materials = _paint(vertices, quads)

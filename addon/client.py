@@ -114,7 +114,9 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
             raise StepsmithError(f"{url!r} is no address of a backend: write it as http://name:port.")
         self._scheme, self._host, self._port, self._path = parts.scheme, parts.hostname, port, parts.path.rstrip("/")
-        self._token = token
+        self._token = token.strip()
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise StepsmithError("The token holds characters that no token has: copy it again from the backend.")
 
     @property
     def host(self) -> str:
@@ -194,7 +196,7 @@ class Client:
                 # A server that refuses an upload answers and hangs up before all is sent: its reason follows.
             response = connection.getresponse()
             data = response.read(largest + 1)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise UnreachableError(
                 f"The backend at {self._host} doesn't answer ({_reason(error)}): check that it runs."
             ) from error

@@ -5,6 +5,7 @@ No bpy here: the thread touches sockets and files alone, and whoever draws reads
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -193,7 +194,10 @@ class DanceTask:
         request = self.request
         motion = motion.with_meta(song=str(request.song), song_start=request.start)
         if self._keep_as is not None:
-            save_motion(self._keep_as, motion)
+            # A full disk is no reason to lose the dance itself, which goes on to the scene.
+            with contextlib.suppress(OSError, StepsmithError):
+                self._keep_as.parent.mkdir(parents=True, exist_ok=True)
+                save_motion(self._keep_as, motion)
         return Dance(motion, request.song, request.start)
 
     def _begin(self, client: Client) -> Job:

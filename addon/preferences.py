@@ -112,12 +112,15 @@ def connection() -> Connection:
 
 
 def data_folder() -> Path | None:
-    """Where this add-on keeps files; None where it is not installed as an extension and none is chosen."""
+    """Where this add-on keeps files, made when first needed.
+
+    None where it is not installed as an extension and no folder is chosen.
+    """
     folder = _preferences().folder
     if folder:
         return Path(bpy.path.abspath(folder))
     try:
-        return Path(bpy.utils.extension_path_user(base_package, create=True))
+        return Path(bpy.utils.extension_path_user(base_package))
     except ValueError:
         return None
 

@@ -7,6 +7,7 @@ is touched by the main thread alone; a task's thread only replaces its own ``sta
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import bpy
 from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
 from . import preferences
+from .body import build_body
 from .dance_task import Backend, Connection, Dance, DanceTask, Request, Status
 
 NEW_CHARACTER = 0  # in place of an armature's session_uid, which starts at 1
@@ -57,6 +59,9 @@ class Session:
         self.error = self.note = ""
         self._place, self._tick_length = place, _SHORTEST_TICK
         self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
+        if place.armature == NEW_CHARACTER:
+            # Made of numpy alone and kept: the tick that applies the dance finds it ready.
+            threading.Thread(target=build_body, name="stepsmith-body", daemon=True).start()
         if not bpy.app.timers.is_registered(_tick):
             bpy.app.timers.register(_tick, first_interval=_SHORTEST_TICK, persistent=True)
 
@@ -126,12 +131,13 @@ class Session:
             return True
         self.last = status.dance
         assert self._place is not None
-        window, scene = _window_of(self._place.scene)
-        if scene is None or window is None:
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self._place.scene), None)
+        if scene is None:
             self.error = "The file this dance was made for is closed: apply it here with Apply Last Dance."
             return True
-        reason = _busy(window)
-        if reason:
+        window = next((w for w in bpy.context.window_manager.windows if w.scene == scene), None)
+        reason = _busy(window) if window else f"show its scene {scene.name} again"
+        if window is None or reason:
             self.note = f"The dance is ready and waits: {reason}."
             return False
         self.note = ""
@@ -163,14 +169,6 @@ def read_dance(path: Path) -> Dance:
     found = Path(song) if isinstance(song, str) and song and Path(song).is_file() else None
     start = motion.meta.get("song_start", 0.0)
     return Dance(motion, found, float(start) if isinstance(start, int | float) else 0.0)
-
-
-def _window_of(scene_uid: int) -> tuple[bpy.types.Window | None, bpy.types.Scene | None]:
-    """A window that shows the scene, and the scene; None, None where no window does."""
-    for window in bpy.context.window_manager.windows:
-        if window.scene.session_uid == scene_uid:
-            return window, window.scene
-    return None, None
 
 
 def _busy(window: bpy.types.Window) -> str:

@@ -208,6 +208,12 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         Client(url, "")
 
 
+@pytest.mark.parametrize("token", ["geheim €", "two\nlines"])
+def test_a_token_that_is_none_is_refused(token: str) -> None:
+    with pytest.raises(StepsmithError, match="token"):
+        Client("http://127.0.0.1:1", token)
+
+
 def test_the_backend_ends_with_the_process_that_started_it(start: Start) -> None:
     command = start().command
     code = (

@@ -152,6 +152,26 @@ def test_another_file_opened_meanwhile_loses_nothing(session: ModuleType, new_ar
     assert settings().target.animation_data.action is not None
 
 
+def test_a_dance_waits_for_its_scene(session: ModuleType) -> None:
+    window = bpy.context.window_manager.windows[0]
+    own = window.scene
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    window.scene = bpy.data.scenes.new("Other")
+    tick_until(session, lambda: session.current.note)
+    assert f"show its scene {own.name} again" in session.current.note
+    window.scene = own
+    tick_until(session, lambda: session.current.task is None)
+    assert own.objects["Target"].animation_data.action is not None
+    assert len(bpy.data.scenes["Other"].timeline_markers) == 0
+
+
+def test_a_full_disk_does_not_lose_the_dance(session: ModuleType, installed: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    preferences(installed).folder = str(tmp_path / "file" / "no folder")
+    generate(session)
+    assert settings().target.animation_data.action is not None
+
+
 def test_the_last_dance_outlives_blender(session: ModuleType, files: Path, new_armature: NewArmature) -> None:
     generate(session)
     session.unregister()
@@ -176,7 +196,7 @@ def test_a_dance_waits_for_object_mode(session: ModuleType) -> None:
     bpy.ops.object.mode_set(mode="OBJECT")
     tick_until(session, lambda: session.current.task is None)
     assert settings().target.animation_data.action is not None
-    assert session.current.note == ""
+    assert "Object Mode" not in session.current.note
 
 
 def test_cancel_leaves_the_scene_alone(session: ModuleType, installed: str, files: Path) -> None:
