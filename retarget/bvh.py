@@ -24,6 +24,8 @@ from .solve import capture
 CENTIMETRES = 100.0
 _MAX_JOINTS = 1000
 _MAX_FRAMES = 1_000_000
+# No angle, place or number of frames is as large.
+_LARGEST = 1e8
 _ROTATIONS = {"Xrotation": 0, "Yrotation": 1, "Zrotation": 2}
 _POSITIONS = {"Xposition": 0, "Yposition": 1, "Zposition": 2}
 # y up to z up: (x, y, z) -> (x, -z, y).
@@ -263,8 +265,8 @@ def _parse(words: list[str], number: int, count: int) -> Array:
         values = np.array(words, dtype=np.float64)
     except ValueError as error:
         raise _wrong(number, "a value that is no number") from error
-    if not np.isfinite(values).all():
-        raise _wrong(number, "a value that is not finite")
+    if not (np.abs(values) < _LARGEST).all():
+        raise _wrong(number, "a value that is not finite or huge")
     return values
 
 

@@ -1,6 +1,6 @@
 """Feet that stay where they stand: contact-aware clean-up with two-bone inverse kinematics.
 
-``lock_feet`` does it for a Motion; ``plant``, ``settle`` and ``bend`` are its three steps, which
+``lock_feet`` does it for a Motion; ``steady``, ``plant``, ``settle`` and ``bend`` are its four steps, which
 ``solve`` uses again for legs of other proportions. Arrays hold both feet: (T, 2, ...), left first.
 """
 
@@ -33,6 +33,8 @@ _STRAY = 0.15
 _GLIDE = 0.22
 # Seconds a foot takes to or from its place, at least and per metre of correction.
 _EASE, _EASE_PER_METRE = 0.2, 4.0
+# A foot flat on the floor that turns farther than this (radians) from its heading pivots: let it turn.
+_PIVOT = 0.2
 # Width (m) of the soft corner with which a foot comes down on the floor.
 _CORNER = 0.002
 # Share of a leg's full length it may reach, unless it was straighter before.
@@ -53,12 +55,14 @@ def lock_feet(motion: Motion) -> Motion:
     """The motion with its feet kept in place while ``motion.contacts`` say that they stand.
 
     During a contact the ankle or toe joint keeps one place on the floor; before and after, the
-    correction eases in and out. No foot joint goes below the floor. Feet keep their orientation, knees
-    their plane; the pelvis sinks a little where a leg could not reach. Glides and pivots, contacts
-    during which the foot really travels, are let go.
+    correction eases in and out. No foot joint goes below the floor. Feet keep their orientation, but for
+    the heading while heel and toe both stand; knees keep their plane; the pelvis sinks a little where a
+    leg could not reach. Glides and pivots, contacts during which the foot really travels, are let go.
     """
     positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     hips, knees, ankles, toes = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
+    heading = steady(ankles, toes, motion.contacts, motion.fps)
+    toes = ankles + rot.rotate(heading, toes - ankles)
     targets = ankles + plant(ankles, toes, motion.contacts, motion.fps)
     drop = settle(hips, knees, ankles, targets, motion.fps)
     down = np.zeros((len(motion), 1, 3))
@@ -70,8 +74,27 @@ def lock_feet(motion: Motion) -> Motion:
     rotations = np.array(motion.rotations)
     rotations[:, HIPS] = rot.multiply(rot.conjugate(turned[:, :1]), thighs)
     rotations[:, KNEES] = rot.multiply(rot.conjugate(thighs), shins)
-    rotations[:, ANKLES] = rot.multiply(rot.conjugate(shins), turned[:, ANKLES])
+    rotations[:, ANKLES] = rot.multiply(rot.conjugate(shins), rot.multiply(heading, turned[:, ANKLES]))
     return replace(motion, root=motion.root + down[:, 0], rotations=rotations)
+
+
+def steady(ankles: Array, toes: Array, contacts: Array, fps: float) -> Array:
+    """Turns of the feet about the vertical, (T, 2, 4), that keep their heading while ankle and toe both stand.
+
+    ``ankles``, ``toes``: (T, 2, 3). ``contacts``: (T, 4) as in Motion.
+    """
+    turns = np.zeros((len(ankles), 2, 3))
+    for side in (0, 1):
+        span = toes[:, side] - ankles[:, side]
+        heading = np.unwrap(np.arctan2(span[:, 1], span[:, 0]))
+        held = np.zeros(len(span), dtype=bool)
+        for start, stop in _stretches(contacts[:, [side, side + 2]].min(axis=1), fps):
+            off = np.median(heading[start:stop]) - heading[start:stop]
+            if np.abs(off).max() <= _PIVOT:
+                turns[start:stop, side, 2] = off
+                held[start:stop] = True
+        turns[:, side] = _eased(turns[:, side], held, fps)
+    return rot.from_axis_angle(turns)
 
 
 def plant(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Heights | None = None) -> Array:
@@ -168,22 +191,35 @@ def _lift(height: Array, floors: tuple[float, float]) -> Array:
 
 
 def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, float]) -> Array:
-    """The shift (T, 3) of one foot; ``joints``: (2, T, 3) ankle and toe, ``contacts``: (2, T)."""
+    """The shift (T, 3) of one foot; ``joints``: (2, T, 3) ankle and toe, ``contacts``: (2, T).
+
+    The longest contacts choose their places first. A later one of the other joint, which overlaps, takes
+    the place where the foot then stands, so that rolling from heel to toe does not drag the foot along.
+    """
     frames = joints.shape[1]
-    shift, weight = np.zeros((frames, 3)), np.zeros(frames)
+    total, weight = np.zeros((frames, 3)), np.zeros(frames)
     ramp = max(1.0, 0.1 * fps)
-    for joint, sure, floor in zip(joints, contacts, floors, strict=True):
-        for start, stop in _stretches(sure, fps):
-            for a, b, place in _places(joint[start:stop, :2], fps):
-                part = slice(start + a, start + b)
-                off = np.column_stack([place - joint[part, :2], floor + _CORNER - joint[part, 2]])
-                inside = np.minimum(np.arange(1, b - a + 1), np.arange(b - a, 0, -1))
-                share = np.minimum(inside / ramp, 1.0)
-                shift[part] += share[:, None] * off
-                weight[part] += share
-    held = weight > 0
-    shift[held] /= weight[held, None]
-    return _eased(shift, held, fps)
+    held = [
+        (which, slice(start + a, start + b), place)
+        for which in (0, 1)
+        for start, stop in _stretches(contacts[which], fps)
+        for a, b, place in _places(joints[which, start:stop, :2], fps)
+    ]
+    for which, part, place in sorted(held, key=lambda h: h[1].start - h[1].stop):
+        path = joints[which, part]
+        shared = weight[part] > 0
+        if shared.any():
+            stands = path[:, :2] + total[part, :2] / np.maximum(weight[part], 1e-9)[:, None]
+            chosen = np.median(stands[shared], axis=0)
+            if np.linalg.norm(path[:, :2] - chosen, axis=-1).max() <= 1.5 * _STRAY:
+                place = chosen
+        off = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
+        count = len(path)
+        inside = np.minimum(np.arange(1, count + 1), np.arange(count, 0, -1))
+        share = np.minimum(inside / ramp, 1.0)
+        total[part] += share[:, None] * off
+        weight[part] += share
+    return _eased(total / np.maximum(weight, 1e-9)[:, None], weight > 0, fps)
 
 
 def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:

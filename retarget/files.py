@@ -43,6 +43,9 @@ EDGE_FPS = 30.0
 AIST_FPS = 60.0
 AMASS_FPS = 60.0
 
+# No angle, place or second is as large, in any unit.
+_LARGEST = 1e8
+
 # Objects that a pickle of a few arrays refers back to, at most.
 _MAX_MEMO = 100_000
 
@@ -261,7 +264,7 @@ def _check_memo(data: bytes) -> None:
     Walking through the codes also finds every length that reaches past the end of the data.
     """
     for code, argument, _ in pickletools.genops(data):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > _MAX_MEMO:
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
             raise MotionError("it is no plain pickle of arrays: save it as .npz.")
 
 
@@ -367,9 +370,10 @@ def _floats(value: Any, name: str) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
         raise MotionError(f"its {name} are no array of numbers: write the file anew.")
     array = value.astype(np.float64)
-    if not np.isfinite(array).all():
-        bad = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
-        raise MotionError(f"its {name} are not finite, first in frame {bad}: cut that part out.")
+    sound = np.isfinite(array) & (np.abs(array) < _LARGEST)
+    if not sound.all():
+        bad = int(np.argwhere(~sound)[0][0]) if array.ndim else 0
+        raise MotionError(f"its {name} are not finite or huge, first in frame {bad}: cut that part out.")
     return array
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import SPINE, BoneMap, find_map
-from .feet import Heights, bend, plant, settle
+from .feet import Heights, bend, plant, settle, steady
 from .fit import Fit
 from .motion import Motion, detect_contacts
 from .rig import Rig
@@ -141,6 +141,8 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
         (heights.ankles[0] / fit.scale, heights.ankles[1] / fit.scale),
         (heights.toes[0] / fit.scale, heights.toes[1] / fit.scale),
     )
+    heading = steady(ankles, toes, contacts, fps)
+    toes = ankles + rot.rotate(heading, toes - ankles)
     targets = ankles + plant(ankles, toes, contacts, fps, metres)
     down = np.zeros((len(pelvis), 1, 3))
     down[..., 2] = -settle(hips, knees, ankles, targets, fps)[:, None]
@@ -149,6 +151,10 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
     turns = np.array(turns)
     turns[:, hip_at] = rot.multiply(thigh, turns[:, hip_at])
     turns[:, knee_at] = rot.multiply(shin, turns[:, knee_at])
+    for part in ("ankle", "foot"):
+        if all(fit.has(f"{s}_{part}") for s in _SIDES):
+            at = [fit.index(f"{s}_{part}") for s in _SIDES]
+            turns[:, at] = rot.multiply(heading, turns[:, at])
     return pelvis + down[:, 0] * fit.scale, turns
 
 

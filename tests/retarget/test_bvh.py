@@ -147,7 +147,7 @@ Frame Time: 0.0333333
         ("}\nMOTION", "MOTION", "line 15 has the hierarchy"),
         ("}\nMOTION", "}\n}\nMOTION", "line 16 has a “}” too many"),
         ("Frames: 2", "Frames: 3", "line 20 has 2 lines of values where 3"),
-        ("Frames: 2", "Frames: 1e12", "line 17 has 1e12 frames"),
+        ("Frames: 2", "Frames: 1e12", "line 17 has a value that is not finite or huge"),
         ("Frames: 2", "Frames: none", "line 17 has a value that is no number"),
         ("Frame Time: 0.0333333", "Frame Time: 0", "line 18 has a frame time"),
         ("0 91 0 0", "0 91 0", "line 20 has 8 values where 9 belong"),
