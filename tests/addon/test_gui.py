@@ -46,7 +46,7 @@ def test_a_dance_in_a_window(
     tmp_path: Path,
 ) -> None:
     save_motion(tmp_path / "motion.npz", still(frames=90))
-    words = [sys.executable, str(FAKE), "--motion", str(tmp_path / "motion.npz"), "--seconds", "4"]
+    words = [sys.executable, str(FAKE), "--motion", str(tmp_path / "motion.npz"), "--seconds", "6"]
     wishes = {"command": shlex.join(words), "song": str(song), "out": str(tmp_path / "seen.json")}
     ended = installed_blender(
         *("--window-geometry", "0", "0", "1600", "900", "-P", SCRIPT),
@@ -60,12 +60,14 @@ def test_a_dance_in_a_window(
     seen = json.loads((tmp_path / "seen.json").read_text())
     fractions = seen["fractions"]
     assert fractions == sorted(fractions)
-    assert len({f for f in fractions if 0.0 < f < 1.0}) >= 5
-    assert seen["longest_tick"] < 0.02, "Blender must stay responsive while the dance is made"
+    assert len({f for f in fractions if 0.0 < f < 1.0}) >= 3
+    assert seen["longest_tick"] < 0.005, "Blender must stay responsive while the dance is made"
     assert seen["applied"] == {"objects": 2, "actions": 1, "strips": 1, "markers": 6, "target": True}
     nothing = {"objects": 0, "actions": 0, "strips": 0, "markers": 0, "target": False}
     assert seen["undone"] == nothing, "one undo takes everything back"
     assert seen["redone"] == seen["applied"]
+    assert seen["replaced"], "an undo meanwhile must not lose the dancer"
+    assert seen["dancers"] == 1
     assert seen["error"] == ""
     with pytest.raises(ProcessLookupError):
         os.kill(seen["backend"], 0)
