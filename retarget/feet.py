@@ -33,6 +33,8 @@ _STRAY = 0.15
 _GLIDE = 0.22
 # Seconds a foot takes to or from its place, at least and per metre of correction.
 _EASE, _EASE_PER_METRE = 0.2, 4.0
+# A joint higher than this (m) over where it would stand is in the air, whatever its contact says.
+_LIFTED = 0.12
 # A foot flat on the floor that turns farther than this (radians) from its heading pivots: let it turn.
 _PIVOT = 0.2
 # Width (m) of the soft corner with which a foot comes down on the floor.
@@ -61,9 +63,10 @@ def lock_feet(motion: Motion) -> Motion:
     """
     positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     hips, knees, ankles, toes = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
-    heading = steady(ankles, toes, motion.contacts, motion.fps)
+    contacts = possible_contacts(ankles, toes, motion.contacts)
+    heading = steady(ankles, toes, contacts, motion.fps)
     toes = ankles + rot.rotate(heading, toes - ankles)
-    targets = ankles + plant(ankles, toes, motion.contacts, motion.fps)
+    targets = ankles + plant(ankles, toes, contacts, motion.fps)
     drop = settle(hips, knees, ankles, targets, motion.fps)
     down = np.zeros((len(motion), 1, 3))
     down[..., 2] = -drop[:, None]
@@ -76,6 +79,13 @@ def lock_feet(motion: Motion) -> Motion:
     rotations[:, KNEES] = rot.multiply(rot.conjugate(thighs), shins)
     rotations[:, ANKLES] = rot.multiply(rot.conjugate(shins), rot.multiply(heading, turned[:, ANKLES]))
     return replace(motion, root=motion.root + down[:, 0], rotations=rotations)
+
+
+def possible_contacts(ankles: Array, toes: Array, contacts: Array, heights: Heights | None = None) -> Array:
+    """``contacts`` (T, 4) without those of feet that are in the air; ``ankles``, ``toes``: (T, 2, 3) metres."""
+    heights = heights or Heights()
+    above = np.concatenate([ankles[..., 2] - heights.ankles, toes[..., 2] - heights.toes], axis=1)
+    return np.where(above > _LIFTED, 0.0, contacts)
 
 
 def steady(ankles: Array, toes: Array, contacts: Array, fps: float) -> Array:

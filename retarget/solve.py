@@ -21,7 +21,7 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import SPINE, BoneMap, find_map
-from .feet import Heights, bend, plant, settle, steady
+from .feet import Heights, bend, plant, possible_contacts, settle, steady
 from .fit import Fit
 from .motion import Motion, detect_contacts
 from .rig import Rig
@@ -141,6 +141,7 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
         (heights.ankles[0] / fit.scale, heights.ankles[1] / fit.scale),
         (heights.toes[0] / fit.scale, heights.toes[1] / fit.scale),
     )
+    contacts = possible_contacts(ankles, toes, contacts, metres)
     heading = steady(ankles, toes, contacts, fps)
     toes = ankles + rot.rotate(heading, toes - ankles)
     targets = ankles + plant(ankles, toes, contacts, fps, metres)

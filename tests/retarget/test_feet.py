@@ -91,6 +91,21 @@ def test_a_real_glide_is_let_go(make_walk: MakeMotion) -> None:
     assert np.abs(feet[0] - feet[1]).max() < 0.02
 
 
+def test_standing_feet_do_not_turn(make_walk: MakeMotion) -> None:
+    motion = make_walk()
+    yaw = 0.15 * np.sin(2.0 * motion.times)[:, None] * [0.0, 0.0, 1.0]
+    rotations = np.array(motion.rotations)
+    rotations[:, 0] = rot.multiply(rot.from_axis_angle(yaw), rotations[:, 0])
+    motion = replace(motion, rotations=rotations)
+    assert slide(motion, motion.contacts) > 1.5
+    assert slide(lock_feet(motion), motion.contacts) < 0.5
+
+
+def test_contacts_of_a_foot_in_the_air_are_not_believed(make_walk: MakeMotion) -> None:
+    leap = make_walk(noise=0.01).shift([0.0, 0.0, 0.3])
+    assert np.allclose(lock_feet(leap).positions(), leap.positions(), atol=1e-6)
+
+
 def test_a_step_within_one_contact_stays_a_step() -> None:
     """Contacts that say "stands" across a quick step of 30 cm: the foot stands before and after."""
     frames = 60
