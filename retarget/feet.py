@@ -99,7 +99,7 @@ def steady(ankles: Array, toes: Array, contacts: Array, fps: float) -> Array:
         heading = np.unwrap(np.arctan2(span[:, 1], span[:, 0]))
         held = np.zeros(len(span), dtype=bool)
         for start, stop in _stretches(contacts[:, [side, side + 2]].min(axis=1), fps):
-            off = np.median(heading[start:stop]) - heading[start:stop]
+            off = _median(heading[start:stop]) - heading[start:stop]
             if np.abs(off).max() <= _PIVOT:
                 turns[start:stop, side, 2] = off
                 held[start:stop] = True
@@ -220,7 +220,7 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
         shared = weight[part] > 0
         if shared.any():
             stands = path[:, :2] + total[part, :2] / np.maximum(weight[part], 1e-9)[:, None]
-            chosen = np.median(stands[shared], axis=0)
+            chosen = _median(stands[shared])
             if np.linalg.norm(path[:, :2] - chosen, axis=-1).max() <= 1.5 * _STRAY:
                 place = chosen
         off = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
@@ -249,6 +249,11 @@ def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
     return ((a, b) for a, b in merged if b - a >= long_enough or a == 0 or b == len(sure))
 
 
+def _median(rows: Array) -> Array:
+    """The middle row of each sorted column; NumPy's own takes ten times as long on the few rows of a contact."""
+    return np.sort(rows, axis=0)[len(rows) // 2]
+
+
 def _runs(mask: Mask) -> list[tuple[int, int]]:
     """(start, stop) of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
@@ -262,7 +267,7 @@ def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
     strays too far for one place is divided where it moves fastest, with room to move between.
     """
     count = len(path)
-    place = np.median(path, axis=0)
+    place = _median(path)
     if np.linalg.norm(path - place, axis=-1).max() <= _STRAY:
         yield 0, count, place
         return
