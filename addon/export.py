@@ -34,14 +34,14 @@ from .scene import apply_motion, read_rig
 from .stage import stage
 
 Progress = Callable[[float, str], None]
+Put = Callable[..., None]
 
 ENDINGS = (".blend", ".glb", ".fbx", ".mp4")
 _INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
 _VIDEO_SIZE = (640, 360)
-_VIDEO_FPS = 30.0
-# Cycles takes about ten times as long a frame as Workbench: a smaller picture and half the frames.
-_CYCLES_SIZE = (426, 240)
-_CYCLES_SAMPLES = 6
+# Cycles takes far longer a frame than Workbench: a smaller picture, few samples, smoothed.
+_CYCLES_SIZE = (320, 180)
+_CYCLES_SAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def export(wish: Wish, progress: Progress) -> None:
     progress(0.0, "Setting the scene")
     context = bpy.context
     if wish.rig is None:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         armature = make_character(context)
     else:
         armature = _open_rig(*wish.rig)
@@ -216,43 +216,57 @@ def _write_mp4(armature: bpy.types.Object, path: Path, progress: Progress) -> No
     scene = bpy.context.scene
     progress(0.0, "Looking for a way to draw")
     workbench = workbench_draws()
-    with _restored(scene):
-        scene.render.resolution_x, scene.render.resolution_y = _VIDEO_SIZE if workbench else _CYCLES_SIZE
-        scene.render.resolution_percentage = 100
-        scene.render.use_sequencer = True
-        _use_workbench(scene) if workbench else _use_cycles(scene)
-        _use_mp4(scene)
-        scene.render.filepath = str(path)
-        scene.render.use_file_extension = False
-        note = "" if workbench else " (with Cycles: install libegl1 and libegl-mesa0 to draw faster)"
-        with _watched(scene, path.parent, progress, note):
-            bpy.ops.render.render(animation=True)
+    note = "" if workbench else " (with Cycles: install libegl1 and libegl-mesa0 to draw faster)"
+    light = contextlib.nullcontext() if workbench else _sunlight(scene)
+    with _settings() as put, light, _watched(scene, path.parent, progress, note):
+        (_use_workbench if workbench else _use_cycles)(scene, put)
+        _use_mp4(scene, put)
+        put(scene.render, filepath=str(path), use_file_extension=False, use_sequencer=True)
+        bpy.ops.render.render(animation=True)
 
 
-def _use_workbench(scene: bpy.types.Scene) -> None:
-    scene.render.engine = "BLENDER_WORKBENCH"
-    scene.view_settings.view_transform = "Standard"  # AgX would dull the plain colours
-    scene.display.light_direction = (-0.35, 0.82, 0.45)  # y is up here
+@contextlib.contextmanager
+def _settings() -> Iterator[Put]:
+    """A function that changes settings, which are put back at the end, in the same order."""
+    before: list[tuple[Any, str, Any]] = []
+
+    def put(owner: Any, **values: Any) -> None:
+        for name, value in values.items():
+            now = getattr(owner, name)  # a vector's reads are views, so it is copied
+            before.append((owner, name, now if isinstance(now, bool | int | float | str) else tuple(now)))
+            setattr(owner, name, value)
+
+    try:
+        yield put
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+def _use_workbench(scene: bpy.types.Scene, put: Put) -> None:
+    width, height = _VIDEO_SIZE
+    put(scene.render, engine="BLENDER_WORKBENCH", resolution_x=width, resolution_y=height, resolution_percentage=100)
+    put(scene.view_settings, view_transform="Standard")  # AgX would dull the plain colours
+    put(
+        scene.display,
+        light_direction=(-0.35, 0.82, 0.45),  # y is up here
+        # Samples for anti-aliasing cost a whole drawing each; without a GPU this filter is as good at this size.
+        render_aa="FXAA",
+    )
     shading = scene.display.shading
-    shading.light = "STUDIO"
-    with contextlib.suppress(TypeError):  # distributions may leave the studio lights out
-        shading.studio_light = "paint.sl"
-    shading.color_type = "MATERIAL"
-    shading.show_shadows = True
-    shading.shadow_intensity = 0.3
-    shading.show_cavity = True
-    shading.cavity_type = "SCREEN"
-    # Samples for anti-aliasing cost a whole drawing each; without a GPU this filter is as good at this size.
-    scene.display.render_aa = "FXAA"
+    put(shading, light="STUDIO", color_type="MATERIAL", show_shadows=True, shadow_intensity=0.3)
+    put(shading, show_cavity=True, cavity_type="SCREEN")
+    if any(light.name == "paint.sl" for light in bpy.context.preferences.studio_lights):
+        put(shading, studio_light="paint.sl")
 
 
-def _use_cycles(scene: bpy.types.Scene) -> None:
-    scene.render.engine = "CYCLES"
-    scene.cycles.device = "CPU"
-    scene.cycles.samples = _CYCLES_SAMPLES
-    scene.cycles.max_bounces = 2
-    scene.cycles.use_denoising = _can_denoise()
-    scene.render.use_persistent_data = True
+def _use_cycles(scene: bpy.types.Scene, put: Put) -> None:
+    width, height = _CYCLES_SIZE
+    put(scene.render, engine="CYCLES", resolution_x=width, resolution_y=height, resolution_percentage=100)
+    put(scene.render, use_persistent_data=True)
+    put(scene.view_settings, view_transform="Standard")
+    put(scene.cycles, device="CPU", samples=_CYCLES_SAMPLES, max_bounces=0, use_denoising=_can_denoise())
+    put(scene.cycles, denoising_input_passes="RGB", denoising_prefilter="NONE", denoising_quality="FAST")
 
 
 def _can_denoise() -> bool:
@@ -263,55 +277,32 @@ def _can_denoise() -> bool:
     return bool(getattr(_cycles, "with_openimagedenoise", False))
 
 
-def _use_mp4(scene: bpy.types.Scene) -> None:
-    settings = scene.render.image_settings
-    if hasattr(settings, "media_type"):  # 5.0 on
-        settings.media_type = "VIDEO"
-    settings.file_format = "FFMPEG"
-    ffmpeg = scene.render.ffmpeg
-    ffmpeg.format = "MPEG4"
-    ffmpeg.codec = "H264"
-    ffmpeg.constant_rate_factor = "HIGH"
-    ffmpeg.gopsize = 30
-    ffmpeg.audio_codec = "AAC"
-    ffmpeg.audio_bitrate = 192
-    ffmpeg.audio_channels = "STEREO"
-
-
 @contextlib.contextmanager
-def _restored(scene: bpy.types.Scene) -> Iterator[None]:
-    """Render settings of the scene put back at the end, so that a .blend written later keeps the user's."""
-    before = [(owner, _values(owner)) for owner in _render_settings(scene)]
+def _sunlight(scene: bpy.types.Scene) -> Iterator[None]:
+    """A sun in place of the scene's lights: the less light has an extent, the less noise is in the picture."""
+    hidden = [ob for ob in scene.objects if ob.type == "LIGHT" and not ob.hide_render]
+    light = bpy.data.lights.new("Sun", "SUN")
+    light.energy, light.angle = 3.0, 0.0
+    sun = bpy.data.objects.new("Sun", light)
+    sun.rotation_euler = (0.75, 0.0, -0.55)
+    scene.collection.objects.link(sun)
+    for ob in hidden:
+        ob.hide_render = True
     try:
         yield
     finally:
-        for owner, values in before:
-            for name, value in values.items():
-                with contextlib.suppress(AttributeError, TypeError, ValueError):
-                    setattr(owner, name, value)
+        for ob in hidden:
+            ob.hide_render = False
+        bpy.data.lights.remove(light)
 
 
-def _render_settings(scene: bpy.types.Scene) -> list[Any]:
-    settings = [
-        scene.view_settings,
-        scene.render,
-        scene.render.image_settings,
-        scene.render.ffmpeg,
-        scene.display,
-        scene.display.shading,
-    ]
-    return [*settings, scene.cycles] if hasattr(scene, "cycles") else settings
-
-
-def _values(owner: Any) -> dict[str, Any]:
-    """The owner's own plain settings by name, in the order in which Blender declares them."""
-    kinds = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
-    plain = [p for p in owner.bl_rna.properties if p.type in kinds and not p.is_readonly]
-    return {p.identifier: _copied(getattr(owner, p.identifier)) for p in plain}
-
-
-def _copied(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str | set) else tuple(value)
+def _use_mp4(scene: bpy.types.Scene, put: Put) -> None:
+    settings, ffmpeg = scene.render.image_settings, scene.render.ffmpeg
+    if hasattr(settings, "media_type"):  # 5.0 on
+        put(settings, media_type="VIDEO")
+    put(settings, file_format="FFMPEG")
+    put(ffmpeg, format="MPEG4", codec="H264", constant_rate_factor="HIGH", gopsize=30)
+    put(ffmpeg, audio_codec="AAC", audio_bitrate=192, audio_channels="STEREO")
 
 
 @contextlib.contextmanager
