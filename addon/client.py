@@ -159,6 +159,13 @@ class Client:
     def job(self, job_id: str) -> Job:
         return Job.from_answer(self._json("GET", f"/jobs/{job_id}"))
 
+    def jobs(self) -> list[Job]:
+        """All jobs the backend remembers."""
+        answer = _parsed(self._request("GET", "/jobs")[1])
+        if not isinstance(answer, list):
+            raise _not_ours()
+        return [Job.from_answer(job) for job in answer]
+
     def cancel(self, job_id: str) -> None:
         self._request("DELETE", f"/jobs/{job_id}", accept=(200, 202, 204, 404, 409))
 
@@ -170,7 +177,7 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
         answer = _parsed(self._request(method, path, body=data, headers=headers)[1])
-        if answer is None:
+        if not isinstance(answer, dict):
             raise _not_ours()
         return answer
 
@@ -206,7 +213,8 @@ class Client:
             raise ClientError("The backend's answer is larger than any dance should be, so it was not read.")
         if response.status in accept:
             return response.status, data
-        answer = _parsed(data) or {}
+        answer = _parsed(data)
+        answer = answer if isinstance(answer, dict) else {}
         if response.status == 401:
             raise ClientError("The backend refused the token: enter the one it was started with in the preferences.")
         if response.status == 409 and method != "DELETE":
@@ -236,12 +244,12 @@ class _Counted:
         return chunk
 
 
-def _parsed(data: bytes) -> dict[str, Any] | None:
+def _parsed(data: bytes) -> Any:
+    """The JSON of an answer; None where it is none."""
     try:
-        answer = json.loads(data)
+        return json.loads(data)
     except ValueError:
         return None
-    return answer if isinstance(answer, dict) else None
 
 
 def _not_ours() -> ClientError:

@@ -78,19 +78,29 @@ class Backend:
         """The child's process id, None where it doesn't run or is elsewhere."""
         return self._process.pid if self._process and self._process.alive else None
 
-    def connect(self, connection: Connection) -> Client:
-        """A client of a backend that answered just now, started if need be. Blocks: call it on a thread."""
+    def connect(self, connection: Connection, *, resume: bool = False) -> Client:
+        """A client of a backend that answered just now, started if need be. Blocks: call it on a thread.
+
+        A backend takes up the jobs that its last process left; when one is started here they are
+        cancelled, since whoever waited for them is gone, unless ``resume``.
+        """
         with self._lock:
             if connection != self._connection:
                 self._end()
             self._connection = connection
             try:
+                left = False
                 if connection.url:
                     self.state = "Connecting"
                     client = Client(connection.url, connection.token)
                 else:
+                    left = not resume and self.pid is None
                     client = self._start(connection)
                 self.health = client.health()
+                if left:
+                    for job in client.jobs():
+                        if not job.over:
+                            client.cancel(job.id)
             except StepsmithError:
                 self.state = "Not connected"
                 raise
@@ -248,8 +258,8 @@ class DanceTask:
                 client.cancel(job.id)
                 raise CancelledError("Cancelled.")
 
-    def _connect(self) -> Client:
-        client = self._backend.connect(self._connection)
+    def _connect(self, *, resume: bool = False) -> Client:
+        client = self._backend.connect(self._connection, resume=resume)
         self._check_cancelled()
         return client
 
@@ -262,7 +272,7 @@ class DanceTask:
             raise StepsmithError(f"The backend stopped twice during this dance, last with: {last_words}")
         self._restarted = True
         self.status = replace(self.status, text="The backend stopped; starting it again", eta=None)
-        return self._connect()
+        return self._connect(resume=True)
 
     def _uploading(self, share: float) -> None:
         self._check_cancelled()

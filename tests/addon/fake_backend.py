@@ -90,6 +90,9 @@ class Handler(BaseHTTPRequestHandler):
             genres = ["cha-cha", "rumba", "tango", "waltz", "polka"]
             self.answer(200, {"stepsmith": "9.8.7", "api": server.options.api, "genres": genres, "model": {}})
             return
+        if parts == ["jobs"]:
+            self.answer(200, json.dumps([server.job(job_id) for job_id in server.jobs]).encode())
+            return
         job = server.job(parts[1]) if parts[0] == "jobs" and len(parts) > 1 else None
         if job is None:
             self.answer(404, {"error": "There is no such job."})

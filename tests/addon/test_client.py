@@ -149,6 +149,22 @@ def test_a_killed_backend_that_forgot_the_job_gets_it_again(backend: Backend, st
     assert len(wait_for(task, lambda _: None).motion) == 90
 
 
+def test_what_an_earlier_blender_left_does_not_keep_the_next_waiting(
+    backend: Backend, start: Start, song: Path, tmp_path: Path
+) -> None:
+    connection = start("--seconds", "2", "--memory", str(tmp_path / "memory.json"))
+    task = DanceTask(backend, connection, Request(song))
+    while task.status.text != "Dancing":
+        time.sleep(0.02)
+    backend.close()
+    later = Backend()
+    try:
+        states = [job.state for job in later.connect(connection).jobs()]
+    finally:
+        later.close()
+    assert states == ["cancelled"]
+
+
 def test_a_backend_that_dies_twice_is_reported_with_its_last_words(
     backend: Backend, start: Start, song: Path, tmp_path: Path
 ) -> None:
