@@ -140,10 +140,16 @@ def between(a: ArrayLike, b: ArrayLike) -> Array:
     start, end = (np.asarray(v, dtype=float) for v in np.broadcast_arrays(a, b))
     start = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), _TINY)
     end = end / np.maximum(np.linalg.norm(end, axis=-1, keepdims=True), _TINY)
-    q = np.concatenate([1.0 + np.sum(start * end, axis=-1, keepdims=True), np.cross(start, end)], axis=-1)
-    helper = np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    flip = np.concatenate([np.zeros_like(start[..., :1]), np.cross(start, helper)], axis=-1)
-    return normalise(np.where(q[..., :1] < 1e-8, flip, q))
+    total, change = start + end, end - start
+    # start x end, from the shorter of sum and difference, which cancels no digits.
+    obtuse = np.sum(start * end, axis=-1, keepdims=True) < 0
+    axis = np.cross(start, np.where(obtuse, total, change))
+    size = np.linalg.norm(axis, axis=-1, keepdims=True)
+    aside = np.cross(start, np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
+    axis = np.where(size > _TINY, axis / np.maximum(size, _TINY), aside / np.linalg.norm(aside, axis=-1, keepdims=True))
+    # Half-angle cosine and sine from sum and difference of the directions: accurate near 0 and near pi.
+    cosine, sine = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (total, change))
+    return normalise(np.concatenate([cosine, axis * sine], axis=-1))
 
 
 def slerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> Array:

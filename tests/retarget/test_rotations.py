@@ -61,6 +61,13 @@ def test_between_turns_one_direction_into_the_other(a: np.ndarray, b: np.ndarray
     )
 
 
+@pytest.mark.parametrize("near", [1e-3, 1e-5, 1e-7, 1e-9, 1e-11])
+def test_between_is_exact_near_its_limits(near: float) -> None:
+    a = unit(np.array([0.3, -0.5, 0.8]))
+    for b in (unit(a + np.array([near, 0.0, 0.0])), unit(np.array([0.0, near, 0.0]) - a)):
+        assert np.abs(rot.rotate(rot.between(a, b), a) - b).max() < 1e-12
+
+
 def test_between_opposite_directions_turns_half_round() -> None:
     for axis in np.vstack([np.eye(3), -np.eye(3), [[0.6, 0.8, 0.0]]]):
         q = rot.between(axis, -axis)
