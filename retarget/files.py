@@ -232,7 +232,8 @@ _NDARRAY = object()
 
 
 def _plain_dtype(code: str, *_: Any) -> np.dtype:
-    dtype = np.dtype(code)
+    # A copy, since the pickle goes on to set its byte order.
+    dtype = np.dtype(code, False, True)
     if dtype.kind not in "biufSU" or dtype.itemsize > 1 << 16:
         raise MotionError("it holds more than numbers and text: save it as .npz.")
     return dtype
@@ -244,7 +245,8 @@ def _empty_array(cls: Any, shape: Any, kind: Any) -> Array:
     return np.ndarray((0,), dtype=np.int8)
 
 
-def _plain_scalar(dtype: np.dtype, data: bytes) -> Any:
+def _plain_scalar(dtype: np.dtype, data: bytes | str) -> Any:
+    data = data.encode("latin1") if isinstance(data, str) else data
     return np.frombuffer(data, dtype=dtype, count=1)[0]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from stepsmith.retarget.bone_maps import CONVENTIONS, find_map
+from stepsmith.retarget.bone_maps.convention import Convention
 from stepsmith.retarget.errors import RigError
 from stepsmith.retarget.rig import Rig
 from stepsmith.retarget.skeleton import SMPL_NAMES
@@ -56,6 +57,19 @@ def test_mixamo_is_known_with_any_prefix(make_rig: MakeRig, prefix: str) -> None
     assert found.missing == ("left_hand", "right_hand")
     assert found.bones[prefix + "LeftUpLeg"] == "left_hip"
     assert found.bones[prefix + "Spine2"] == "spine3"
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda c: c.name)
+def test_every_convention_finds_its_own_names(make_rig: MakeRig, convention: Convention) -> None:
+    names = {joint: variants[0] for joint, variants in convention.joints.items()}
+    names |= dict(zip(("spine1", "spine2", "spine3"), convention.spine, strict=False)) | {"neck": convention.neck[0]}
+    skip = tuple(joint for joint in SMPL_NAMES if joint not in names)
+    found = find_map(make_rig(rename=names.__getitem__, skip=skip))
+    assert found.convention == convention.name
+    assert found.missing == skip
+    assert {bone: joint for bone, joint in found.bones.items() if "spine" not in joint} == {
+        name: joint for joint, name in names.items() if "spine" not in joint
+    }
 
 
 def test_a_short_spine_still_bends_as_far_as_the_long_one(make_rig: MakeRig) -> None:

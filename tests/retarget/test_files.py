@@ -148,6 +148,20 @@ def test_edge_files_are_read_whatever_the_pickle_protocol(make_walk: MakeMotion,
     assert np.abs(back.root - motion.root).max() < 0.01
 
 
+@pytest.mark.parametrize("kind", ["<f4", ">f8", ">f4"])
+def test_numbers_of_any_width_and_byte_order_are_read(make_walk: MakeMotion, tmp_path: Path, kind: str) -> None:
+    motion = make_walk()
+    save_motion(tmp_path / "m.pkl", motion)
+    content = pickle.loads((tmp_path / "m.pkl").read_bytes())
+    content = {key: value.astype(kind) if isinstance(value, np.ndarray) else value for key, value in content.items()}
+    back = load_motion(dump(tmp_path / "other.pkl", content))
+    assert np.abs(back.root - motion.root).max() < 1e-6
+    assert far(back, motion) < 1e-3
+    poses = content["smpl_poses"]
+    npz(tmp_path / "other.npz", poses=poses, trans=content["smpl_trans"], root_convention="pelvis", mocap_framerate=30)
+    assert far(load_motion(tmp_path / "other.npz"), motion) < 1e-3
+
+
 def test_pickles_of_both_numpys_are_read(make_walk: MakeMotion, tmp_path: Path) -> None:
     save_motion(tmp_path / "m.pkl", make_walk())
     data = (tmp_path / "m.pkl").read_bytes()
@@ -163,7 +177,7 @@ def test_pickles_of_both_numpys_are_read(make_walk: MakeMotion, tmp_path: Path) 
 def test_aist_is_y_up_and_in_centimetres(tmp_path: Path) -> None:
     frames = 10
     poses, trans = np.zeros((frames, 72)), np.tile([180.0, 200.0, 90.0], (frames, 1))
-    content = {"smpl_poses": poses, "smpl_trans": trans, "smpl_scaling": np.array([90.0]), "smpl_loss": 1.0}
+    content = {"smpl_poses": poses, "smpl_trans": trans, "smpl_scaling": np.array([90.0]), "smpl_loss": np.float32(1.0)}
     motion = load_motion(dump(tmp_path / "gBR.pkl", content))
     assert motion.fps == 60.0
     assert np.allclose(motion.rotations, rot.IDENTITY)

@@ -205,6 +205,11 @@ def test_always_finds_contacts_where_the_motion_has_none(make_rig: MakeRig, make
     assert not np.allclose(never, always)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_short_motions_work(make_rig: MakeRig, make_walk: MakeMotion, frames: int) -> None:
+    assert solve(make_walk().slice(0, frames), make_rig(shins=0.9)).rotations.shape == (frames, 24, 4)
+
+
 def test_keys_do_not_jump(make_rig: MakeRig, make_motion: MakeMotion) -> None:
     found = solve(make_motion(200), make_rig(rolls=1, arms=45))
     assert (np.sum(found.rotations[1:] * found.rotations[:-1], axis=-1) > 0.8).all()
