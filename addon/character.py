@@ -98,7 +98,8 @@ def _weight(body: bpy.types.Object, weights: np.ndarray) -> None:
 def _make_material(name: str) -> bpy.types.Material:
     colour, roughness = _LOOKS[name]
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    if bpy.app.version < (5, 0):  # later ones always use them
+        material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     shader.inputs["Roughness"].default_value = roughness

@@ -202,6 +202,10 @@ def _add_song(
     except RuntimeError as error:
         warnings.append(f"The song is not in the sequencer ({str(error).removeprefix('Error: ').strip()}).")
         return None
+    if strip.sound.channels == "INVALID":
+        _remove_strip(scene, strip)
+        warnings.append(f"The song is not in the sequencer (Blender can't read {song.name}).")
+        return None
     undo.callback(_remove_strip, scene, strip)
     _place_strip(strip, first, length, song_start * scene_fps(scene), scene_fps(scene))
     strip[TAG] = armature.name

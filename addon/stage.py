@@ -94,7 +94,8 @@ def _add_lights(scene: bpy.types.Scene, points: Array) -> None:
 def _make_world() -> bpy.types.World:
     world = bpy.data.worlds.new("Studio")
     world.color = _BACKDROP
-    world.use_nodes = True
+    if bpy.app.version < (5, 0):  # later ones always use them
+        world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (*_BACKDROP, 1.0)
     background.inputs["Strength"].default_value = 0.45
@@ -117,7 +118,8 @@ def _add_backdrop(scene: bpy.types.Scene, points: Array) -> None:
     mesh.from_pydata(vertices, [], faces)
     mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), dtype=bool))
     material = bpy.data.materials.new("Backdrop")
-    material.use_nodes = True
+    if bpy.app.version < (5, 0):  # later ones always use them
+        material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*_BACKDROP, 1.0)
     shader.inputs["Roughness"].default_value = 0.9

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Matrix, Vector
+from stepsmith.addon import scene as scene_module
+from stepsmith.addon.character import make_character
+from stepsmith.addon.scene import apply_motion, read_rig
+from stepsmith.addon.stage import dance_points, stage
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import RigError, StepsmithError
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+
+needs_sound = pytest.mark.skipif(
+    not bpy.app.build_options.audaspace, reason="this bpy is built without Audaspace, so it has no sound strips"
+)
+MakeArmature = Callable[[str], Any]
+
+
+@pytest.fixture
+def scene() -> Any:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    return bpy.context.scene
+
+
+@pytest.fixture
+def dance() -> Motion:
+    """4 s of turning and swaying all over, and of walking along +x, with beats every half second."""
+    frames = 120
+    rng = np.random.default_rng(3)
+    swing = np.sin(np.linspace(0, 9, frames))[:, None, None] * rng.normal(scale=0.4, size=(24, 3))
+    root = np.array([0.0, 0.0, SMPL.rest_root_height]) + np.linspace(0, 1, frames)[:, None] * [1.5, 0.4, 0.0]
+    beats = np.arange(0.0, 4.0, 0.5)
+    return Motion(30.0, root, rot.from_axis_angle(swing), np.zeros((frames, 4)), beats=beats, downbeats=beats[1::4])
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A song of 20 s of noise, which sounds like itself at one place only: its file and samples, 44,100 a second."""
+    samples = np.random.default_rng(0).normal(scale=0.1, size=44100 * 20)
+    with wave.open(str(tmp_path / "noise.wav"), "wb") as file:
+        file.setparams((1, 2, 44100, 0, "NONE", "not compressed"))
+        file.writeframes((samples * 30000).astype("<i2").tobytes())
+    return tmp_path / "noise.wav", samples
+
+
+def markers(scene: Any) -> list[tuple[str, int]]:
+    return sorted(((m.name, m.frame) for m in scene.timeline_markers), key=lambda m: m[1])
+
+
+def strips(scene: Any) -> list[Any]:
+    return scene_module._all_strips(scene)
+
+
+def animate(ob: Any, first: int = 10, last: int = 400) -> Any:
+    for frame in (first, last):
+        ob.location.x = frame
+        ob.keyframe_insert("location", frame=frame)
+    return ob.animation_data.action
+
+
+def state(scene: Any, armature: Any) -> tuple[Any, ...]:
+    data = armature.animation_data
+    return (
+        scene.render.fps,
+        scene.render.fps_base,
+        scene.frame_start,
+        scene.frame_end,
+        scene.sync_mode,
+        markers(scene),
+        [(strip.name, strip.channel) for strip in strips(scene)],
+        None if data is None else data.action,
+        len(bpy.data.actions),
+        len(bpy.data.sounds),
+    )
+
+
+# --- the rig ---------------------------------------------------------------------------------------------
+
+
+def test_a_rig_is_read_as_it_stands(scene: Any, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    armature.matrix_world = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(0.5, 4, "Z") @ Matrix.Scale(2, 4)
+    armature.pose.bones["head"].rotation_mode = "YXZ"
+    armature.pose.bones["head"].rotation_euler = (0.5, 0.5, 0.5)  # the pose says nothing about rest
+    bpy.context.view_layer.update()
+    rig = read_rig(armature)
+    head = rig.names.index("head")
+    assert rig.names[rig.parents[head]] == "neck"
+    assert rig.rest[head] == pytest.approx(np.array(armature.data.bones["head"].matrix_local))
+    assert rig.lengths[head] == pytest.approx(armature.data.bones["head"].length)
+    assert rig.world == pytest.approx(np.array(armature.matrix_world))
+    assert rig.rotation_modes[head] == "YXZ"
+
+
+def test_bones_made_in_any_order_come_after_their_parents(scene: Any) -> None:
+    armature = bpy.data.objects.new("Rig", bpy.data.armatures.new("Rig"))
+    scene.collection.objects.link(armature)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = [armature.data.edit_bones.new(name) for name in ("tip", "middle", "base", "other")]
+    for z, bone in enumerate(bones):
+        bone.head, bone.tail = (0, 0, 2 - z), (0, 0, 2.9 - z)
+    bones[0].parent, bones[1].parent = bones[1], bones[2]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    rig = read_rig(armature)
+    assert all(parent < bone for bone, parent in enumerate(rig.parents))
+    assert sorted(rig.names) == ["base", "middle", "other", "tip"]
+
+
+# --- the dance -------------------------------------------------------------------------------------------
+
+
+def test_the_character_moves_as_the_motion_says(scene: Any, dance: Motion) -> None:
+    dancer = make_character(bpy.context)
+    result = apply_motion(bpy.context, dancer, dance, feet="never")
+    positions = dance.positions()
+    assert result.frames == (1, 120)
+    for frame in (0, 33, 119):
+        scene.frame_set(1 + frame)
+        heads = np.array([dancer.pose.bones[name].head for name in SMPL.names])
+        assert heads == pytest.approx(positions[frame], abs=2e-3)
+
+
+def test_a_scene_of_its_own_takes_the_motions_rate_and_range(scene: Any, dance: Motion) -> None:
+    scene.render.fps = 24
+    result = apply_motion(bpy.context, make_character(bpy.context), dance)
+    assert (scene.render.fps, scene.render.fps_base) == (30, 1.0)
+    assert (scene.frame_start, scene.frame_end, scene.frame_current) == (1, 120, 1)
+    assert result.fps == 30.0
+
+
+def test_broken_rates_are_kept_exactly(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    apply_motion(bpy.context, new_armature("Rig"), replace(dance, fps=29.97))
+    assert scene.render.fps / scene.render.fps_base == pytest.approx(29.97, rel=1e-6)
+
+
+def test_existing_animation_keeps_its_rate_and_range(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    scene.render.fps = 24
+    scene.frame_start, scene.frame_end = 5, 60
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    scene.collection.objects.link(camera)
+    action = animate(camera)
+    armature = new_armature("Rig")
+    result = apply_motion(bpy.context, armature, dance)
+    assert (scene.render.fps, scene.render.fps_base) == (24, 1.0)
+    assert result.frames == (5, 5 + 95)  # 119/30 s at 24 frames a second
+    assert (scene.frame_start, scene.frame_end) == (5, 100)
+    assert camera.animation_data.action == action
+    scene.frame_set(400)
+    assert camera.location.x == pytest.approx(400)
+    # Timing stays in seconds: 3 s are frame 90 of the motion and frame 72 of the scene.
+    scene.frame_set(5 + 72)
+    pelvis = armature.matrix_world @ armature.pose.bones["pelvis"].head
+    assert np.array(pelvis)[:2] == pytest.approx(dance.root[90, :2], abs=5e-3)
+
+
+def test_a_longer_range_is_never_shrunk(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    scene.frame_start, scene.frame_end = 1, 500
+    ob = bpy.data.objects.new("Ball", None)
+    scene.collection.objects.link(ob)
+    animate(ob)
+    apply_motion(bpy.context, new_armature("Rig"), dance, start_frame=200)
+    assert (scene.frame_start, scene.frame_end) == (1, 500)
+
+
+def test_a_start_frame_may_lie_anywhere(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    for start in (-40, 700):
+        result = apply_motion(bpy.context, new_armature("Rig"), dance, start_frame=start)
+        assert result.frames == (start, start + 119)
+        assert min(frame for _, frame in markers(scene)) == start
+
+
+def test_dancing_again_replaces_the_dance(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    armature = new_armature("Rig")
+    scene.timeline_markers.new("beat", frame=3)
+    scene.timeline_markers.new("chorus", frame=60)
+    first = apply_motion(bpy.context, armature, dance, song=noise[0])
+    second = apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0], song_start=1.0)
+    assert scene.frame_end == 60
+    assert armature.animation_data.action == second.action
+    assert first.action.use_fake_user
+    assert len(strips(scene)) <= 1
+    assert len(bpy.data.sounds) <= 1
+    assert markers(scene) == sorted(
+        [("beat", 1), ("beat", 3), ("bar 1", 16), ("beat", 31), ("beat", 46), ("chorus", 60)], key=lambda m: m[1]
+    )
+
+
+def test_markers_say_beats_and_bars(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    result = apply_motion(bpy.context, new_armature("Rig"), dance)
+    names = [name for name, _ in markers(scene)]
+    assert names == ["beat", "bar 1", "beat", "beat", "beat", "bar 2", "beat", "beat"]
+    assert [frame for _, frame in markers(scene)] == [1, 16, 31, 46, 61, 76, 91, 106]
+    assert result.markers == 8
+
+
+def test_a_motion_without_beats_makes_no_markers(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    assert apply_motion(bpy.context, new_armature("Rig"), replace(dance, beats=None, downbeats=None)).markers == 0
+    assert not scene.timeline_markers
+
+
+# --- sound -----------------------------------------------------------------------------------------------
+
+
+@needs_sound
+@pytest.mark.parametrize("start", [0.0, 2.0, 2.5172, 17.3391])
+def test_the_song_sounds_in_sync(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any], tmp_path: Path, start: float
+) -> None:
+    song, samples = noise
+    result = apply_motion(
+        bpy.context, new_armature("Rig"), dance.slice(0, 60), song=song, song_start=start, start_frame=7
+    )
+    assert result.warnings == ()
+    bpy.ops.sound.mixdown(filepath=str(tmp_path / "mix.wav"), container="WAV", codec="PCM", format="S16")
+    with wave.open(str(tmp_path / "mix.wav")) as file:
+        rate, channels = file.getframerate(), file.getnchannels()
+        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, channels)[:, 0]
+    assert len(heard) / rate == pytest.approx(2.0, abs=0.05)
+    at = np.arange(44100) / 44100
+    heard = np.interp(at, np.arange(len(heard)) / rate, heard)
+    size = 1 << 21
+    likeness = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(heard, size)))
+    assert likeness.argmax() / 44100 == pytest.approx(start, abs=0.001)
+    assert scene.sync_mode == "AUDIO_SYNC"
+    assert scene.render.fps == 30
+
+
+@needs_sound
+def test_a_song_that_ends_early_ends_early(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    result = apply_motion(bpy.context, new_armature("Rig"), dance, song=noise[0], song_start=19.0)
+    strip = strips(scene)[0]
+    assert result.strip == strip.name
+    end = strip.right_handle if hasattr(strip, "right_handle") else strip.frame_final_end
+    assert 30 <= end - 1 <= 31
+    assert scene.frame_end == 120
+
+
+@needs_sound
+def test_the_users_strips_stay_and_two_dancers_share_a_song(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 1)
+    one, two = new_armature("One"), new_armature("Two")
+    apply_motion(bpy.context, one, dance, song=noise[0])
+    apply_motion(bpy.context, two, dance, song=noise[0])
+    assert len(strips(scene)) == 2
+    assert strips(scene)[0].name == "own" or strips(scene)[1].name == "own"
+    assert len({strip.channel for strip in strips(scene)}) == 2
+
+
+@needs_sound
+def test_a_file_that_is_no_sound_is_a_warning(
+    scene: Any, dance: Motion, new_armature: MakeArmature, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp3").write_text("no music")
+    result = apply_motion(bpy.context, new_armature("Rig"), dance, song=tmp_path / "text.mp3")
+    assert result.strip is None
+    assert not strips(scene)
+    assert len(result.warnings) == 1
+
+
+@pytest.mark.skipif(bpy.app.build_options.audaspace, reason="this bpy has sound strips")
+def test_without_audaspace_the_song_is_a_warning(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    result = apply_motion(bpy.context, new_armature("Rig"), dance, song=noise[0])
+    assert result.strip is None
+    assert "Audaspace" in result.warnings[0]
+    assert result.action is not None
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"song": "/no/such/song.ogg"}, "no song"), ({"song_start": -1.0}, "song"), ({"song_start": np.nan}, "song")],
+)
+def test_wrong_wishes_change_nothing(
+    scene: Any, dance: Motion, new_armature: MakeArmature, wrong: dict[str, Any], words: str
+) -> None:
+    armature = new_armature("Rig")
+    before = state(scene, armature)
+    with pytest.raises(StepsmithError, match=words):
+        apply_motion(bpy.context, armature, dance, **wrong)
+    assert state(scene, armature) == before
+
+
+def test_an_armature_without_limbs_changes_nothing(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    bpy.ops.object.mode_set(mode="EDIT")
+    for bone in [b for b in armature.data.edit_bones if b.name != "pelvis"]:
+        armature.data.edit_bones.remove(bone)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    before = state(scene, armature)
+    with pytest.raises(RigError):
+        apply_motion(bpy.context, armature, dance)
+    assert state(scene, armature) == before
+
+
+def test_a_failure_on_the_way_puts_everything_back(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armature = new_armature("Rig")
+    scene.render.fps = 24
+    apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0])
+    before = state(scene, armature)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(scene_module, "write_action", fail)
+    with pytest.raises(MemoryError):
+        apply_motion(bpy.context, armature, replace(dance, fps=25.0), song=noise[0], song_start=3.0)
+    assert state(scene, armature) == before
+
+
+# --- the stage -------------------------------------------------------------------------------------------
+
+
+def test_the_camera_sees_the_whole_dance(scene: Any, dance: Motion) -> None:
+    dancer = make_character(bpy.context)
+    apply_motion(bpy.context, dancer, dance)
+    stage(bpy.context, dancer)
+    body = dancer.children[0]
+    seen = []
+    for frame in range(1, 121, 17):
+        scene.frame_set(frame)
+        mesh = body.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
+        seen += [world_to_camera_view(scene, scene.camera, Vector(v.co))[:] for v in list(mesh.vertices)[::10]]
+    across, up, depth = np.array(seen).T
+    assert depth.min() > 0.0
+    assert across.min() > 0.0
+    assert across.max() < 1.0
+    assert up.min() > 0.0
+    assert up.max() < 1.0
+    # ... and no farther away than it must: the dance fills most of the picture one way or the other.
+    assert max(np.ptp(across), np.ptp(up)) > 0.75
+
+
+def test_the_stage_adds_only_what_is_missing(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    camera = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    light = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    for ob in (camera, light):
+        scene.collection.objects.link(ob)
+    scene.camera = camera
+    apply_motion(bpy.context, armature, dance)
+    scene.frame_set(40)
+    stage(bpy.context, armature, backdrop=False)
+    assert {ob.name for ob in scene.objects} == {"Rig", "Mine", "Lamp"}
+    assert scene.camera == camera
+    assert scene.frame_current == 40
+
+
+def test_the_points_of_a_dance_follow_its_path(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, dance)
+    points = dance_points(bpy.context, armature)
+    assert np.ptp(points[:, 0]) > 1.5 + 0.5
