@@ -253,7 +253,8 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Progress]:
-    """A progress bar with the time left, on the error stream so that the output can be piped."""
+    """A progress bar with the time left, where there is a terminal to show it: on its error stream, so that
+    the output can be piped."""
     from rich import progress as rich
 
     columns = (
@@ -263,7 +264,8 @@ def _bar() -> Iterator[Progress]:
         rich.TimeElapsedColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0)
         yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 

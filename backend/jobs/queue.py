@@ -103,7 +103,7 @@ class Jobs:
                     await self._do(job)
                     self._store.prune()
                     continue
-            except StoreError as error:
+            except Exception as error:  # whatever happened to one job, the queue goes on
                 print(f"stepsmith: {error}", file=sys.stderr, flush=True)
                 await asyncio.sleep(_AGAIN)
                 continue
@@ -125,6 +125,9 @@ class Jobs:
             # The server ends: that is no fault of the job.
             self._set(running, state=QUEUED, tries=job.tries, progress=0.0, text="Waiting for its turn", eta=None)
             raise
+        except Exception as error:
+            await self._end_worker(0.0)
+            word = {"error": f"The worker can't be used ({error}): start Stepsmith again."}
         cancelled = job.id in self._cancelling
         self._cancelling.discard(job.id)
         if cancelled:

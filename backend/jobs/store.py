@@ -28,7 +28,8 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 OVER = (DONE, FAILED, CANCELLED)
 
 _PLACES = 16  # servers that may share one data folder
-_LONGEST_NAME = 120  # characters of a song's file name
+_LONGEST_STEM = 120  # bytes of a song's file name before its ending
+_LONGEST_ENDING = 10  # characters
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -258,9 +259,9 @@ def _said(folder: Path) -> Iterator[None]:
 
 def _plain(name: str) -> str:
     """A file name that is safe in every folder, as near to ``name`` as can be."""
-    kept = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(" .")
-    stem, dot, ending = kept.rpartition(".")
-    if not dot:
-        return kept[:_LONGEST_NAME] or "song"
-    ending = ending[:10]
-    return f"{stem[: _LONGEST_NAME - len(ending)]}.{ending}" if stem else f"song.{ending}"
+    kept = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(" .") or "song"
+    ending = Path(kept).suffix
+    if len(ending) > _LONGEST_ENDING:
+        ending = ""
+    stem = kept.removesuffix(ending).encode()[:_LONGEST_STEM]
+    return stem.decode(errors="ignore") + ending

@@ -9,6 +9,7 @@ is gone. Only one job at a time.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -32,6 +33,9 @@ _EVERY = 0.1  # seconds between two reports
 def main() -> None:
     # Ctrl-C in a terminal reaches the whole group; it is the server that decides what becomes of the worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Where memory runs out, Linux shall take this process, not Blender with the user's work.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
     say = _own_stdout()
     module, _, attribute = sys.argv[1].partition(":")
     kinds: Mapping[str, Work] = getattr(importlib.import_module(module), attribute)

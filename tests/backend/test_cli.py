@@ -1,0 +1,237 @@
+"""The command line: what it says, what it writes, what it leaves behind when it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stepsmith
+from stepsmith.backend import export, model_header
+from stepsmith.backend.cli import app
+from stepsmith.retarget.files import load_motion
+from typer.testing import CliRunner, Result
+
+COMMAND = [sys.executable, "-m", "stepsmith.backend.cli"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="stepsmith")
+
+
+def complaint(result: Result, *words: str) -> None:
+    """The command failed with one sentence that holds ``words``."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("stepsmith: ")
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+# --- help ---------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_with_an_example() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for command in ("dance", "demo", "serve", "evaluate"):
+        assert command in result.stdout
+    assert "stepsmith dance song.mp3" in run("dance", "--help").stdout
+    assert "STEPSMITH_TOKEN" in run("serve", "--help").stdout
+    assert run("--version").stdout.strip() == f"stepsmith {stepsmith.__version__}"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, stepsmith.backend.cli as cli, typer.testing as t; t.CliRunner().invoke(cli.app, ['dance', '-h']);"
+        "print([n for n in ('torch', 'numpy', 'scipy', 'librosa', 'av', 'fastapi', 'bpy') if n in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_evaluate_answers_for_itself() -> None:
+    assert "--split" in run("evaluate", "dance", "--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["dance"], ["dance", "song.mp3"], ["knit"], ["dance", "a", "-o", "b", "--x"]])
+def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+# --- dances -------------------------------------------------------------------------------------------------
+
+
+def test_one_dance_in_every_motion_format(tmp_path: Path, song: Path, small_model: Path) -> None:
+    outs = [tmp_path / f"dance{ending}" for ending in export.MOTION_ENDINGS]
+    wishes = [word for out in outs for word in ("-o", out)]
+    result = run("dance", song, *wishes, "--model", small_model, "--genre", "waltz", "--start", 1, "--duration", 3)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == [str(out) for out in outs]
+    assert sorted(tmp_path.iterdir()) == sorted(outs)
+    motions = [load_motion(out) for out in outs]
+    assert [len(motion) for motion in motions] == [90, 90, 90]
+    assert motions[0].meta["genre"] == "waltz"
+    for other in motions[1:]:
+        np.testing.assert_allclose(other.positions(), motions[0].positions(), atol=2e-3)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, song: Path, small_model: Path) -> None:
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        result = run("dance", song, "-o", tmp_path / f"{name}.npz", "--model", small_model, "--seed", seed)
+        assert result.exit_code == 0, result.stderr
+        time.sleep(1.1)  # whatever kept the time of day would differ now
+    a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+@pytest.mark.skipif(not model_header.DEFAULT.is_file(), reason="the trained weights are not in this checkout")
+def test_the_model_that_comes_with_stepsmith_dances(tmp_path: Path, song: Path) -> None:
+    result = run("dance", song, "-o", tmp_path / "dance.npz")
+    assert result.exit_code == 0, result.stderr
+    motion = load_motion(tmp_path / "dance.npz")
+    assert motion.meta["genre"] in model_header.read_header().genres
+    speed = np.abs(np.diff(motion.positions(), axis=0)).mean() * motion.fps
+    assert 0.05 < speed < 2.0, "a dancer moves, and does not shake"
+
+
+# --- errors -------------------------------------------------------------------------------------------------
+
+
+def test_a_song_that_is_none(tmp_path: Path, song: Path, small_model: Path) -> None:
+    text = tmp_path / "notes.mp3"
+    text.write_text("no sound at all " * 100)
+    empty = tmp_path / "empty.wav"
+    empty.touch()
+    out = ["-o", tmp_path / "dance.npz", "--model", small_model]
+    complaint(run("dance", tmp_path / "nowhere.mp3", *out), "nowhere.mp3")
+    complaint(run("dance", tmp_path, *out), "sound file")
+    complaint(run("dance", text, *out), "notes.mp3")
+    complaint(run("dance", empty, *out), "empty")
+    complaint(run("dance", song, *out, "--start", 600), "song.wav")
+    complaint(run("dance", song, *out, "--duration", 0.2), "0.2")
+    complaint(run("dance", song, *out, "--start", -3), "-3")
+    complaint(run("dance", song, *out, "--bpm", 7), "7")
+    assert not (tmp_path / "dance.npz").exists()
+
+
+def test_outputs_that_cannot_be_are_said_before_the_work(tmp_path: Path, song: Path, header_only: Path) -> None:
+    model = ["--model", header_only]  # enough for what comes before the work
+    complaint(run("dance", song, "-o", tmp_path / "no" / "a.npz", *model), "folder", "doesn't exist")
+    complaint(run("dance", song, "-o", tmp_path / "a.avi", *model), ".mp4")
+    complaint(run("dance", song, "-o", tmp_path / "a", *model), ".npz")
+    complaint(run("dance", song, "-o", "/proc/a.npz", *model), "can't be written")
+    complaint(run("dance", song, "-o", tmp_path / "a.npz", "-o", tmp_path / ".." / tmp_path.name / "a.npz", *model))
+    (tmp_path / "folder.bvh").mkdir()
+    complaint(run("dance", song, "-o", tmp_path / "folder.bvh", *model), "folder")
+    video = tmp_path / "song.mp4"
+    video.write_bytes(song.read_bytes())
+    complaint(run("dance", video, "-o", video, *model), "another name")
+    complaint(run("dance", song, "-o", tmp_path / "a.npz", "--genre", "polka", *model), "polka", "tango, waltz")
+    assert video.read_bytes() == song.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.bvh", "song.mp4"]
+
+
+def test_a_full_disk_is_said_before_the_work(
+    tmp_path: Path, song: Path, header_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 1 << 20})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    complaint(run("dance", song, "-o", tmp_path / "a.npz", "--model", header_only), "1 MB left")
+
+
+def test_rigs_that_cannot_dance_are_said_before_the_work(tmp_path: Path, song: Path, header_only: Path) -> None:
+    wishes = [song, "-o", tmp_path / "a.blend", "--model", header_only, "--rig"]
+    complaint(run("dance", *wishes, tmp_path / "none.blend"), "none.blend")
+    text = tmp_path / "text.blend"
+    text.write_text("no blend file")
+    complaint(run("dance", *wishes, f"{text}:Rig"), "text.blend")
+    complaint(run("dance", song, "-o", tmp_path / "a.npz", "--model", header_only, "--rig", text), ".blend")
+
+
+def test_without_blenders_module_it_says_how_to_get_it(
+    tmp_path: Path, song: Path, header_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    complaint(run("dance", song, "-o", tmp_path / "a.glb", "--model", header_only), "pip install", "bpy")
+
+
+def test_weights_missing_or_damaged(tmp_path: Path, song: Path, header_only: Path) -> None:
+    out = ["-o", tmp_path / "a.npz", "--model"]
+    complaint(run("dance", song, *out, tmp_path / "none.safetensors"), "missing")
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(header_only.read_bytes()[:-1])
+    complaint(run("dance", song, *out, cut), "damaged")
+    complaint(run("dance", song, *out, header_only), "damaged")
+
+
+def test_verbose_shows_the_trace(tmp_path: Path) -> None:
+    result = run("dance", tmp_path / "nowhere.mp3", "-o", tmp_path / "a.npz", "--verbose")
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("stepsmith: ")
+
+
+# --- stopped --------------------------------------------------------------------------------------------------
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a shell would start it."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def group_gone(group: int) -> bool:
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_while_it_listens(
+    tmp_path: Path, song: Path, small_model: Path, number: signal.Signals, code: int
+) -> None:
+    process = start("dance", song, "-o", tmp_path / "a.npz", "--model", small_model)
+    time.sleep(1.2)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == code, errors
+    assert output == ""
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["from the terminal", "from a script"])
+def test_stopped_while_blender_works(tmp_path: Path, song: Path, small_model: Path, whole_group: bool) -> None:
+    before = tmp_path / "a.npz"
+    before.write_text("an older dance")
+    process = start("dance", song, "-o", before, "-o", tmp_path / "a.mp4", "--model", small_model)
+    end = time.monotonic() + 90
+    while not list(tmp_path.glob(".stepsmith-*/.*")):  # what Blender writes
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT) if whole_group else process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert output == ""
+    assert "Traceback" not in errors
+    assert group_gone(process.pid), "something went on without its command"
+    assert list(tmp_path.iterdir()) == [before]
+    assert before.read_text() == "an older dance"
