@@ -112,7 +112,9 @@ class BackendProcess:
             if line.strip():
                 return line.strip()
         code = self._process.poll()
-        return "it said nothing" if code is None else f"it ended with code {code}"
+        if code is None:
+            return "it said nothing"
+        return f"it was killed by signal {-code}" if code < 0 else f"it ended with code {code}"
 
     def stop(self) -> None:
         """End the backend; returns once it is gone."""

@@ -19,6 +19,7 @@ from .backend_process import BackendProcess
 from .client import CancelledError, Client, ClientError, Health, Job, UnreachableError
 
 KNOWN_GENRES = ("cha-cha", "rumba", "tango", "waltz")  # until a backend names its own
+_UNUSED = "Starts with the first dance"
 _UPLOAD_SHARE = 0.05  # of the progress bar
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 0.6  # seconds between two questions about a job, growing
 _PATIENCE = 20.0  # seconds a backend that lives may stay silent
@@ -67,11 +68,17 @@ class Backend:
         self._connection: Connection | None = None
         self._closed = False
         self.health: Health | None = None
-        self.state = "Starts with the first dance"
+        self._state = _UNUSED
 
     @property
     def genres(self) -> tuple[str, ...]:
         return (self.health.genres if self.health else ()) or KNOWN_GENRES
+
+    @property
+    def state(self) -> str:
+        """How the backend is, for people."""
+        process = self._process
+        return "Stopped" if process is not None and not process.alive else self._state
 
     @property
     def pid(self) -> int | None:
@@ -91,7 +98,7 @@ class Backend:
             try:
                 left = False
                 if connection.url:
-                    self.state = "Connecting"
+                    self._state = "Connecting"
                     client = Client(connection.url, connection.token)
                 else:
                     left = not resume and self.pid is None
@@ -102,10 +109,10 @@ class Backend:
                         if not job.over:
                             client.cancel(job.id)
             except StepsmithError:
-                self.state = "Not connected"
+                self._state = "Not connected"
                 raise
             place = f" at {client.host}" if connection.url else ""
-            self.state = f"Ready, version {self.health.version}{place}"
+            self._state = f"Ready, version {self.health.version}{place}"
             return client
 
     def died(self) -> str | None:
@@ -126,7 +133,7 @@ class Backend:
     def _start(self, connection: Connection) -> Client:
         process = self._process
         if process is None or not process.alive:
-            self.state = "Starting"
+            self._state = "Starting"
             self._process = process = BackendProcess.start(connection.command, connection.data)
             if self._closed:
                 process.stop()
@@ -136,7 +143,7 @@ class Backend:
     def _end(self) -> None:
         if self._process is not None:
             self._process.stop()
-        self._process, self.health, self.state = None, None, "Starts with the first dance"
+        self._process, self.health, self._state = None, None, _UNUSED
 
 
 @dataclass(frozen=True)
@@ -269,7 +276,10 @@ class DanceTask:
         if last_words is None:
             raise UnreachableError("The backend doesn't answer any more: check that it runs, then generate again.")
         if self._restarted:
-            raise StepsmithError(f"The backend stopped twice during this dance, last with: {last_words}")
+            raise StepsmithError(
+                f"The backend stopped twice during this dance ({last_words}): close other programs or choose a"
+                " shorter part of the song, then generate again."
+            )
         self._restarted = True
         self.status = replace(self.status, text="The backend stopped; starting it again", eta=None)
         return self._connect(resume=True)
