@@ -230,6 +230,7 @@ def serve(
 
 
 mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")
+mount("train", "stepsmith.backend.dance.train_command:train_app", "Train the dance model on recorded dances.")
 
 
 def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | None) -> list[Path]:

@@ -20,8 +20,11 @@ class ModelError(StepsmithError):
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """``genres`` the model can dance; ``facts``: data, licence, commit, ... as its maker wrote them."""
+    """``file``: the weights; ``config``: the network's shape, as JSON; ``genres`` the model can dance;
+    ``facts``: data, licence, commit, ... as its maker wrote them."""
 
+    file: Path
+    config: str
     genres: tuple[str, ...]
     facts: dict[str, str]
 
@@ -48,4 +51,9 @@ def read_header(path: Path | None = None) -> ModelHeader:
         genres = tuple(map(str, json.loads(header["config"])["genres"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The weights {file} are damaged: copy or install them again.") from error
-    return ModelHeader(genres, {name: value for name, value in header.items() if name not in ("format", "config")})
+    return ModelHeader(
+        file,
+        header["config"],
+        genres,
+        {name: value for name, value in header.items() if name not in ("format", "config")},
+    )

@@ -7,18 +7,11 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
-from ...retarget.errors import StepsmithError
+from ..model_header import FORMAT, ModelError, read_header
 from .model import DanceModel, ModelConfig
-
-FORMAT = "stepsmith-dance-1"
-DEFAULT = Path(__file__).parent / "weights" / "ballroom.safetensors"
-
-
-class ModelError(StepsmithError):
-    """Weights that are missing, damaged, or not ours."""
 
 
 def save_model(path: Path, model: DanceModel, facts: dict[str, str]) -> None:
@@ -35,19 +28,11 @@ def load_model(path: Path | str | None = None) -> DanceModel:
 
     Raises ModelError where the file is missing, damaged, or not a dance model of ours.
     """
-    file = DEFAULT if path is None else Path(path)
-    if not file.is_file():
-        advice = "install Stepsmith again" if path is None else "give another file with --model"
-        raise ModelError(f"The dance model's weights {file} are missing: {advice}.")
+    header = read_header(Path(path) if path is not None else None)
     try:
-        with safe_open(file, framework="pt") as opened:
-            header = opened.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise ModelError(
-                    f"{file} holds no dance model of Stepsmith ({FORMAT}): give another file with --model."
-                )
-            model = DanceModel(ModelConfig.from_dict(json.loads(header["config"])))
-            model.load_state_dict({name: opened.get_tensor(name).float() for name in opened.keys()})  # noqa: SIM118
+        model = DanceModel(ModelConfig.from_dict(json.loads(header.config)))
+        state = load_file(header.file)
+        model.load_state_dict({name: value.float() for name, value in state.items()})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"The weights {file} are damaged: copy or install them again.") from error
+        raise ModelError(f"The weights {header.file} are damaged: copy or install them again.") from error
     return model.eval().requires_grad_(False)

@@ -22,7 +22,7 @@ from ..dance.weights import load_model
 from . import protocol
 from .metrics import Estimate
 
-evaluate_app = typer.Typer(help="Measure how good the dances are.", no_args_is_help=True)
+evaluate_app = typer.Typer(help="Measure how good the dances are.", no_args_is_help=True, add_completion=False)
 
 SYSTEMS = ("real", "model")
 
