@@ -108,6 +108,15 @@ def steps() -> Iterator[float]:
     seen["replaced"] = bpy.context.scene.stepsmith_settings.target.animation_data.action.session_uid != before
     seen["dancers"] = sum(ob.type == "ARMATURE" for ob in bpy.context.scene.objects)
     yield 0.5
+    # And one whose file is closed while it is made.
+    with bpy.context.temp_override(window=window):
+        bpy.ops.stepsmith.generate("EXEC_DEFAULT", True)
+    yield 1.0
+    bpy.ops.wm.read_homefile(use_empty=True)
+    while current.task is not None:
+        yield 0.05
+    seen["closed"] = current.error
+    yield 0.5
     Path(wishes["out"]).write_text(json.dumps(seen))
 
 
@@ -118,10 +127,10 @@ def step() -> float | None:
     try:
         return next(running)
     except BaseException as end:
-        bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.1)
+        bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.1, persistent=True)
         if isinstance(end, StopIteration):
             return None
         raise
 
 
-bpy.app.timers.register(step, first_interval=0.5)
+bpy.app.timers.register(step, first_interval=0.5, persistent=True)
