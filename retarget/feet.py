@@ -266,22 +266,22 @@ def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
     ``place`` is (2,), where the foot stands, or the path itself (m, 2) where it glides. A contact that
     strays too far for one place is divided where it moves fastest, with room to move between.
     """
-    count = len(path)
-    place = _median(path)
-    if np.linalg.norm(path - place, axis=-1).max() <= _STRAY:
-        yield 0, count, place
-        return
-    travelled = np.linalg.norm(path[-1] - path[0])
     room = max(1, round(_EASE * fps / 2))
-    if travelled * fps > _GLIDE * count or count < 4 * room:
-        yield 0, count, path
-        return
-    ends = 2 * room
-    speed = np.linalg.norm(path[ends : count - ends + 1] - path[ends - 1 : count - ends], axis=-1)
-    cut = ends + int(np.argmax(speed)) if len(speed) else count // 2
-    yield from _places(path[: cut - room], fps)
-    for a, b, where in _places(path[cut + room :], fps):
-        yield a + cut + room, b + cut + room, where
+    waiting = [(0, len(path))]
+    while waiting:
+        start, stop = waiting.pop()
+        part, count = path[start:stop], stop - start
+        place = _median(part)
+        if np.linalg.norm(part - place, axis=-1).max() <= _STRAY:
+            yield start, stop, place
+        elif count < 4 * room or np.linalg.norm(part[-1] - part[0]) * fps > _GLIDE * count:
+            yield start, stop, part
+        else:
+            # Not so near the ends that nothing would be left beside the cut.
+            inner = slice(2 * room - 1, count - 2 * room)
+            speed = np.linalg.norm(np.diff(part, axis=0)[inner], axis=-1)
+            cut = start + 2 * room + (int(np.argmax(speed)) if len(speed) else 0)
+            waiting += [(start, cut - room), (cut + room, stop)]
 
 
 def _eased(shift: Array, held: Mask, fps: float) -> Array:

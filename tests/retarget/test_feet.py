@@ -119,6 +119,20 @@ def test_a_step_within_one_contact_stays_a_step() -> None:
     assert locked[-1] - locked[0] > 0.27
 
 
+def test_contacts_that_never_end_are_divided_into_steps() -> None:
+    """Ten minutes of wandering during which both feet are said to stand all the time."""
+    frames = 18_000
+    rng = np.random.default_rng(0)
+    root = np.zeros((frames, 3))
+    jumps = rng.random(frames) < 0.05
+    root[:, :2] = np.cumsum(jumps[:, None] * rng.normal(0.0, 0.15, (frames, 2)), axis=0)
+    root[:, 2] = SMPL.rest_root_height
+    motion = Motion(30.0, root, np.tile(rot.IDENTITY, (frames, 24, 1)), np.ones((frames, 4)))
+    locked = lock_feet(motion)
+    assert (locked.positions()[:, list(CONTACT_JOINTS), 2] > FLOORS - 1e-6).all()
+    assert np.abs(locked.root - motion.root).max() < 0.07
+
+
 def test_flickering_contacts_do_not_shake_the_foot(make_walk: MakeMotion) -> None:
     motion = make_walk(slide=0.05)
     rng = np.random.default_rng(0)
