@@ -262,8 +262,8 @@ def _bar() -> Iterator[Progress]:
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
         rich.TaskProgressColumn(),
-        rich.TimeElapsedColumn(),
         rich.TimeRemainingColumn(),
+        rich.TextColumn("left"),
     )
     console = Console(stderr=True)
     with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

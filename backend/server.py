@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .. import __version__
 from ..retarget.errors import StepsmithError
 from .jobs import Job, Jobs
-from .jobs.store import DONE, FAILED, Store
+from .jobs.store import DONE, FAILED, Store, StoreError
 from .model_header import ModelError, read_header
 from .settings import API_VERSION, LOOPBACK, SHORTEST_OPEN_TOKEN, Settings
 
@@ -246,7 +246,8 @@ async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": str(error)}, 503 if isinstance(error, ModelError) else 422)
+    status = {ModelError: 503, StoreError: 507}.get(type(error), 422)
+    return JSONResponse({"error": str(error)}, status)
 
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:

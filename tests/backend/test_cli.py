@@ -82,10 +82,10 @@ def test_one_dance_in_every_motion_format(tmp_path: Path, song: Path, small_mode
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, song: Path, small_model: Path) -> None:
-    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+    for name, seed in (("a", 7), ("c", 8), ("b", 7)):
         result = run("dance", song, "-o", tmp_path / f"{name}.npz", "--model", small_model, "--seed", seed)
         assert result.exit_code == 0, result.stderr
-        time.sleep(1.1)  # whatever kept the time of day would differ now
+        time.sleep(0.7)  # whatever kept the time of day would differ for a and b
     a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
     assert a == b
     assert a != c
