@@ -1,5 +1,7 @@
 """A motion as files with a character in them: ``python -m stepsmith.addon.export`` in the bpy module.
 
+With a rig alone, without a motion and outputs, it says whether that rig can dance.
+
 Progress goes to stdout as JSON lines, {"fraction": 0.4, "text": "Rendering frame 240 of 600"}; a failure
 as {"error": "one sentence"} with exit code 1. With --rig alone nothing is written: it only tells whether
 that rig can dance. Every file is written beside its place and renamed, so an
@@ -47,9 +49,9 @@ _CYCLES_SAMPLES = 3
 @dataclass(frozen=True)
 class Wish:
     """What to export. ``rig``: a .blend file and the armature's name in it (None: the only one that can
-    dance); without it the built-in character dances."""
+    dance); without it the built-in character dances. Without a ``motion``, only the rig is looked at."""
 
-    motion: Path
+    motion: Path | None
     outs: tuple[Path, ...]
     song: Path | None = None
     song_start: float = 0.0
@@ -59,6 +61,10 @@ class Wish:
 def export(wish: Wish, progress: Progress) -> None:
     """Write every file of ``wish.outs``, by its ending. Raises StepsmithError."""
     check_outs(wish.outs)
+    if wish.motion is None:
+        if wish.rig is not None:
+            _open_rig(*wish.rig)
+        return
     motion = load_motion(wish.motion)
     progress(0.0, "Setting the scene")
     context = bpy.context
@@ -70,11 +76,15 @@ def export(wish: Wish, progress: Progress) -> None:
     result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start)
     for warning in result.warnings:
         progress(0.02, warning)
-    stage(bpy.context, armature, backdrop=wish.rig is None)
-    shares = [1.0 if out.suffix.lower() != ".mp4" else 20.0 for out in wish.outs]
+    if wish.rig is None:
+        stage(bpy.context, armature)
+    # Videos last: a user's scene gets a camera and lights, where it has none, for them alone.
+    outs = sorted(wish.outs, key=_is_video)
+    shares = [20.0 if _is_video(out) else 1.0 for out in outs]
     done = 0.0
-    # The video first: rendering changes settings that the .blend should not keep, and puts them back.
-    for out, share in zip(wish.outs, shares, strict=True):
+    for out, share in zip(outs, shares, strict=True):
+        if wish.rig is not None and _is_video(out):
+            stage(bpy.context, armature, backdrop=False)
         first, last = 0.03 + 0.97 * done / sum(shares), 0.03 + 0.97 * (done + share) / sum(shares)
 
         def part(fraction: float, text: str, first: float = first, last: float = last) -> None:
@@ -90,6 +100,10 @@ def export(wish: Wish, progress: Progress) -> None:
 def check_rig(path: Path, name: str | None) -> None:
     """Raise StepsmithError where the rig can't dance."""
     _open_rig(path, name)
+
+
+def _is_video(out: Path) -> bool:
+    return out.suffix.lower() == ".mp4"
 
 
 def check_outs(outs: Sequence[Path]) -> None:
@@ -231,9 +245,10 @@ def _settings() -> Iterator[Put]:
     before: list[tuple[Any, str, Any]] = []
 
     def put(owner: Any, **values: Any) -> None:
-        for name, value in values.items():
+        for name in values:  # all of them first, since setting one may change another
             now = getattr(owner, name)  # a vector's reads are views, so it is copied
             before.append((owner, name, now if isinstance(now, bool | int | float | str) else tuple(now)))
+        for name, value in values.items():
             setattr(owner, name, value)
 
     try:
@@ -298,9 +313,8 @@ def _sunlight(scene: bpy.types.Scene) -> Iterator[None]:
 
 def _use_mp4(scene: bpy.types.Scene, put: Put) -> None:
     settings, ffmpeg = scene.render.image_settings, scene.render.ffmpeg
-    if hasattr(settings, "media_type"):  # 5.0 on
-        put(settings, media_type="VIDEO")
-    put(settings, file_format="FFMPEG")
+    media = {"media_type": "VIDEO"} if hasattr(settings, "media_type") else {}  # 5.0 on
+    put(settings, **media, file_format="FFMPEG")
     put(ffmpeg, format="MPEG4", codec="H264", constant_rate_factor="HIGH", gopsize=30)
     put(ffmpeg, audio_codec="AAC", audio_bitrate=192, audio_channels="STEREO")
 
@@ -393,6 +407,8 @@ def _parse(arguments: Sequence[str] | None) -> Callable[[Progress], None]:
     parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
     parser.add_argument("--rig", type=_rig, help="FILE.blend[:OBJECT], the armature that dances")
     given = parser.parse_args(arguments)
+    if (given.motion is None) != (not given.out) or (given.motion is None and given.rig is None):
+        parser.error("give a motion and at least one output, or a rig alone to have it looked at")
     if given.rig is not None and given.motion is None and given.out is None:
         return lambda progress: check_rig(*given.rig)
     if given.motion is None or given.out is None:
