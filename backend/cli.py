@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .choreography import Wish
 
 _VERBOSE = "stepsmith.verbose"
-_TERMINATED = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _DEMO_SECONDS = 20.0
 _DEMO_TEMPO = 122.0
 
@@ -64,15 +65,21 @@ def _complain(ctx: typer.Context, error: BaseException, sentence: str) -> None:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """The end of the terminal or a polite kill stops the work as Ctrl-C does, with its clean-up."""
+    """The end of the terminal or a polite kill stops the work as Ctrl-C does, with its clean-up.
+
+    A second Ctrl-C does not stop the clean-up. What nohup and the like have switched off stays off.
+    """
+    # Elsewhere than in the main thread signals can't be caught.
+    heard = _STOPPING if threading.current_thread() is threading.main_thread() else []
+    before = {number: signal.getsignal(number) for number in heard if signal.getsignal(number) != signal.SIG_IGN}
 
     def stop(signum: int, frame: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt(signum)
 
-    try:
-        before = {number: signal.signal(number, stop) for number in _TERMINATED}
-    except ValueError:  # not in the main thread, where signals can't be caught
-        before = {}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:

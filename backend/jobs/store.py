@@ -249,7 +249,7 @@ def _said(folder: Path) -> Iterator[None]:
     """Failures of disk and database as one sentence."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, NotImplementedError) as error:  # the last: a disk without locks
         reason = getattr(error, "strerror", None) or str(error)
         raise StoreError(
             f"The data folder {folder} can't be used ({reason}): free some room on its disk, or choose another"
