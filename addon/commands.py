@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
         with _interruptible():
             _dance(wishes)
     except StepsmithError as error:
+        if wishes.verbose:
+            traceback.print_exc()
         print(f"stepsmith: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -115,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
     dance.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
+    dance.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
     return parser
 
 

@@ -46,7 +46,6 @@ def steps() -> Iterator[float]:
     """The test, as seconds to wait between its steps."""
     bpy.context.preferences.addons[NAME].preferences.command = wishes["command"]
     window = bpy.context.window_manager.windows[0]
-    bpy.context.preferences.view.show_splash = False
     view().spaces.active.show_region_ui = True
     yield 1.0
     region = next(r for r in view().regions if r.type == "UI")
@@ -120,6 +119,7 @@ def steps() -> Iterator[float]:
     Path(wishes["out"]).write_text(json.dumps(seen))
 
 
+bpy.context.preferences.view.show_splash = False
 running = steps()
 
 

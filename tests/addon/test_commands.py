@@ -94,6 +94,8 @@ def test_a_backend_that_fails_leaves_no_file(
     options = ("--seconds", "0", "--fail", "The song is silent: choose another one.")
     assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", options=options) == 1
     assert capfd.readouterr().err.strip() == "stepsmith: The song is silent: choose another one."
+    assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", "--verbose", options=options) == 1
+    assert "Traceback" in capfd.readouterr().err
     assert not list(tmp_path.glob("*.blend*"))
 
 
