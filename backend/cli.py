@@ -53,7 +53,7 @@ class _Commands(TyperGroup):
             raise
         except Exception as error:
             sentence = f"An unexpected error stopped the work ({type(error).__name__}: {error})"
-            _complain(ctx, error, f"{sentence}: run it again with --verbose and report what it says.")
+            _complain(ctx, error, f"{sentence}: run it again as “stepsmith --verbose ...” and report what it says.")
             raise typer.Exit(1) from error
 
 
@@ -117,6 +117,7 @@ app = typer.Typer(
 
 @app.callback()
 def _options(
+    verbose: Verbose = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,

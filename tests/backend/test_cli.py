@@ -178,10 +178,18 @@ def test_weights_missing_or_damaged(tmp_path: Path, song: Path, header_only: Pat
 
 
 def test_verbose_shows_the_trace(tmp_path: Path) -> None:
-    result = run("dance", tmp_path / "nowhere.mp3", "-o", tmp_path / "a.npz", "--verbose")
-    assert result.exit_code == 1
-    assert "Traceback" in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("stepsmith: ")
+    wishes = ["dance", tmp_path / "nowhere.mp3", "-o", tmp_path / "a.npz"]
+    for result in (run("--verbose", *wishes), run(*wishes, "--verbose")):
+        assert result.exit_code == 1
+        assert "Traceback" in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("stepsmith: ")
+
+
+def test_a_fault_of_ours_is_one_sentence_too(
+    tmp_path: Path, song: Path, header_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "check", lambda *_, **__: {}["nothing"])
+    complaint(run("dance", song, "-o", tmp_path / "a.npz", "--model", header_only), "KeyError", "--verbose")
 
 
 # --- stopped --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stepsmith.backend.jobs import Job, Jobs
 from stepsmith.backend.jobs.store import Store, StoreError
 from stepsmith.backend.settings import Settings
 from stepsmith.retarget.files import motion_from_bytes
@@ -235,6 +237,34 @@ def test_old_dances_make_room(start_server: Callable[..., Any]) -> None:
     assert [job["id"] for job in server.client.get("/jobs").json()] == jobs[2:]
     assert server.client.get(f"/jobs/{jobs[0]}/motion").status_code == 404
     assert {file.stem for file in (Path(server.given["data"]) / "dances").iterdir()} == set(jobs[2:])
+
+
+def test_a_disk_that_fills_up_in_mid_job_loses_no_dance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "work"))
+    settings = Settings("", data=tmp_path, work="pretended:KINDS")
+    store = Store(settings)
+    upload = store.unfinished_song()
+    upload.write_bytes(b"la")
+    store.keep_song(upload, "0" * 64, "la.wav")
+    change = store.change
+
+    def full(job: Job, **values: Any) -> Job:
+        if values.get("state") == "done":
+            raise StoreError("The disk is full: free some room.")
+        return change(job, **values)
+
+    monkeypatch.setattr(store, "change", full)
+
+    async def follow() -> list[Job]:
+        jobs = Jobs(store, settings)
+        jobs.start()
+        first, second = (jobs.submit("dance", "0" * 64, {"seed": work.QUICK}) for _ in range(2))
+        last = [[job async for job in jobs.changes(each.id)][-1] for each in (first, second)]
+        await jobs.stop()
+        return last
+
+    assert [job.state for job in asyncio.run(follow())] == ["done", "done"]
+    assert len(list((tmp_path / "dances").iterdir())) == 2
 
 
 def test_songs_long_unused_make_room(tmp_path: Path) -> None:
