@@ -15,6 +15,7 @@ from ..progress import Progress
 from . import representation
 from .condition import condition
 from .model import DanceModel
+from .path import stay_near
 from .sampler import sample
 from .weights import load_model
 
@@ -40,7 +41,7 @@ def generate(
     frames = max(2, round(music.duration * config.fps))
     cues = condition(music, np.arange(frames) / config.fps)
     features = sample(model, cues, config.genres.index(style), seed=seed, progress=progress)
-    motion = lock_feet(representation.decode(features, config.fps))
+    motion = lock_feet(representation.decode(stay_near(features, config.fps), config.fps))
     return replace(
         motion,
         beats=music.beats,

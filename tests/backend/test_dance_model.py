@@ -14,6 +14,7 @@ from stepsmith.backend.audio import MEL_BANDS, Music
 from stepsmith.backend.dance import losses, representation
 from stepsmith.backend.dance.condition import condition
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.path import stay_near
 from stepsmith.backend.dance.sampler import _starts, sample
 from stepsmith.backend.dance.train import Track, TrainConfig, Trainer, Windows
 from stepsmith.backend.dance.weights import ModelError, load_model, save_model
@@ -238,6 +239,31 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_pa
     with pytest.raises(StepsmithError, match="no longer a number"):
         trainer.run(TrainConfig(steps=4, batch=4))
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def walk(seconds: float, speed: float = 0.5, height: float = 0.95) -> np.ndarray:
+    """Features of a stiff body that glides straight ahead."""
+    features = np.zeros((round(seconds * 30), 152), np.float32)
+    features[:, representation.ROTATIONS] = np.tile([1.0, 0, 0, 0, 1, 0], 24)
+    features[:, 5], features[:, representation.HEIGHT] = -speed, height
+    return features
+
+
+def test_a_dance_that_walks_off_is_led_back() -> None:
+    straight = walk(180)
+    assert np.abs(representation.decode(straight, 30.0).root[:, :2]).max() > 80
+    steered = stay_near(straight, 30.0)
+    path = representation.decode(steered, 30.0).root[:, :2]
+    assert np.linalg.norm(path, axis=1).max() < 6.0
+    # only the heading was touched, and gently
+    others = np.delete(np.arange(152), representation.YAW_RATE)
+    assert np.array_equal(steered[:, others], straight[:, others])
+    assert np.abs(steered[:, representation.YAW_RATE]).max() <= 0.36
+
+
+def test_a_dance_near_its_start_goes_where_it_likes() -> None:
+    features = walk(2.5)
+    assert np.array_equal(stay_near(features, 30.0), features)
 
 
 def test_skeleton_offsets_are_shared_with_the_losses() -> None:
