@@ -158,7 +158,7 @@ _NECK = _Loft(
 _HEAD = _Loft(
     2,
     [
-        (1.536, 0.0, -0.052, 0.030, 0.032),
+        (1.540, 0.0, -0.050, 0.026, 0.030),
         (1.560, 0.0, -0.034, 0.052, 0.058),
         (1.595, 0.0, -0.014, 0.066, 0.082),
         (1.640, 0.0, 0.000, 0.074, 0.096),
@@ -167,9 +167,9 @@ _HEAD = _Loft(
         (1.735, 0.0, 0.009, 0.047, 0.064),
     ],
     power=2.1,
-    cap=0.016,
+    cap=0.020,
 )
-_NOSE = _capsule((0.0, -0.090, 1.650), (0.0, -0.102, 1.618), 0.006, 0.011)
+_NOSE = _capsule((0.0, -0.086, 1.662), (0.0, -0.099, 1.620), 0.006, 0.010)
 _BUN = _capsule((0.0, 0.104, 1.712), (0.0, 0.112, 1.708), 0.040, 0.038)
 # Rows: x, centre y, centre z, half width y, half width z; the left arm, palm down.
 _ARM = _Loft(
@@ -247,7 +247,7 @@ def _body(points: Array) -> Array:
     trunk = _blend(_TORSO(points), limb, 0.045)
     trunk = _blend(trunk, _SHOULDER(half), 0.030)
     trunk = _blend(trunk, _NECK(points), 0.035)
-    head = _blend(_HEAD(points), _NOSE(points), 0.018)
+    head = _blend(_HEAD(points), _NOSE(points), 0.024)
     head = _blend(head, _BUN(points), 0.012)
     trunk = _blend(trunk, head, 0.016)
     shoe = np.maximum(_SHOE(half), -half[:, 2])
@@ -453,7 +453,7 @@ def skin_weights(vertices: Array) -> Array:
     collar = _ramp(x - 0.095 + 0.35 * (z - 1.42), 0.055) * _ramp(z - 1.33, 0.07)
     neck = _ramp(z - 1.490 + 0.3 * (y - 0.04), 0.035)
     # What lies on the head's own shape turns with it, the chin as well; the neck ends below it.
-    head = np.where(z > 1.5, _ramp(_NECK(vertices) - _HEAD(vertices), 0.022), 0.0)
+    head = np.where(z > 1.5, _ramp(_NECK(vertices) - _HEAD(vertices) + 0.012, 0.032), 0.0)
     chain(trunk * collar * (1.0 - neck), [("collar", one)])
     chain(
         trunk * (1.0 - collar * (1.0 - neck)),

@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,18 +320,14 @@ def _use_mp4(scene: bpy.types.Scene, put: Put) -> None:
 
 @contextlib.contextmanager
 def _watched(scene: bpy.types.Scene, folder: Path, progress: Progress, note: str) -> Iterator[None]:
-    """Progress with the time left while ``scene`` renders into ``folder``, which goes on interruption."""
+    """Progress while ``scene`` renders into ``folder``, which goes on interruption."""
     count = scene.frame_end - scene.frame_start + 1
-    started = time.monotonic()
     done = 0
 
     def written(*_: object) -> None:
         nonlocal done
         done += 1
-        if done % 5 and done != count:
-            return
-        left = (time.monotonic() - started) / done * (count - done)
-        progress(done / count, f"Rendering frame {done} of {count}, {left:.0f} s left{note}")
+        progress(done / count, f"Rendering frame {done} of {count}{note}")
 
     def end(signum: int, frame: FrameType | None) -> None:
         # Blender swallows what is raised while it renders, and renders on: only the process's end stops it.
@@ -361,10 +356,10 @@ os._exit(0)
 
 def workbench_draws() -> bool:
     """Whether Workbench renders on this machine. Without EGL Blender aborts, so another process tries."""
-    if bpy.app.module:
-        command = [sys.executable, "-c", _PROBE]
-    else:
+    if bpy.app.binary_path:
         command = [bpy.app.binary_path, "--background", "--factory-startup", "--python-expr", _PROBE]
+    else:  # Blender as a Python module
+        command = [sys.executable, "-c", _PROBE]
     try:
         return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):

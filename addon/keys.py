@@ -151,11 +151,11 @@ def _euler(q: Array, order: str) -> Array:
     other = angles + np.pi
     other[:, j] = np.pi - angles[:, j]
 
-    turn = 2.0 * np.pi
-    result = angles.copy()
-    for t in range(1, len(q)):
-        before = result[t - 1]
-        candidates = np.stack([angles[t], other[t]])
-        candidates -= turn * np.round((candidates - before) / turn)
-        result[t] = candidates[np.abs(candidates - before).sum(axis=1).argmin()]
-    return result
+    # Whichever set the frame before took, the set nearer to it; then along that chain of choices.
+    sets = np.stack([angles, other])
+    apart = np.abs(np.remainder(sets[None, :, 1:] - sets[:, None, :-1] + np.pi, 2.0 * np.pi) - np.pi).sum(axis=-1)
+    follows = apart.argmin(axis=1).tolist()
+    choice = [0]
+    for frame in range(len(q) - 1):
+        choice.append(follows[choice[-1]][frame])
+    return np.unwrap(sets[choice, np.arange(len(q))], axis=0)
