@@ -24,6 +24,8 @@ from ..retarget.errors import StepsmithError
 from .progress import Progress, part
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from .choreography import Wish
 
 _VERBOSE = "stepsmith.verbose"
@@ -265,16 +267,24 @@ def _bar() -> Iterator[Progress]:
     """A progress bar with the time left, where there is a terminal to show it: on its error stream, so that
     the output can be piped."""
     from rich import progress as rich
+    from rich.text import Text
 
     columns = (
-        rich.TextColumn("{task.description}"),
         rich.BarColumn(),
         rich.TaskProgressColumn(),
         rich.TimeRemainingColumn(),
         rich.TextColumn("left"),
     )
     console = Console(stderr=True)
-    with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+    class Bar(rich.Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            """What is being done above how far it is: the words may be long."""
+            for task in self.tasks:
+                yield Text(task.description)
+                yield self.make_tasks_table([task])
+
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0)
         yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 

@@ -198,9 +198,10 @@ def _run(arguments: Sequence[str], progress: Progress) -> None:
         if code != 0:
             stderr.seek(0)
             said_last = stderr.read()[-_LAST_WORDS:].decode("utf-8", "replace").strip()
-            raise ExportError(f"Blender's module ended with code {code}: see what it said with --verbose.") from (
-                RuntimeError(said_last)
-            )
+            last_line = said_last.rpartition("\n")[2] or "without a word"
+            raise ExportError(
+                f"Blender's module ended with code {code} ({last_line}): see more of it with --verbose."
+            ) from RuntimeError(said_last)
 
 
 def _parsed(line: str) -> dict[str, Any]:

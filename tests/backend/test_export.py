@@ -41,7 +41,9 @@ def test_motion_files_and_scene_files_together(tmp_path: Path, motion: Motion, s
 
 
 @pytest.mark.usefixtures("failing")
-@pytest.mark.parametrize(("how", "word"), [("error", "no legs"), ("crash", "code -6")])
+@pytest.mark.parametrize(
+    ("how", "word"), [("error", "no legs"), ("crash", r"code -6 \(Segmentation fault in the renderer\)")]
+)
 def test_a_failing_blender_leaves_what_was_there(tmp_path: Path, motion: Motion, how: str, word: str) -> None:
     old = tmp_path / "a.npz"
     old.write_text("old")
@@ -49,8 +51,7 @@ def test_a_failing_blender_leaves_what_was_there(tmp_path: Path, motion: Motion,
         export.export(motion, [old, tmp_path / "a.blend"], Stage(Path(how)))
     assert list(tmp_path.iterdir()) == [old]
     assert old.read_text() == "old"
-    if how == "crash":
-        assert "Segmentation fault" in str(caught.value.__cause__), "--verbose shows it"
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("failing")
