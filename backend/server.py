@@ -246,7 +246,7 @@ async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    status = {ModelError: 503, StoreError: 507}.get(type(error), 422)
+    status = 503 if isinstance(error, ModelError) else 507 if isinstance(error, StoreError) else 422
     return JSONResponse({"error": str(error)}, status)
 
 
