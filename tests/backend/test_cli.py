@@ -97,7 +97,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, song: Path, small_mo
     assert a != c
 
 
-@pytest.mark.skipif(not model_header.DEFAULT.is_file(), reason="the trained weights are not in this checkout")
 def test_the_model_that_comes_with_stepsmith_dances(tmp_path: Path, song: Path) -> None:
     result = run("dance", song, "-o", tmp_path / "dance.npz")
     assert result.exit_code == 0, result.stderr
