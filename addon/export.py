@@ -1,7 +1,5 @@
 """A motion as files with a character in them: ``python -m stepsmith.addon.export`` in the bpy module.
 
-With a rig alone, without a motion and outputs, it says whether that rig can dance.
-
 Progress goes to stdout as JSON lines, {"fraction": 0.4, "text": "Rendering frame 240 of 600"}; a failure
 as {"error": "one sentence"} with exit code 1. With --rig alone nothing is written: it only tells whether
 that rig can dance. Every file is written beside its place and renamed, so an
@@ -48,9 +46,9 @@ _CYCLES_SAMPLES = 3
 @dataclass(frozen=True)
 class Wish:
     """What to export. ``rig``: a .blend file and the armature's name in it (None: the only one that can
-    dance); without it the built-in character dances. Without a ``motion``, only the rig is looked at."""
+    dance); without it the built-in character dances."""
 
-    motion: Path | None
+    motion: Path
     outs: tuple[Path, ...]
     song: Path | None = None
     song_start: float = 0.0
@@ -60,10 +58,6 @@ class Wish:
 def export(wish: Wish, progress: Progress) -> None:
     """Write every file of ``wish.outs``, by its ending. Raises StepsmithError."""
     check_outs(wish.outs)
-    if wish.motion is None:
-        if wish.rig is not None:
-            _open_rig(*wish.rig)
-        return
     motion = load_motion(wish.motion)
     progress(0.0, "Setting the scene")
     context = bpy.context
@@ -92,6 +86,7 @@ def export(wish: Wish, progress: Progress) -> None:
         part(0.0, f"Writing {out.name}")
         with written_beside(out) as path:
             _WRITERS[out.suffix.lower()](armature, path, part)
+            part(1.0, f"Wrote {out.name}")  # the last moment to stop before the file is there
         done += share
     progress(1.0, "Done")
 
@@ -380,10 +375,23 @@ _WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     work = _parse(arguments)
+    interrupted = False
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     with _own_stdout() as say:
+
+        def progress(fraction: float, text: str) -> None:
+            if interrupted:  # Blender swallows what is raised while one of its own callbacks runs
+                raise KeyboardInterrupt
+            say({"fraction": round(fraction, 4), "text": text})
+
         try:
-            with _on_interrupt(_raise_interrupt):
-                work(lambda fraction, text: say({"fraction": round(fraction, 4), "text": text}))
+            with _on_interrupt(interrupt):
+                work(progress)
         except StepsmithError as error:
             say({"error": str(error)})
             return 1
@@ -402,8 +410,6 @@ def _parse(arguments: Sequence[str] | None) -> Callable[[Progress], None]:
     parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
     parser.add_argument("--rig", type=_rig, help="FILE.blend[:OBJECT], the armature that dances")
     given = parser.parse_args(arguments)
-    if (given.motion is None) != (not given.out) or (given.motion is None and given.rig is None):
-        parser.error("give a motion and at least one output, or a rig alone to have it looked at")
     if given.rig is not None and given.motion is None and given.out is None:
         return lambda progress: check_rig(*given.rig)
     if given.motion is None or given.out is None:
@@ -447,10 +453,6 @@ def _on_interrupt(handler: Callable[[int, FrameType | None], None]) -> Iterator[
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
-
-
-def _raise_interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
