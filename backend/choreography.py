@@ -39,8 +39,8 @@ class Choreographer:
     def dance(self, wish: Wish, progress: Progress = silent) -> Motion:
         """The dance for ``wish``; its time 0 is the song's ``wish.start``.
 
-        Raises StepsmithError for a song or genre that can't be used, or weights that can't be read; lets
-        what ``progress`` raises through.
+        Raises StepsmithError for a song or genre that can't be used, or weights that can't be read;
+        MemoryError; lets what ``progress`` raises through.
         """
         progress(0.0, "Listening to the song")
         # Here and below: only who dances pays for loading the libraries behind.
@@ -57,7 +57,12 @@ class Choreographer:
         from .dance.generate import generate
 
         model = self._load()
-        motion = generate(music, genre=wish.genre, seed=wish.seed, model=model, progress=part(progress, 0.5, 1.0))
+        try:
+            motion = generate(music, genre=wish.genre, seed=wish.seed, model=model, progress=part(progress, 0.5, 1.0))
+        except RuntimeError as error:
+            if "allocate memory" in str(error):  # torch's way to say it
+                raise MemoryError from error
+            raise
         return motion.with_meta(song=wish.song.name, song_start=wish.start)
 
     def _load(self) -> DanceModel:

@@ -49,7 +49,7 @@ class Jobs:
         self._notify()
         if self._running is not None:
             self._running.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, StoreError):
                 await self._running
         await self._end_worker(_FAREWELL)
 
@@ -123,7 +123,10 @@ class Jobs:
             word = await self._order(running, song)
         except asyncio.CancelledError:
             # The server ends: that is no fault of the job.
-            self._set(running, state=QUEUED, tries=job.tries, progress=0.0, text="Waiting for its turn", eta=None)
+            if job.id in self._cancelling:
+                self._set(running, state=CANCELLED, text="Cancelled", eta=None)
+            else:
+                self._set(running, state=QUEUED, tries=job.tries, progress=0.0, text="Waiting for its turn", eta=None)
             raise
         except Exception as error:
             await self._end_worker(0.0)

@@ -186,6 +186,16 @@ def test_jobs_survive_a_restart(start_server: Callable[..., Any], end: signal.Si
     assert server.wait(waiting)["state"] == "done"
 
 
+def test_a_cancelled_job_does_not_come_back(start_server: Callable[..., Any]) -> None:
+    server = start_server()
+    job_id = server.submit(work.DEAF)
+    assert eventually(lambda: server.job(job_id)["text"] == "Beginning")
+    server.client.delete(f"/jobs/{job_id}")
+    server.stop()
+    server.start()
+    assert server.job(job_id)["state"] == "cancelled"
+
+
 def test_a_listener_does_not_hold_the_server_up(start_server: Callable[..., Any]) -> None:
     server = start_server()
     job_id = server.submit(work.SLOW)
