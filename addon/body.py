@@ -56,12 +56,12 @@ _NEAR = 0.09
 class _Loft:
     """A tube along one axis. ``sections``: rows (position along ``axis``, centre and half width of the
     other two axes in x, y, z order: c1, c2, a1, a2). ``power``: 2 is an ellipse, more is squarer.
-    ``cap``: how far the rounded ends reach."""
+    ``caps``: how far the rounded ends reach."""
 
     axis: int
     sections: Sequence[tuple[float, float, float, float, float]]
     power: float = 2.0
-    cap: float = 0.02
+    caps: tuple[float, float] = (0.02, 0.02)
 
     def __call__(self, points: Array) -> Array:
         """About the signed distance (N,) of points (N, 3), negative inside; 1 for all that are not near."""
@@ -76,7 +76,7 @@ class _Loft:
         """Corners of a box that holds the loft and all that a blend can reach."""
         others = [axis for axis in range(3) if axis != self.axis]
         low, high = np.empty(3), np.empty(3)
-        low[self.axis], high[self.axis] = table[0, 0] - self.cap, table[-1, 0] + self.cap
+        low[self.axis], high[self.axis] = table[0, 0] - self.caps[0], table[-1, 0] + self.caps[1]
         low[others] = (table[:, 1:3] - table[:, 3:]).min(axis=0)
         high[others] = (table[:, 1:3] + table[:, 3:]).max(axis=0)
         return low - _NEAR, high + _NEAR
@@ -84,9 +84,10 @@ class _Loft:
     def _distance(self, points: Array, table: Array) -> Array:
         along = points[:, self.axis]
         clamped = np.clip(along, table[0, 0], table[-1, 0])
+        beyond = along - clamped
         c1, c2, a1, a2 = _hermite(clamped, table[:, 0], table[:, 1:]).T
         one, two = (points[:, axis] for axis in range(3) if axis != self.axis)
-        terms = np.stack([(one - c1) / a1, (two - c2) / a2, (along - clamped) / self.cap])
+        terms = np.stack([(one - c1) / a1, (two - c2) / a2, beyond / np.where(beyond < 0.0, *self.caps)])
         norm = (np.abs(terms) ** self.power).sum(axis=0) ** (1.0 / self.power)
         return (norm - 1.0) * np.minimum(a1, a2)
 
@@ -158,16 +159,15 @@ _NECK = _Loft(
 _HEAD = _Loft(
     2,
     [
-        (1.540, 0.0, -0.050, 0.026, 0.030),
+        (1.538, 0.0, -0.048, 0.034, 0.036),
         (1.560, 0.0, -0.034, 0.052, 0.058),
         (1.595, 0.0, -0.014, 0.066, 0.082),
         (1.640, 0.0, 0.000, 0.074, 0.096),
-        (1.685, 0.0, 0.006, 0.075, 0.098),
-        (1.715, 0.0, 0.008, 0.065, 0.086),
-        (1.735, 0.0, 0.009, 0.047, 0.064),
+        (1.672, 0.0, 0.005, 0.0755, 0.0985),
+        (1.692, 0.0, 0.006, 0.0750, 0.0980),
     ],
     power=2.1,
-    cap=0.020,
+    caps=(0.020, 0.058),
 )
 _NOSE = _capsule((0.0, -0.086, 1.662), (0.0, -0.099, 1.620), 0.006, 0.010)
 _BUN = _capsule((0.0, 0.104, 1.712), (0.0, 0.112, 1.708), 0.040, 0.038)
@@ -199,7 +199,7 @@ _HAND = _Loft(
         (0.872, 0.073, 1.407, 0.021, 0.0095),
     ],
     power=2.4,
-    cap=0.008,
+    caps=(0.020, 0.008),
 )
 _THUMB = _capsule((0.712, 0.050, 1.428), (0.775, 0.008, 1.414), 0.015, 0.011)
 # Rows: z, centre x, centre y, half width x, half width y; the left leg.
@@ -234,7 +234,7 @@ _SHOE = _Loft(
         (-0.155, 0.123, 0.011, 0.030, 0.020),
     ],
     power=2.4,
-    cap=0.018,
+    caps=(0.018, 0.018),
 )
 
 
