@@ -440,6 +440,7 @@ def _own_stdout() -> Iterator[Callable[[dict[str, Any]], None]]:
 
             yield say
     finally:
+        sys.stdout.flush()
         os.dup2(saved, 1)
         os.close(saved)
 
