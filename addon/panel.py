@@ -7,6 +7,7 @@ import textwrap
 import bpy
 
 from . import session
+from .backend_process import INSTALL_COMMAND
 from .dance_task import Status
 
 
@@ -43,8 +44,10 @@ class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
         else:
             _draw_progress(layout, status)
         for text, icon in ((session.current.note, "INFO"), (session.current.error, "ERROR")):
-            if text:
+            if text and not session.current.settling:
                 _draw_message(layout, context, text, icon)
+        if INSTALL_COMMAND in session.current.error:
+            layout.operator("stepsmith.copy_install_command", icon="COPYDOWN")
 
         column = layout.column(align=True)
         if session.current.has_last_dance():

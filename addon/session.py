@@ -45,6 +45,9 @@ class Session:
         self.last: Dance | None = None
         self.error = ""
         self.note = ""
+        # For one redraw after a task: under the mouse, Blender takes a message's box for the progress bar
+        # it follows and fills it in the bar's colour; so messages wait until the bar is gone.
+        self.settling = False
         self._place: Place | None = None
         self._drawn: object = None
         self._tick_length = _SHORTEST_TICK
@@ -102,12 +105,15 @@ class Session:
         The one long tick is the last, which applies the dance: some tenths of a second for a whole song.
         """
         if self.task is None:
+            self.settling = False
+            self.redraw()
             return None
         status = self.task.status
         if status.over and self._finish(status):
             self.task = self._place = None
+            self.settling = True
             self.redraw()
-            return None
+            return _SHORTEST_TICK
         seen = (status, self.note)
         self._tick_length = _SHORTEST_TICK if seen != self._drawn else min(self._tick_length * 1.5, _LONGEST_TICK)
         if seen != self._drawn:
