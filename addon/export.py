@@ -1,9 +1,9 @@
 """A motion as files with a character in them: ``python -m stepsmith.addon.export`` in the bpy module.
 
 Progress goes to stdout as JSON lines, {"fraction": 0.4, "text": "Rendering frame 240 of 600"}; a failure
-as {"error": "one sentence"} with exit code 1. With --rig alone nothing is written: it only tells whether
-that rig can dance. Every file is written beside its place and renamed, so an
-interrupted export leaves no half file.
+as {"error": "one sentence"} with exit code 1; a line that is no JSON is Blender's own. With --rig alone
+nothing is written: it only tells whether that rig can dance. Every file is written beside its place and
+renamed, so an interrupted export leaves no half file.
 """
 
 from __future__ import annotations

@@ -98,6 +98,8 @@ def apply_motion(
     pose = solve(moved, rig, feet=feet)
     last = first + len(moved) - 1
     warnings: list[str] = []
+    if armature.data.pose_position == "REST":
+        warnings.append(f"{armature.name} shows its rest position: switch it to Pose Position to see it dance.")
 
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")

@@ -198,6 +198,12 @@ def test_dancing_again_replaces_the_dance(
     )
 
 
+def test_an_armature_at_rest_is_a_warning(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    armature.data.pose_position = "REST"
+    assert "Pose Position" in apply_motion(bpy.context, armature, dance).warnings[0]
+
+
 def test_markers_say_beats_and_bars(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     result = apply_motion(bpy.context, new_armature("Rig"), dance)
     names = [name for name, _ in markers(scene)]
