@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -253,6 +254,28 @@ def test_no_connection_off_this_computer_without_permission(session: ModuleType,
     chosen.url = "http://127.0.0.1:1"
     generate(session)
     assert "doesn't answer" in session.current.error
+
+
+def test_a_backend_elsewhere_is_opened_by_its_token(session: ModuleType, installed: str, files: Path) -> None:
+    command = [sys.executable, str(FAKE), "--motion", str(files / "motion.npz"), "--seconds", "0", "serve"]
+    environment = {**os.environ, "STEPSMITH_TOKEN": "a secret"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            chosen = preferences(installed)
+            chosen.place, chosen.url = "URL", f"http://localhost:{json.loads(server.stdout.readline())['port']}"
+            chosen.token = "another"
+            generate(session)
+            assert "token" in session.current.error
+            chosen.token = "a secret"
+            generate(session)
+            assert session.current.error == ""
+            assert settings().target.animation_data.action is not None
+            assert "localhost" in session.current.backend.state
+            session.unregister()
+            assert server.poll() is None, "what was not started here is not ended here"
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("name", ["motion.npz", "motion.pkl", "motion.bvh"])
