@@ -21,7 +21,7 @@ def dance(order: Order, progress: Progress) -> None:
     seed = order.request["seed"]
     progress(0.1, "Beginning")
     if seed == SLOW:
-        # Until the file named like the song's "genre" appears, or somebody stops it.
+        # Until the gate opens, or somebody stops it.
         gate = Path(os.environ["STEPSMITH_TEST_GATE"])
         for step in range(600):
             progress(0.1 + step / 1000, "Going on")
