@@ -54,7 +54,8 @@ class _Commands(TyperGroup):
         except (typer.TyperException, typer.Exit, typer.Abort):  # its own ways to end
             raise
         except Exception as error:
-            sentence = f"An unexpected error stopped the work ({type(error).__name__}: {error})"
+            words = " ".join(str(error).split())
+            sentence = f"An unexpected error stopped the work ({type(error).__name__}: {words})"
             _complain(ctx, error, f"{sentence}: run it again as “stepsmith --verbose ...” and report what it says.")
             raise typer.Exit(1) from error
 

@@ -81,7 +81,8 @@ def _do(
         return {"error": "There is not enough memory for this dance: dance to a shorter part of the song."}
     except Exception as error:  # the next job shall not suffer from this one
         traceback.print_exc()
-        return {"error": f"An unexpected error stopped the work ({type(error).__name__}: {error}): please report it."}
+        words = " ".join(str(error).split())
+        return {"error": f"An unexpected error stopped the work ({type(error).__name__}: {words}): please report it."}
     return {"done": True}
 
 

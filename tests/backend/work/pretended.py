@@ -39,7 +39,7 @@ def dance(order: Order, progress: Progress) -> None:
     elif seed == REFUSED:
         raise StepsmithError("This song can't be danced to: choose another.")
     elif seed == BROKEN:
-        raise ZeroDivisionError("three by nothing")
+        raise ZeroDivisionError("three by\nnothing")
     elif seed == NO_MEMORY:
         raise MemoryError
     elif seed == DEAF:
