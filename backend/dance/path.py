@@ -29,7 +29,7 @@ def stay_near(features: Array, fps: float) -> Array:
         extra = 0.0
         if away > 0 and travel != 0:
             # angle from the way it goes to the way home
-            extra = _FASTEST * min(away, 1.0) * np.angle(-place / travel) / np.pi
+            extra = float(_FASTEST * min(away, 1.0) * np.angle(-place / travel) / np.pi)
             bent[frame, rep.YAW_RATE] += extra
         yaw += (rate + extra) / fps
         # the memory turns along, since everything that follows does
