@@ -1,0 +1,122 @@
+"""A song's analysis in, a dance out: genre, length, beats, seed; and the dancers' own time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.dance.generate import choose_genre, generate
+from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.timing import arrivals, dancers_music
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion
+
+GENRES = ("cha-cha", "rumba", "tango", "waltz")
+
+
+def music(tempo: float = 120.0, meter: int = 4, seconds: float = 6.0) -> Music:
+    frames = int(np.ceil(seconds * FEATURE_FPS))
+    beats = np.arange(0.1, seconds, 60.0 / tempo)
+    mel = np.arange(frames, dtype=np.float32)[:, None] * np.ones(MEL_BANDS, np.float32) / FEATURE_FPS
+    return Music(seconds, tempo, meter, beats, beats[::meter], mel, np.ones(frames, np.float32))
+
+
+@pytest.fixture(scope="module")
+def model() -> DanceModel:
+    torch.manual_seed(0)
+    made = DanceModel(ModelConfig(genres=GENRES, window=30, width=32, depth=1, heads=2))
+    made.mean[8:] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+    made.mean[6], made.std[:] = 0.97, 0.1
+    torch.nn.init.normal_(made.write.weight, std=0.1)
+    return made.eval()
+
+
+@pytest.mark.parametrize(
+    ("tempo", "meter", "genre"),
+    [(87, 3, "waltz"), (180, 3, "waltz"), (90, 4, "rumba"), (121, 4, "cha-cha"), (129, 4, "tango"), (160, 4, "tango")],
+)
+def test_the_genre_that_suits_metre_and_tempo_is_danced(tempo: float, meter: int, genre: str) -> None:
+    assert choose_genre(music(tempo, meter), GENRES) == genre
+
+
+def test_genres_of_other_peoples_models_can_be_chosen_from() -> None:
+    assert choose_genre(music(), ("hip-hop", "house")) == "hip-hop"
+    assert choose_genre(music(87, 3), ("hip-hop", "waltz")) == "waltz"
+
+
+def test_a_dance_lasts_as_long_as_its_music_and_knows_its_beats(model: DanceModel) -> None:
+    song = music()
+    motion = generate(song, genre="rumba", seed=5, model=model)
+    assert len(motion) == 180
+    assert motion.fps == 30.0
+    np.testing.assert_array_equal(motion.beats, song.beats)
+    np.testing.assert_array_equal(motion.downbeats, song.downbeats)
+    assert motion.meta["genre"] == "rumba"
+    assert motion.meta["seed"] == 5
+
+
+def test_the_same_seed_gives_the_same_dance(model: DanceModel) -> None:
+    one, same, other = (generate(music(), seed=seed, model=model) for seed in (1, 1, 2))
+    assert np.array_equal(one.rotations, same.rotations)
+    assert np.array_equal(one.root, same.root)
+    assert not np.array_equal(one.rotations, other.rotations)
+
+
+def test_an_unknown_genre_is_named_with_those_known(model: DanceModel) -> None:
+    with pytest.raises(StepsmithError, match=r"polka.*waltz"):
+        generate(music(), genre="polka", model=model)
+
+
+def test_progress_rises_to_the_end(model: DanceModel) -> None:
+    seen: list[float] = []
+    generate(music(), model=model, progress=lambda fraction, _: seen.append(fraction))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def swinging(period: float, seconds: float, fps: float = 60.0) -> Motion:
+    """A body whose arms swing and come to rest every ``period`` seconds."""
+    times = np.arange(round(seconds * fps)) / fps
+    swing = np.cos(np.pi * times / period)
+    angles = np.zeros((len(times), 24, 3))
+    angles[:, [16, 17], 0] = 0.8 * swing[:, None]
+    root = np.tile([0.0, 0.0, 0.98], (len(times), 1))
+    return Motion(fps, root, rot.from_axis_angle(angles), np.zeros((len(times), 4)))
+
+
+@pytest.mark.parametrize("period", [0.45, 0.5, 0.66])
+def test_beats_are_where_the_dancer_arrives(period: float) -> None:
+    # asked for a tempo that is a little off, the beats still follow the body
+    beats = arrivals(swinging(period, 12.0), 60.0 / period * 1.04)
+    inner = beats[(beats > 1) & (beats < 11)]
+    np.testing.assert_allclose(inner, np.round(inner / period) * period, atol=0.03)
+    np.testing.assert_allclose(np.diff(inner), period, atol=0.04)
+
+
+def test_the_song_is_played_in_the_dancers_time() -> None:
+    motion = swinging(0.5, 12.0)
+    clock = np.arange(0.5, 12.0, 0.5)
+    heard = dancers_music(music(100.0, seconds=12.0), motion, clock, clock[::4], 4)
+    assert heard.duration == motion.duration
+    assert heard.tempo == pytest.approx(120.0)
+    assert len(heard.mel) == len(heard.onset) == round(12.0 * FEATURE_FPS)
+    # 12 s of a song of 100 beats a minute, less its lead, last under 10 s at 120; then only the beats are known
+    assert heard.onset[30:200].min() > 0
+    assert not heard.mel[300:].any()
+    assert not heard.onset[300:].any()
+    # a second of the dance plays 1.2 s of the song
+    assert heard.mel[90, 0] - heard.mel[60, 0] == pytest.approx(1.2, abs=0.1)
+    without = dancers_music(None, motion, clock, clock[::4], 4)
+    assert not without.mel.any()
+    np.testing.assert_array_equal(without.beats, heard.beats)
+
+
+def test_music_is_left_as_it_was(model: DanceModel) -> None:
+    song = music()
+    kept = replace(song, mel=song.mel.copy())
+    generate(song, model=model)
+    np.testing.assert_array_equal(song.mel, kept.mel)
