@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +24,16 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a song of 8 s and the weights of a small model."""
+    """A folder with a song of 8 s, one of 240 s that can be interrupted, and the weights of a small model."""
     from stepsmith.backend.audio.synth import synthesise, write_wav
     from stepsmith.backend.dance.model import DanceModel, ModelConfig
     from stepsmith.backend.dance.weights import save_model
 
     folder = tmp_path_factory.mktemp("backend")
     write_wav(folder / "song.wav", synthesise(tempo=120, duration=8))
+    with wave.open(str(folder / "song.wav")) as short, wave.open(str(folder / "long.wav"), "wb") as long:
+        long.setparams(short.getparams())
+        long.writeframes(short.readframes(short.getnframes()) * 30)
     config = ModelConfig(genres=("tango", "waltz"), width=32, depth=1, heads=2)
     save_model(folder / "small.safetensors", DanceModel(config), {"data": "none", "licence": "none"})
     return folder
@@ -63,14 +67,14 @@ def test_a_dance_for_a_song(backend: Backend, connection: Connection, folder: Pa
 
 
 def test_a_killed_backend_goes_on(backend: Backend, connection: Connection, folder: Path) -> None:
-    task = DanceTask(backend, connection, Request(folder / "song.wav"))
+    task = DanceTask(backend, connection, Request(folder / "long.wav"))
     while task.status.fraction <= 0.05 and not task.status.over:
         time.sleep(0.005)
     assert not task.status.over, task.status.error
     pid = backend.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert wait_for(task, lambda _: None).motion.duration == pytest.approx(8.0, abs=0.1)
+    assert wait_for(task, lambda _: None).motion.duration == pytest.approx(240.0, abs=0.1)
     assert backend.pid != pid
 
 
@@ -83,7 +87,7 @@ def test_what_is_no_song_is_refused_in_one_sentence(backend: Backend, connection
 
 
 def test_cancelling_leaves_the_backend_ready(backend: Backend, connection: Connection, folder: Path) -> None:
-    task = DanceTask(backend, connection, Request(folder / "song.wav"))
+    task = DanceTask(backend, connection, Request(folder / "long.wav"))
     while task.status.fraction <= 0.05 and not task.status.over:
         time.sleep(0.005)
     task.cancel()
