@@ -27,11 +27,17 @@ _PULSE_WEIGHTS = np.array([1.0, 0.4, 0.4, 0.4])
 _TEMPI = 700  # steps between the slowest and the fastest tempo: 0.2 % apart
 _SPAN = 20.0  # s of music in which a tempo is sought
 _STEP = 4.0  # s between such stretches
-_PRIOR_CENTRE, _PRIOR_WIDTH = 118.0, 0.45  # beats a minute, octaves: where people tap along
+# Beats a minute between which every tempo is as likely, and how far beyond them, in octaves, tempi are still
+# met. Slow ones need evidence: every second beat repeats at least as well as every beat does.
+_LIKELY, _BEYOND = (95.0, 165.0), 0.18
 _TEMPO_STEADINESS = 60.0  # cost of doubling the tempo from one stretch to the next, in octaves
 _BEAT_STEADINESS = 400.0  # cost of a beat twice too long, squared log ratio
 # Lags at which music in a metre repeats, in beats, with their weight in the evidence.
-_REPEATS = {3: ((1, 1.0), (3, 1.0), (6, 0.7)), 4: ((1, 1.0), (2, 0.7), (4, 1.0), (8, 0.7))}
+_REPEATS = {3: ((0.5, 0.8), (1, 1.0), (3, 1.0), (6, 0.7)), 4: ((0.5, 0.8), (1, 1.0), (2, 0.7), (4, 1.0), (8, 0.7))}
+# Beats alternate (kick and clap, first beat and others): this much evidence for each deviation that the upper
+# bands repeat better after two beats, or a bar of odd count, than after one; no more than the second number.
+_UPPER_WEIGHTS = np.array([0.0, 0.0, 1.0, 1.0])
+_ALTERNATION, _MOST_ALTERNATION = 0.3, 2.0
 
 
 @dataclass(frozen=True)
@@ -83,15 +89,17 @@ def _tempo(bands: Array, bpm: float | None, meter: int | None) -> tuple[Array, i
     if bpm is not None:
         tempi = bpm * np.geomspace(0.96, 1.04, 41)
     lags = 60.0 * ONSET_FPS / tempi
-    centres, repeats = _autocorrelations(bands)
+    centres, repeats = _autocorrelations(bands, _GROUP_WEIGHTS)
+    _, upper = _autocorrelations(bands, _UPPER_WEIGHTS)
     # What is known of the metre needs no entry in the table: bars of 2, 5 or 7 repeat after a beat, a bar, two bars.
     metres = METERS if meter is None else (meter,)
     best: tuple[float, Array, int] | None = None
     for count in metres:
-        pattern = _REPEATS.get(count, ((1, 1.0), (count, 1.0), (2 * count, 0.7)))
-        evidence = _evidence(repeats, lags, pattern)
+        pattern = _REPEATS.get(count, ((0.5, 0.8), (1, 1.0), (count, 1.0), (2 * count, 0.7)))
+        evidence = _evidence(repeats, lags, pattern) + _alternation(upper, lags, 2 if count % 2 == 0 else count)
         if bpm is None:
-            evidence = evidence - 0.5 * (np.log2(tempi / _PRIOR_CENTRE) / _PRIOR_WIDTH) ** 2
+            outside = np.log2(tempi / np.clip(tempi, *_LIKELY))
+            evidence = evidence - 0.5 * (outside / _BEYOND) ** 2
         value, path = _smooth_path(evidence, np.log2(lags), _TEMPO_STEADINESS)
         if best is None or value > best[0]:
             best = value, lags[path], count
@@ -99,10 +107,11 @@ def _tempo(bands: Array, bpm: float | None, meter: int | None) -> tuple[Array, i
     return np.interp(np.arange(len(bands)), centres, best[1]), best[2]
 
 
-def _autocorrelations(bands: Array) -> tuple[Array, Array]:
-    """How much the onsets repeat after each lag: stretches' centres (S,) in frames, values (S, lags).
+def _autocorrelations(bands: Array, weights: Array) -> tuple[Array, Array]:
+    """How much the onsets, weighted by band, repeat after each lag.
 
-    Values are in standard deviations over the whole song's lags.
+    Returns the stretches' centres (S,) in frames and the values (S, lags), in standard deviations over the
+    whole song's lags. ``weights``: (4,).
     """
     span, step = round(_SPAN * ONSET_FPS), round(_STEP * ONSET_FPS)
     starts = np.arange(0, max(len(bands) - span, 0) + 1, step)
@@ -113,13 +122,13 @@ def _autocorrelations(bands: Array) -> tuple[Array, Array]:
         power = np.abs(np.fft.rfft(stretch, 2 * span, axis=0)) ** 2
         values = np.fft.irfft(power, axis=0)[:longest]
         seen = len(stretch) / np.maximum(len(stretch) - np.arange(longest), len(stretch) / 4)
-        row[:] = (values / (values[0] + 1e-9)) @ (_GROUP_WEIGHTS / _GROUP_WEIGHTS.sum()) * seen
+        row[:] = (values / (values[0] + 1e-9)) @ (weights / weights.sum()) * seen
     far = rows[:, round(0.25 * ONSET_FPS) :]
     spread = far.mean(axis=0).std()
     return starts + min(span, len(bands)) / 2, (rows - far.mean(axis=1, keepdims=True)) / (spread + 1e-9)
 
 
-def _evidence(repeats: Array, lags: Array, pattern: tuple[tuple[int, float], ...]) -> Array:
+def _evidence(repeats: Array, lags: Array, pattern: tuple[tuple[float, float], ...]) -> Array:
     """How well each beat period explains each stretch, (S, lags)."""
     longest = repeats.shape[1] - 1
     total, weights = np.zeros((len(repeats), len(lags))), np.zeros(len(lags))
@@ -128,6 +137,17 @@ def _evidence(repeats: Array, lags: Array, pattern: tuple[tuple[int, float], ...
         weights += weight * reached
         total[:, reached] += weight * _peak_at(repeats, beats * lags[reached])
     return total / np.maximum(weights, 1e-9)
+
+
+def _alternation(upper: Array, lags: Array, beats: int) -> Array:
+    """Evidence, (S, lags), that each period is a beat: that beats differ from their neighbours.
+
+    Half a beat repeats nowhere and two beats are all alike, which tells a beat from both.
+    """
+    reached = beats * lags < upper.shape[1] - 1
+    gain = np.zeros((len(upper), len(lags)))
+    gain[:, reached] = _peak_at(upper, beats * lags[reached]) - _peak_at(upper, lags[reached])
+    return _ALTERNATION * np.clip(gain, 0.0, _MOST_ALTERNATION)
 
 
 def _peak_at(rows: Array, at: Array) -> Array:
