@@ -21,7 +21,7 @@ def sample(
     *,
     seed: int,
     steps: int = 10,
-    guidance: float = 2.0,
+    guidance: float = 2.5,
     progress: Progress | None = None,
 ) -> Array:
     """Features (T, 152) in real units for the cues ``sound`` (T, 41).
