@@ -24,6 +24,9 @@ from .keys import check_animatable, write_action
 # the beat markers as JSON [[name, frame], ...].
 TAG = "stepsmith"
 
+# Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
+_CACHED_SECONDS = 1200.0
+
 
 @dataclass(frozen=True)
 class DanceResult:
@@ -209,6 +212,9 @@ def _add_song(
         warnings.append(f"The song is not in the sequencer (Blender can't read {song.name}).")
         return None
     undo.callback(_remove_strip, scene, strip)
+    # Streamed, Blender plays Vorbis up to 32 ms and MP3 up to 25 ms early, depending on where it starts.
+    length_of_song = strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration
+    strip.sound.use_memory_cache = length_of_song <= _CACHED_SECONDS * scene_fps(scene)
     _place_strip(strip, first, length, song_start * scene_fps(scene), scene_fps(scene))
     strip[TAG] = armature.name
     strip["stepsmith_place"] = place

@@ -220,6 +220,20 @@ def test_a_motion_without_beats_makes_no_markers(scene: Any, dance: Motion, new_
 # --- sound -----------------------------------------------------------------------------------------------
 
 
+def heard_from(samples: np.ndarray, mix: Path) -> float:
+    """Seconds into ``samples`` (44,100 a second) at which the 2 s that the scene plays begin; written to ``mix``."""
+    bpy.ops.sound.mixdown(filepath=str(mix), container="WAV", codec="PCM", format="S16")
+    with wave.open(str(mix)) as file:
+        rate, channels = file.getframerate(), file.getnchannels()
+        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, channels)[:, 0]
+    assert len(heard) / rate == pytest.approx(2.0, abs=0.05)
+    at = np.arange(44100) / 44100
+    heard = np.interp(at, np.arange(len(heard)) / rate, heard)
+    size = 1 << 21
+    likeness = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(heard, size)))
+    return float(likeness.argmax() / 44100)
+
+
 @needs_sound
 @pytest.mark.parametrize("start", [0.0, 2.0, 2.5172, 17.3391])
 def test_the_song_sounds_in_sync(
@@ -230,18 +244,27 @@ def test_the_song_sounds_in_sync(
         bpy.context, new_armature("Rig"), dance.slice(0, 60), song=song, song_start=start, start_frame=7
     )
     assert result.warnings == ()
-    bpy.ops.sound.mixdown(filepath=str(tmp_path / "mix.wav"), container="WAV", codec="PCM", format="S16")
-    with wave.open(str(tmp_path / "mix.wav")) as file:
-        rate, channels = file.getframerate(), file.getnchannels()
-        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, channels)[:, 0]
-    assert len(heard) / rate == pytest.approx(2.0, abs=0.05)
-    at = np.arange(44100) / 44100
-    heard = np.interp(at, np.arange(len(heard)) / rate, heard)
-    size = 1 << 21
-    likeness = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(heard, size)))
-    assert likeness.argmax() / 44100 == pytest.approx(start, abs=0.001)
+    assert heard_from(samples, tmp_path / "mix.wav") == pytest.approx(start, abs=0.001)
     assert scene.sync_mode == "AUDIO_SYNC"
     assert scene.render.fps == 30
+
+
+@needs_sound
+@pytest.mark.parametrize("start", [0.0, 2.5172])
+def test_a_compressed_song_sounds_in_sync(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any], tmp_path: Path, start: float
+) -> None:
+    av = pytest.importorskip("av", reason="needs PyAV to make and read an MP3")
+    song = tmp_path / "noise.mp3"
+    with av.open(str(noise[0])) as source, av.open(str(song), "w") as target:
+        stream = target.add_stream("mp3", rate=44100)
+        for frame in source.decode(audio=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    with av.open(str(song)) as file:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    apply_motion(bpy.context, new_armature("Rig"), dance.slice(0, 60), song=song, song_start=start, start_frame=7)
+    assert heard_from(samples, tmp_path / "mix.wav") == pytest.approx(start, abs=0.001)
 
 
 @needs_sound
