@@ -292,7 +292,11 @@ def _bar() -> Iterator[Progress]:
 
 def main() -> None:
     """The command line's entry."""
-    app(prog_name="stepsmith")
+    try:
+        app(prog_name="stepsmith")
+    finally:
+        # A second Ctrl-C while the interpreter ends must not change the exit code.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
