@@ -24,6 +24,7 @@ from stepsmith.backend.audio import Music, analyse
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.dance.data import SPLITS, Dance, load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
+from stepsmith.backend.evaluate.metrics import f_measure
 
 Array = NDArray[np.float64]
 
@@ -45,20 +46,6 @@ SONGS: tuple[dict[str, Any], ...] = (
 )
 # Bars a minute. Competition standards are narrower for rumba (25 to 27); these recordings include practice tempi.
 BARS = {"waltz": (26.0, 33.0), "tango": (31.0, 33.0), "rumba": (19.8, 27.0), "cha-cha": (28.5, 32.0)}
-
-
-def f_measure(found: Array, known: Array, tolerance: float = 0.07) -> float:
-    """Harmonic mean of precision and recall; each beat is matched once, within ``tolerance`` seconds."""
-    i = j = hits = 0
-    while i < len(found) and j < len(known):
-        distance = found[i] - known[j]
-        if abs(distance) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif distance < 0:
-            i += 1
-        else:
-            j += 1
-    return 2 * hits / (len(found) + len(known))
 
 
 def known_songs() -> None:

@@ -242,3 +242,17 @@ __all__ = [
     "pfc",
     "window_speeds",
 ]
+
+
+def f_measure(found: Array, known: Array, tolerance: float = 0.07) -> float:
+    """Harmonic mean of precision and recall; each beat is matched once, within ``tolerance`` seconds."""
+    i = j = hits = 0
+    while i < len(found) and j < len(known):
+        distance = found[i] - known[j]
+        if abs(distance) <= tolerance:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif distance < 0:
+            i += 1
+        else:
+            j += 1
+    return 2 * hits / (len(found) + len(known))

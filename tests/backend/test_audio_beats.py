@@ -10,25 +10,12 @@ from stepsmith.backend.audio import analyse, decode
 from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
 from stepsmith.backend.dance.data import load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
+from stepsmith.backend.evaluate.metrics import f_measure
 
 Array = NDArray[np.float64]
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "tang2018"
 needs_data = [pytest.mark.data, pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/tang2018")]
-
-
-def f_measure(found: Array, known: Array, tolerance: float = 0.07) -> float:
-    """Harmonic mean of precision and recall; each beat is matched once, within ``tolerance`` seconds."""
-    i = j = hits = 0
-    while i < len(found) and j < len(known):
-        distance = found[i] - known[j]
-        if abs(distance) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif distance < 0:
-            i += 1
-        else:
-            j += 1
-    return 2 * hits / (len(found) + len(known))
 
 
 SONGS: dict[str, dict[str, Any]] = {
