@@ -53,6 +53,9 @@ def read_rig(armature: bpy.types.Object) -> Rig:
         lengths=np.array([bone.length for bone in bones], dtype=np.float64),
         world=np.array(armature.matrix_world, dtype=np.float64),
         rotation_modes=tuple(armature.pose.bones[bone.name].rotation_mode for bone in bones),
+        connected=tuple(bone.use_connect for bone in bones),
+        inherits_rotation=tuple(bone.use_inherit_rotation for bone in bones),
+        deforms=tuple(bone.use_deform for bone in bones),
     )
 
 

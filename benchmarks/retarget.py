@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.capture import capture
 from stepsmith.retarget.feet import lock_feet
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.rig import Rig
 from stepsmith.retarget.rotations import Array
 from stepsmith.retarget.skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT, SMPL, SMPL_NAMES, SMPL_PARENTS
-from stepsmith.retarget.solve import Pose, capture, solve
+from stepsmith.retarget.solve import Pose, solve
 
 FINGERS = 41  # with SMPL's 24 joints, the 65 bones of a Mixamo character
 SEGMENTS = [

@@ -14,12 +14,12 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import find_map
+from .capture import capture
 from .errors import MotionError, RigError
 from .motion import Motion
 from .rig import Rig
 from .rotations import Array
 from .skeleton import SMPL
-from .solve import capture
 
 CENTIMETRES = 100.0
 _MAX_JOINTS = 1000

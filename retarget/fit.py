@@ -30,7 +30,9 @@ _NEXT = {
 }  # fmt: skip
 # The segment before it in the limb; alignment is carried on from there.
 _BEFORE = {end: joint for joint, end in _NEXT.items()}
-_NECK = ("spine3", "neck")
+# The middle of SMPL's hips, from the pelvis; and its height when the rest pose stands on the floor, metres.
+HIP_OFFSET = SMPL.offsets[1:3].mean(axis=0)
+HIP_HEIGHT = SMPL.rest_root_height + float(HIP_OFFSET[2])
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,10 @@ class Rig:
     children. ``rest``: (J, 4, 4) rest matrices in armature space (head in the last column, the bone
     along its own +y), Blender's ``bone.matrix_local``. ``lengths``: (J,) bone lengths in armature
     units. ``world``: (4, 4), armature space to the world, Blender's ``object.matrix_world``.
-    ``rotation_modes``: J names ("QUATERNION", "XYZ", ...), quaternions where empty.
+    ``rotation_modes``: J names ("QUATERNION", "XYZ", ...), quaternions where empty. ``connected``: J flags,
+    bones whose head is fixed to the parent's tail, so that their location is ignored (none where empty).
+    ``inherits_rotation``: J flags, bones that turn with their parent (all where empty). ``deforms``: J
+    flags, bones that move the mesh (all where empty).
 
     Raises RigError where a shape is wrong, a bone comes before its parent (or is its own ancestor), a
     name is there twice, a bone has no length, or a number is not finite.
@@ -32,6 +35,9 @@ class Rig:
     lengths: Array
     world: Array = field(default_factory=lambda: np.eye(4))
     rotation_modes: tuple[str, ...] = ()
+    connected: tuple[bool, ...] = ()
+    inherits_rotation: tuple[bool, ...] = ()
+    deforms: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         names, parents = tuple(self.names), tuple(int(p) for p in self.parents)
@@ -42,12 +48,18 @@ class Rig:
         lengths = np.array(self.lengths, dtype=np.float64)
         world = np.array(self.world, dtype=np.float64)
         modes = tuple(self.rotation_modes) or ("QUATERNION",) * count
+        connected = tuple(self.connected) or (False,) * count
+        inherits = tuple(self.inherits_rotation) or (True,) * count
+        deforms = tuple(self.deforms) or (True,) * count
         for what, got, wanted in (
             ("parents", (len(parents),), (count,)),
             ("rest matrices", rest.shape, (count, 4, 4)),
             ("lengths", lengths.shape, (count,)),
             ("world matrix", world.shape, (4, 4)),
             ("rotation modes", (len(modes),), (count,)),
+            ("connections", (len(connected),), (count,)),
+            ("inherited rotations", (len(inherits),), (count,)),
+            ("deforming bones", (len(deforms),), (count,)),
         ):
             if got != wanted:
                 raise RigError(f"The armature's {what} have shape {got}, expected {wanted}.")
@@ -70,6 +82,9 @@ class Rig:
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "parents", parents)
         object.__setattr__(self, "rotation_modes", modes)
+        object.__setattr__(self, "connected", connected)
+        object.__setattr__(self, "inherits_rotation", inherits)
+        object.__setattr__(self, "deforms", deforms)
 
     def __len__(self) -> int:
         return len(self.names)

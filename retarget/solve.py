@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import SPINE, BoneMap, find_map
+from .bone_maps import BoneMap, Switch, find_map
 from .feet import Heights, bend, plant, possible_contacts, settle, steady
-from .fit import Fit
+from .fit import HIP_HEIGHT, HIP_OFFSET, Fit
 from .motion import Motion, detect_contacts
 from .rig import Rig
 from .rotations import Array
@@ -31,9 +31,6 @@ from .skeleton import SMPL, SMPL_NAMES, forward_kinematics
 FeetMode = Literal["auto", "always", "never"]
 
 _SIDES = ("left", "right")
-# Height of the middle of SMPL's hips when it stands at rest, metres.
-_HIP_OFFSET = SMPL.offsets[1:3].mean(axis=0)
-_HIP_HEIGHT = SMPL.rest_root_height + float(_HIP_OFFSET[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +48,11 @@ class Pose:
     root_bone: str
     locations: Array
     bone_map: BoneMap
+
+    @property
+    def switches(self) -> tuple[Switch, ...]:
+        """What must be set on a control rig for its bones to obey."""
+        return self.bone_map.switches
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -87,30 +89,6 @@ def solve(motion: Motion, rig: Rig, bone_map: BoneMap | None = None, *, feet: Fe
     return Pose(motion.fps, fit.names, basis, rig.names[root], locations, fit.bone_map)
 
 
-def capture(rig: Rig, bone_map: BoneMap, rotations: Array, root: Array, fps: float) -> Motion:
-    """The Motion that a posed rig shows: the inverse of ``solve``, without contacts.
-
-    ``rotations``: (T, J, 4) basis quaternions of all the rig's bones; ``root``: (T, 3) basis location of
-    the bone that follows the pelvis. Joints that no bone follows stay at rest.
-    """
-    fit = Fit(rig, bone_map)
-    posed = _posed(fit, np.asarray(rotations))
-    turns = np.stack([posed[:, f.bone] for f in fit.followers], axis=1)
-    turned = _joints(fit, rot.multiply(turns, rot.conjugate(fit.aligns)))
-    parents = np.array(SMPL.parents)
-    local = rot.multiply(rot.conjugate(turned[:, np.maximum(parents, 0)]), turned)
-    local[:, 0] = turned[:, 0]
-
-    bone = fit.root_bone
-    pelvis = fit.heads[bone] + rot.rotate(fit.rest[bone], np.asarray(root))
-    hips = pelvis + rot.rotate(posed[:, bone], fit.pelvis_to_hips)
-    hips = hips - [0.0, 0.0, fit.hip_height]
-    middle = hips / fit.scale + [0.0, 0.0, _HIP_HEIGHT]
-    frames = len(middle)
-    place = middle - rot.rotate(turned[:, 0], _HIP_OFFSET)
-    return Motion(fps, place, rot.continuous(rot.normalise(local)), np.zeros((frames, 4)))
-
-
 def _turns(fit: Fit, turned: Array) -> Array:
     """(T, B, 4) how far each follower is turned from its rest, in the dance frame."""
     low, high = ([getattr(f, end) for f in fit.followers] for end in ("low", "high"))
@@ -124,7 +102,7 @@ def _turns(fit: Fit, turned: Array) -> Array:
 def _pelvis(fit: Fit, root: Array, pelvis_turn: Array, turns: Array) -> Array:
     """(T, 3) the root bone's head in the dance frame: the hips go where the dancer's go, in the target's size."""
     up = np.array([0.0, 0.0, 1.0])
-    hips = fit.scale * (root + rot.rotate(pelvis_turn, _HIP_OFFSET) - _HIP_HEIGHT * up) + fit.hip_height * up
+    hips = fit.scale * (root + rot.rotate(pelvis_turn, HIP_OFFSET) - HIP_HEIGHT * up) + fit.hip_height * up
     return hips - rot.rotate(turns[:, fit.index("pelvis")], fit.pelvis_to_hips)
 
 
@@ -171,33 +149,3 @@ def _leg_positions(fit: Fit, pelvis: Array, turns: Array) -> Array:
             here = here + rot.rotate(turns[:, bone], end - start)
             spots[:, k, joint] = here
     return spots
-
-
-def _posed(fit: Fit, rotations: Array) -> Array:
-    """(T, J, 4) turns from rest of all bones, in the dance frame, from their basis rotations."""
-    posed = np.empty_like(rotations)
-    for bone, parent in enumerate(fit.rig.parents):
-        rest = fit.rest[bone]
-        posed[:, bone] = rot.multiply(rot.multiply(rest, rotations[:, bone]), rot.conjugate(rest))
-        if parent >= 0:
-            posed[:, bone] = rot.multiply(posed[:, parent], posed[:, bone])
-    return posed
-
-
-def _joints(fit: Fit, own: Array) -> Array:
-    """(T, 24, 4) global rotations of SMPL's joints from those that the followers show (T, B, 4).
-
-    A joint without a bone follows its parent; the spine's joints lie evenly on the target's chain.
-    """
-    turned = np.empty((len(own), len(SMPL_NAMES), 4))
-    spine = [(k, f) for k, f in enumerate(fit.followers) if SMPL_NAMES[f.joint] in SPINE]
-    followed = {f.joint: k for k, f in enumerate(fit.followers)}
-    for joint, parent in enumerate(SMPL.parents):
-        if spine and SMPL_NAMES[joint] in SPINE:
-            chain = [turned[:, 0], *(own[:, k] for k, _ in spine)]
-            at = (SPINE.index(SMPL_NAMES[joint]) + 1) * len(spine) / len(SPINE)
-            low = min(int(at), len(spine) - 1)
-            turned[:, joint] = rot.slerp(chain[low], chain[low + 1], at - low)
-        else:
-            turned[:, joint] = own[:, followed[joint]] if joint in followed else turned[:, parent]
-    return turned

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 from ..errors import RigError
 from ..rig import Rig
 from ..skeleton import SMPL_NAMES, SMPL_PARENTS
+from .bone_map import BoneMap, Switch
 from .convention import Convention
 from .mixamo import MIXAMO_CONVENTION
 from .poser import POSER_CONVENTION
 from .smpl import SMPL_CONVENTION
+
+__all__ = ["CONVENTIONS", "REQUIRED", "SPINE", "BoneMap", "Switch", "find_map", "map_by_names"]
 
 CONVENTIONS: tuple[Convention, ...] = (SMPL_CONVENTION, MIXAMO_CONVENTION, POSER_CONVENTION)
 
@@ -24,27 +25,6 @@ REQUIRED = (
 SPINE = ("spine1", "spine2", "spine3")
 # Joints that count towards the confidence; few rigs have bones for SMPL's hands.
 _SCORED = tuple(joint for joint in SMPL_NAMES if joint not in ("left_hand", "right_hand"))
-
-
-@dataclass(frozen=True)
-class BoneMap:
-    """Which target bone follows which SMPL joint.
-
-    ``bones``: target bone name to SMPL joint name, parents before children; several spine or neck
-    bones may follow one joint. ``confidence``: 0 to 1. ``missing``: SMPL joints without a bone.
-    """
-
-    convention: str
-    bones: Mapping[str, str]
-    confidence: float
-    missing: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bones", MappingProxyType(dict(self.bones)))
-
-    def bone(self, joint: str) -> str | None:
-        """The first bone that follows ``joint``, or None."""
-        return next((bone for bone, j in self.bones.items() if j == joint), None)
 
 
 def find_map(rig: Rig) -> BoneMap:

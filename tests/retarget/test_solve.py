@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import BoneMap, find_map
+from stepsmith.retarget.capture import capture
 from stepsmith.retarget.errors import RigError
 from stepsmith.retarget.fit import Fit
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.rig import Rig
 from stepsmith.retarget.skeleton import FOOT_HEIGHT, SMPL, SMPL_NAMES
-from stepsmith.retarget.solve import Pose, capture, solve
+from stepsmith.retarget.solve import Pose, solve
 
 MakeRig = Callable[..., Rig]
 MakeMotion = Callable[..., Motion]
