@@ -16,7 +16,7 @@ from . import preferences, session
 from .character import make_character
 from .dance_task import Dance, Request
 from .properties import AUTOMATIC, StepsmithSettings
-from .scene import DanceResult, apply_motion, read_rig
+from .scene import DanceResult, Options, apply_motion, read_rig
 
 _MOTION_FILES = "*.npz;*.pkl;*.bvh"
 
@@ -213,7 +213,8 @@ def apply_dance(
     song = dance.song if dance.song is not None and dance.song.is_file() else None
     armature = make_character(context) if target is None else target
     try:
-        result = apply_motion(context, armature, dance.motion, song=song, song_start=dance.start, feet=settings.feet)
+        options = Options(feet=settings.feet)
+        result = apply_motion(context, armature, dance.motion, song=song, song_start=dance.start, options=options)
     except Exception:
         if target is None:
             made = [armature, *armature.children_recursive]

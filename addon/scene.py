@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 import numpy as np
 
+from ..retarget.bone_maps import BoneMap, find_map
 from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from ..retarget.rig import Rig
@@ -26,6 +27,33 @@ TAG = "stepsmith"
 
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
 _CACHED_SECONDS = 1200.0
+
+
+RootMode = Literal["path", "in_place"]
+Into = Literal["action", "slot", "nla", "blend"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a motion becomes keys.
+
+    ``feet``, ``root``, ``start`` (x, y), ``heading`` (radians) and ``reach`` are those of ``solve``.
+    ``bone_map``: None for the one the user edited, or else the one found. ``key_error``: (degrees,
+    millimetres) that reduced keys may differ by from a key on every frame; None keeps every frame.
+    ``into``: where the keys go: a new action, a new slot of the armature's action, an NLA strip, or a copy
+    of the armature's action in which the dance takes over for its frames, blending in and out over
+    ``blend_frames`` each.
+    """
+
+    feet: FeetMode = "auto"
+    root: RootMode = "path"
+    start: tuple[float, float] | None = None
+    heading: float | None = None
+    reach: bool = False
+    bone_map: BoneMap | None = None
+    key_error: tuple[float, float] | None = None
+    into: Into = "action"
+    blend_frames: int = 10
 
 
 @dataclass(frozen=True)
@@ -80,8 +108,8 @@ def apply_motion(
     song: str | os.PathLike[str] | None = None,
     song_start: float = 0.0,
     start_frame: int | None = None,
-    feet: FeetMode = "auto",
     name: str | None = None,
+    options: Options = Options(),
 ) -> DanceResult:
     """Make ``armature`` dance ``motion`` from ``start_frame`` on (the scene's first frame unless given).
 
@@ -101,7 +129,7 @@ def apply_motion(
     fps = motion.fps if alone else scene_fps(scene)
     first = scene.frame_start if start_frame is None else int(start_frame)
     moved = motion.resample(fps)
-    pose = solve(moved, rig, feet=feet)
+    pose = solve(moved, rig, options.bone_map or find_map(rig), feet=options.feet)
     last = first + len(moved) - 1
     warnings: list[str] = []
     if armature.data.pose_position == "REST":

@@ -13,7 +13,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 from stepsmith.addon import scene as scene_module
 from stepsmith.addon.character import make_character
-from stepsmith.addon.scene import apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion, read_rig
 from stepsmith.addon.stage import dance_points, stage
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import RigError, StepsmithError
@@ -122,7 +122,7 @@ def test_bones_made_in_any_order_come_after_their_parents(scene: Any) -> None:
 
 def test_the_character_moves_as_the_motion_says(scene: Any, dance: Motion) -> None:
     dancer = make_character(bpy.context)
-    result = apply_motion(bpy.context, dancer, dance, feet="never")
+    result = apply_motion(bpy.context, dancer, dance, options=Options(feet="never"))
     positions = dance.positions()
     assert result.frames == (1, 120)
     for frame in (0, 33, 119):
