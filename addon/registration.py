@@ -7,6 +7,7 @@ import atexit
 import bpy
 
 from . import commands, operators, panel, preferences, properties, session
+from .mapping import registration as mapping
 
 _CLASSES = (
     preferences.STEPSMITH_OT_copy_install_command,
@@ -31,6 +32,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.register()
+    mapping.register()
     commands.register()
     atexit.register(session.unregister)  # Blender may quit without switching its extensions off
 
@@ -39,6 +41,7 @@ def unregister() -> None:
     atexit.unregister(session.unregister)
     session.unregister()
     commands.unregister()
+    mapping.unregister()
     properties.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
