@@ -241,6 +241,7 @@ def serve(
 
 
 mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")
+mount("mesh", "stepsmith.backend.mesh_command:mesh_app", "Write a dance as meshes of your own SMPL body.")
 mount("train", "stepsmith.backend.dance.train_command:train_app", "Train the dance model on recorded dances.")
 
 
