@@ -6,7 +6,7 @@ import atexit
 
 import bpy
 
-from . import commands, operators, panel, preferences, properties, session
+from . import commands, operators, panel, preferences, properties, session, smpl_panel
 from .mapping import registration as mapping
 
 _CLASSES = (
@@ -33,6 +33,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     mapping.register()
+    smpl_panel.register()
     commands.register()
     atexit.register(session.unregister)  # Blender may quit without switching its extensions off
 
@@ -41,6 +42,7 @@ def unregister() -> None:
     atexit.unregister(session.unregister)
     session.unregister()
     commands.unregister()
+    smpl_panel.unregister()
     mapping.unregister()
     properties.unregister()
     for cls in reversed(_CLASSES):
