@@ -175,6 +175,8 @@ def _body(arrays: Mapping[str, Array], correctives: bool) -> BodyModel:
         raise ArrayFileError(f"it has {joints} joints, not 24, 52 or 55")
     kind, names = _NAMES[joints]
     shapes = _shape(arrays, "shapedirs", 3)[2]
+    if not shapes:
+        raise ArrayFileError("its shapedirs hold no shape")
     template = _numbers(arrays, "v_template", (count, 3))
     weights = _numbers(arrays, "weights", (count, joints))
     if weights.min() < -1e-6 or np.abs(weights.sum(axis=1) - 1.0).max() > 1e-3:
