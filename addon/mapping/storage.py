@@ -31,6 +31,9 @@ _CHAINS = {SPINE_SLOTS: SPINE, NECK_SLOTS: ("neck",)}
 JOINT_SLOTS = tuple(joint for joint in SMPL_NAMES if joint not in (*SPINE, "neck"))
 SLOTS = (*JOINT_SLOTS, *SPINE_SLOTS, *NECK_SLOTS)
 
+# From which score on a bone is sure, and from which on it is likely.
+SURE, LIKELY = 0.8, 0.5
+
 _OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 
 
@@ -109,7 +112,7 @@ def keep_map(armature: bpy.types.Object, bone_map: BoneMap, *, edited: bool = Fa
     check_editable(armature)
     places = _places(bone_map)
     slots = slots_of(armature)
-    before = read_facts(armature)["before"] if has_map(armature) else []
+    before = read_facts(armature)["before"] if has_map(armature) else None
     setattr(armature, FACTS_KEY, "")
     for name in SLOTS:
         slot = slots[name] if name in slots else slots.add()
@@ -146,7 +149,7 @@ def slots_of(armature: bpy.types.Object) -> Any:
 def read_facts(armature: bpy.types.Object) -> dict[str, Any]:
     """What is kept of a map besides its slots: convention, confidence, edited, pose, parents, switches, before.
 
-    ``before``: how the armature was posed before its T pose was matched, empty while it is not.
+    ``before``: how the armature was posed before its T pose was matched, None while it is not.
     """
     facts: dict[str, Any] = json.loads(getattr(armature, FACTS_KEY))
     return facts
@@ -195,13 +198,21 @@ def _spread(bones: list[str], joints: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(bone, joints[-(-(place + 1) * len(joints) // count) - 1]) for place, bone in enumerate(bones)]
 
 
-def spoken(slot: str) -> str:
-    """A slot or joint as people say it.
+# What a bone is to its owner, where people say otherwise than the joint it begins at.
+_PARTS = {
+    "pelvis": "hips", "hip": "thigh", "knee": "shin", "ankle": "foot", "foot": "toes",
+    "collar": "clavicle", "shoulder": "upper arm", "elbow": "forearm", "wrist": "hand", "hand": "fingers",
+}  # fmt: skip
 
-    >>> spoken("left_hip"), spoken("spine_2")
-    ('left hip', 'spine 2')
+
+def spoken(slot: str) -> str:
+    """The bone of a slot or joint as people say it.
+
+    >>> spoken("left_hip"), spoken("spine_2"), spoken("pelvis")
+    ('left thigh', 'spine 2', 'hips')
     """
-    return slot.replace("_", " ")
+    side, _, part = slot.rpartition("_")
+    return " ".join(word for word in (side, _PARTS.get(part, part)) if word)
 
 
 def register_storage() -> None:
