@@ -1,24 +1,57 @@
-"""A Pose as keys of an action: a few array copies a curve, the same on every Blender from 4.2 on."""
+"""A Pose as keys: a few array copies a curve, the same on every Blender from 4.2 on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import bpy
 import numpy as np
 
 from ..retarget import rotations as rot
-from ..retarget.errors import RigError
+from ..retarget.channels import to_free_values, to_rotations, to_values
+from ..retarget.errors import RigError, StepsmithError
+from ..retarget.reduce import LOCATION, Reduction, Track
 from ..retarget.rotations import Array
+from .fcurves import CONSTANT, Keys, between, bezier_keys, constant_keys, linear_keys, new_curve, splice, write_keys
 
 if TYPE_CHECKING:
     from ..retarget.solve import Pose
 
-# Values of Keyframe.interpolation and Keyframe.handle_left_type, which foreach_set takes as integers.
-_INTERPOLATION = {"linear": 1, "bezier": 2}
-_HANDLE_AUTO_CLAMPED = 4
-_AXES = {"X": 0, "Y": 1, "Z": 2}
+Into = Literal["action", "slot", "nla", "blend"]
+Reduce = Callable[[Sequence[Track]], Reduction]
+
+_SWITCH = "SWITCH"
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What ``write_action`` made. ``action``: it holds the keys. ``keys``: how many. ``reduction``: the errors
+    of reduced keys, None where every frame has one."""
+
+    action: bpy.types.Action
+    keys: int
+    reduction: Reduction | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """One property of a pose bone over time.
+
+    ``bone``: its name. ``path``: the property's data path. ``mode``: the rotation mode whose numbers
+    ``values`` (T, n) are, ``LOCATION`` or ``_SWITCH``. ``now``: (n,) what the property is. ``free``: n flags,
+    which of them get keys. ``breaks_off``: whether the last key holds until the next.
+    """
+
+    bone: str
+    path: str
+    mode: str
+    values: Array
+    now: Array
+    free: tuple[bool, ...]
+    breaks_off: bool = False
 
 
 def write_action(
@@ -27,30 +60,46 @@ def write_action(
     *,
     name: str,
     start_frame: int,
-    interpolation: Literal["linear", "bezier"] = "linear",
-) -> bpy.types.Action:
-    """Key ``pose`` on ``armature`` as a new action, one key a frame from ``start_frame`` on.
+    into: Into = "action",
+    blend_frames: int = 0,
+    reduce: Reduce | None = None,
+) -> Written:
+    """Key ``pose`` on ``armature`` from ``start_frame`` on.
 
-    Each bone is keyed in its own rotation mode; only the pose's bones get keys. An action the armature
-    already has stays in the file, with a fake user. Raises RigError where the armature can't be animated.
+    ``into``: a new "action", which the armature then has; a new "slot" of its action; a new action as a
+    strip on an "nla" track of its own; or "blend", a copy of its action in which the pose takes over for
+    its frames, coming and going within ``blend_frames``. An action that the armature had stays in the
+    file, with a fake user, and is not changed but for the new slot. ``reduce``: leaves keys out; without it
+    there is one a frame.
+
+    Each bone is keyed in its own rotation mode; only the pose's bones and switches get keys, locked
+    channels none. Raises RigError, with everything as it was, where the armature can't be animated so.
     """
     check_animatable(armature)
-    data = armature.animation_data or armature.animation_data_create()
-    previous = data.action
-    action = bpy.data.actions.new(name)
-    try:
-        channels = _channels(armature, action)
-        frames = np.arange(start_frame, start_frame + len(pose.rotations), dtype=np.float32)
-        for bone, path, values in _curves(armature, pose):
-            for index, column in enumerate(values.T):
-                _write_curve(channels, path, index, bone, frames, column, _INTERPOLATION[interpolation])
-    except BaseException:
-        data.action = previous
-        bpy.data.actions.remove(action)
-        raise
-    if previous is not None:
-        previous.use_fake_user = True
-    return action
+    channels = list(_channels(armature, pose))
+    if all(part.mode == _SWITCH for part in channels):
+        raise RigError(f"{armature.name} can't dance with all its bones' channels locked: unlock some of them.")
+    frames = start_frame + np.arange(float(len(pose.rotations)))
+    with ExitStack() as undo:
+        place = _PLACES[into](armature, name, undo)
+        if into == "blend":
+            channels = [_blended(part, place, frames, blend_frames) for part in channels]
+        tracks = [Track(part.bone, part.mode, part.values) for part in channels if part.mode != _SWITCH]
+        reduction = None if reduce is None else reduce(tracks)
+        keys = 0
+        for part, index, new in _curves(channels, frames, reduction):
+            keys += len(new["co"])
+            curve = place.curve(part, index)
+            if curve is None and place.old:
+                new = between(new, float(part.now[index]))
+            if curve is None:
+                write_keys(new_curve(place.curves, part.path, index, part.bone), new)
+            else:
+                splice(curve, new)
+        if into == "nla":
+            _push_strip(armature, place, name, start_frame, undo)
+        undo.pop_all()
+    return Written(place.action, keys, reduction)
 
 
 def check_animatable(armature: bpy.types.Object) -> None:
@@ -63,99 +112,247 @@ def check_animatable(armature: bpy.types.Object) -> None:
             f"{armature.name!r} is linked from another file; make a library override of it first"
             " (Object > Library Override > Make)."
         )
+    if armature.data.is_editmode:
+        raise RigError(f"{armature.name!r} is in Edit Mode; leave it (Tab) first.")
     data = armature.animation_data
     if data is not None and data.use_tweak_mode:
         raise RigError(f"{armature.name!r} is in the NLA's tweak mode; leave it (Tab in the NLA editor) first.")
 
 
-def _channels(armature: bpy.types.Object, action: bpy.types.Action) -> Any:
-    """What holds the curves: the action itself (4.2, 4.3), or its slot's channel bag (4.4 on)."""
-    data = armature.animation_data
-    data.action = action
-    if not hasattr(action, "slots"):
-        return action
-    slot = action.slots.new(id_type="OBJECT", name=armature.name)
-    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    data.action_slot = slot
-    return strip.channelbag(slot, ensure=True)
+# --- what is keyed ---------------------------------------------------------------------------------------
 
 
-def _curves(armature: bpy.types.Object, pose: Pose) -> Iterator[tuple[str, str, Array]]:
-    """Bone name, data path and (T, n) values of everything to key."""
+def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
     for column, bone in enumerate(pose.bones):
         pose_bone = armature.pose.bones[bone]
-        prop, values = rotation_values(pose.rotations[:, column], pose_bone.rotation_mode)
-        yield bone, pose_bone.path_from_id(prop), values
-        if bone == pose.root_bone:
-            yield bone, pose_bone.path_from_id("location"), pose.locations
+        rotation = _rotation(pose_bone, pose.rotations[:, column])
+        if any(rotation.free):
+            yield rotation
+        free = tuple(not lock for lock in pose_bone.lock_location)
+        if bone == pose.root_bone and any(free):
+            now = np.array(pose_bone.location)
+            values = np.where(free, pose.locations, now)
+            yield _Channels(bone, pose_bone.path_from_id("location"), LOCATION, values, now, free)
+    for switch in pose.switches:
+        owner = armature.pose.bones.get(switch.bone)
+        if owner is not None and switch.name in owner:
+            path = f'{owner.path_from_id()}["{bpy.utils.escape_identifier(switch.name)}"]'
+            values = np.full((len(pose.rotations), 1), float(switch.value))
+            yield _Channels(switch.bone, path, _SWITCH, values, np.array([owner[switch.name]]), (True,))
 
 
-def _write_curve(
-    channels: Any, path: str, index: int, group: str, frames: Array, values: Array, interpolation: int
-) -> None:
-    curve = channels.fcurves.new(path, index=index)
-    curve.group = channels.groups.get(group) or channels.groups.new(group)
-    points = curve.keyframe_points
-    points.add(len(frames))
-    points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-    points.foreach_set("interpolation", np.full(len(frames), interpolation, np.int32))
-    if interpolation == _INTERPOLATION["bezier"]:
-        for side in ("handle_left_type", "handle_right_type"):
-            points.foreach_set(side, np.full(len(frames), _HANDLE_AUTO_CLAMPED, np.int32))
-    curve.update()
+def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:
+    """The quaternions (T, 4) in the bone's own mode, as near as its locks let it come.
 
-
-def rotation_values(rotations: Array, mode: str) -> tuple[str, Array]:
-    """Quaternions (T, 4) as the property and its (T, n) values for a bone of this ``rotation_mode``.
-
-    Angles are in radians and go on past a full turn rather than jump.
+    Quaternions and axis-angles have locks of their own four numbers only where the bone says so; else its
+    three locks are those of the XYZ angles, as they are when a user turns the bone by hand.
     """
-    q = rot.continuous(rotations)
-    if mode == "QUATERNION":
-        return "rotation_quaternion", q
-    if mode == "AXIS_ANGLE":
-        return "rotation_axis_angle", _axis_angle(q)
-    return "rotation_euler", _euler(q, mode)
+    mode = bone.rotation_mode
+    name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+    now, locked = np.array(getattr(bone, name)), np.array(bone.lock_rotation)
+    if len(now) == 4 and bone.lock_rotations_4d:
+        locked = np.append(bone.lock_rotation_w, locked)
+    elif len(now) == 4:
+        if locked.any():
+            angles = to_values(to_rotations(now[None], mode), "XYZ")[0]
+            rotations = to_rotations(to_free_values(rotations, "XYZ", locked, angles), "XYZ")
+        locked = np.full(4, locked.all())
+    values = to_free_values(rotations, mode, locked, now)
+    return _Channels(bone.name, bone.path_from_id(name), mode, values, now, tuple((~locked).tolist()))
 
 
-def _axis_angle(q: Array) -> Array:
-    """(T, 4) angle and axis. Where there is no rotation the axis is the last one seen before."""
-    sine = np.linalg.norm(q[:, 1:], axis=-1)
-    turning = sine > 1e-9
-    if not turning.any():
-        return np.tile([0.0, 0.0, 1.0, 0.0], (len(q), 1))
-    last = np.maximum.accumulate(np.where(turning, np.arange(len(q)), int(turning.argmax())))
-    axis = (q[:, 1:] / np.where(turning, sine, 1.0)[:, None])[last]
-    # An axis that flips over is the same axis turned the other way round.
-    sign = np.cumprod(np.concatenate([[1.0], np.where(np.sum(axis[1:] * axis[:-1], axis=-1) < 0, -1.0, 1.0)]))
-    angle = np.unwrap(sign * 2.0 * np.arctan2(sine, q[:, 0]))
-    return np.concatenate([angle[:, None], axis * sign[:, None]], axis=1)
+def _curves(
+    channels: Sequence[_Channels], frames: Array, reduction: Reduction | None
+) -> Iterator[tuple[_Channels, int, Keys]]:
+    """(channels, index, keys) of every curve."""
+    reduced = iter(() if reduction is None else reduction.curves)
+    for part in channels:
+        kept = next(reduced) if reduction is not None and part.mode != _SWITCH else None
+        for index in np.flatnonzero(part.free).tolist():
+            values = part.values[:, index]
+            if kept is not None:
+                keys = bezier_keys(frames[kept.frames], kept.values[:, index], kept.inner[:, :, index])
+            elif part.mode == _SWITCH and np.ptp(values) == 0.0:
+                keys = constant_keys(frames[:1], values[:1])
+            else:
+                keys = linear_keys(frames, values)
+            if part.breaks_off:
+                keys["interpolation"][-1] = CONSTANT
+            yield part, index, keys
 
 
-def _euler(q: Array, order: str) -> Array:
-    """(T, 3) angles about x, y, z, applied in ``order`` ("XYZ": x first), with no jumps between frames.
+# --- where the keys go -----------------------------------------------------------------------------------
 
-    Each rotation has two sets of Euler angles; the set nearer to the frame before is taken.
-    """
-    i, j, k = (_AXES[axis] for axis in order)
-    parity = 1.0 if (j - i) % 3 == 1 else -1.0
-    m = rot.to_matrix(q)
-    cosine = np.hypot(m[:, i, i], m[:, j, i])
-    locked = cosine < 1e-6
-    first = np.where(locked, np.arctan2(-m[:, j, k], m[:, j, j]), np.arctan2(m[:, k, j], m[:, k, k]))
-    third = np.where(locked, 0.0, np.arctan2(m[:, j, i], m[:, i, i]))
-    angles = np.empty((len(q), 3))
-    angles[:, i] = parity * first
-    angles[:, j] = parity * np.arctan2(-m[:, k, i], cosine)
-    angles[:, k] = parity * third
-    other = angles + np.pi
-    other[:, j] = np.pi - angles[:, j]
 
-    # Whichever set the frame before took, the set nearer to it; then along that chain of choices.
-    sets = np.stack([angles, other])
-    apart = np.abs(np.remainder(sets[None, :, 1:] - sets[:, None, :-1] + np.pi, 2.0 * np.pi) - np.pi).sum(axis=-1)
-    follows = apart.argmin(axis=1).tolist()
-    choice = [0]
-    for frame in range(len(q) - 1):
-        choice.append(follows[choice[-1]][frame])
-    return np.unwrap(sets[choice, np.arange(len(q))], axis=0)
+@dataclass(frozen=True)
+class _Place:
+    """Where the keys go. ``slot``: the action's, None before Blender 4.4. ``curves``: what holds ``fcurves`` and
+    ``groups``, the action itself or from 4.4 on its slot's channel bag. ``old``: whether there may be curves."""
+
+    action: bpy.types.Action
+    slot: Any
+    curves: Any
+    old: bool = False
+
+    def curve(self, part: _Channels, index: int) -> bpy.types.FCurve | None:
+        """The curve that is there already, None without one. Raises RigError where keys can't be set into it."""
+        curve = self.curves.fcurves.find(part.path, index=index) if self.old else None
+        if curve is not None and (len(curve.modifiers) or len(curve.sampled_points)):
+            raise RigError(
+                f"The curves of {part.bone} have modifiers or are baked, so no dance can be blended into them: put it"
+                " into a new action or an NLA strip."
+            )
+        return curve
+
+
+def _new_action(name: str, slot_name: str, undo: ExitStack) -> _Place:
+    action = bpy.data.actions.new(name)
+    undo.callback(bpy.data.actions.remove, action)
+    if hasattr(action, "slots"):
+        return _in_slot(action, action.slots.new(id_type="OBJECT", name=slot_name))
+    action.id_root = "OBJECT"
+    return _Place(action, None, action)
+
+
+def _in_slot(action: bpy.types.Action, slot: Any, *, old: bool = False) -> _Place:
+    layer = action.layers[0] if len(action.layers) else action.layers.new("Layer")
+    strip = layer.strips[0] if len(layer.strips) else layer.strips.new(type="KEYFRAME")
+    return _Place(action, slot, strip.channelbag(slot, ensure=True), old)
+
+
+def _assign(armature: bpy.types.Object, action: bpy.types.Action, slot: Any, undo: ExitStack) -> None:
+    """Let the armature play the action. The one it had stays in the file."""
+    data = _animation_data(armature, undo)
+    previous, previous_slot = data.action, getattr(data, "action_slot", None)
+
+    def put_back() -> None:
+        data.action = previous
+        if previous_slot is not None:
+            data.action_slot = previous_slot
+
+    undo.callback(put_back)
+    data.action = action
+    if slot is not None:
+        data.action_slot = slot
+    if previous is not None and previous != action and previous.library is None:
+        undo.callback(setattr, previous, "use_fake_user", previous.use_fake_user)
+        previous.use_fake_user = True
+
+
+def _animation_data(armature: bpy.types.Object, undo: ExitStack) -> bpy.types.AnimData:
+    if armature.animation_data is None:
+        undo.callback(armature.animation_data_clear)
+        return armature.animation_data_create()
+    return armature.animation_data
+
+
+def _action_of(armature: bpy.types.Object) -> bpy.types.Action | None:
+    return None if armature.animation_data is None else armature.animation_data.action
+
+
+def _into_action(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
+    place = _new_action(name, armature.name, undo)
+    _assign(armature, place.action, place.slot, undo)
+    return place
+
+
+def _into_slot(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
+    action = _action_of(armature)
+    if not hasattr(bpy.types.Action, "slots"):
+        raise StepsmithError("Actions have slots only from Blender 4.4 on: put the dance into a new action.")
+    if action is None:
+        return _into_action(armature, name, undo)
+    if action.library is not None:
+        raise RigError(f"The action {action.name} is linked from another file: put the dance into a new action.")
+    slot = action.slots.new(id_type="OBJECT", name=name)
+    undo.callback(action.slots.remove, slot)
+    _assign(armature, action, slot, undo)
+    return _in_slot(action, slot)
+
+
+def _into_strip(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
+    return _new_action(name, armature.name, undo)
+
+
+def _into_copy(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
+    original = _action_of(armature)
+    if original is None:
+        raise RigError(f"{armature.name} has no action to blend the dance into: put it into a new action.")
+    action = original.copy()
+    undo.callback(bpy.data.actions.remove, action)
+    action.name = name
+    if not hasattr(action, "slots"):
+        _assign(armature, action, None, undo)
+        return _Place(action, None, action, old=True)
+    used = armature.animation_data.action_slot
+    slot = action.slots.new(id_type="OBJECT", name=armature.name) if used is None else action.slots[used.identifier]
+    _assign(armature, action, slot, undo)
+    return _in_slot(action, slot, old=True)
+
+
+_PLACES: dict[str, Callable[[bpy.types.Object, str, ExitStack], _Place]] = {
+    "action": _into_action,
+    "slot": _into_slot,
+    "nla": _into_strip,
+    "blend": _into_copy,
+}
+
+
+def _push_strip(armature: bpy.types.Object, place: _Place, name: str, start_frame: int, undo: ExitStack) -> None:
+    """The action as a strip on a track of its own, above all others."""
+    data = _animation_data(armature, undo)
+    alone = data.action is None and not len(data.nla_tracks)
+    track = data.nla_tracks.new()
+    undo.callback(data.nla_tracks.remove, track)
+    track.name = name
+    strip = track.strips.new(name, start_frame, place.action)
+    if place.slot is not None:
+        strip.action_slot = place.slot
+    # Held beyond its ends, it would hide the tracks below there.
+    strip.extrapolation = "HOLD" if alone else "NOTHING"
+
+
+# --- blending --------------------------------------------------------------------------------------------
+
+
+def _blended(part: _Channels, place: _Place, frames: Array, blend_frames: int) -> _Channels:
+    """The channels as they come and go, over what the action does there."""
+    share = _shares(len(frames), blend_frames)
+    mixed = share < 1.0
+    ends = [frames[0] - 1, frames[-1] + 1]
+    before, *was, after = (_played(part, place, frame) for frame in [ends[0], *frames[mixed], ends[1]])
+    values = np.array(part.values)
+    if part.mode == _SWITCH and part.now.dtype.kind != "f":
+        return part  # flags and whole numbers have no halfway
+    if part.mode in (_SWITCH, LOCATION):
+        if mixed.any():
+            values[mixed] = np.array(was) + share[mixed, None] * (values[mixed] - np.array(was))
+        return replace(part, values=values)
+    rotations = to_rotations(values, part.mode)
+    if mixed.any():
+        rotations[mixed] = rot.slerp(to_rotations(np.array(was), part.mode), rotations[mixed], share[mixed])
+    if all(part.free):
+        values = to_values(rotations, part.mode, before)
+    else:
+        values = to_free_values(rotations, part.mode, ~np.array(part.free), part.now)
+    # Other numbers may say what the action goes on with; then nothing between them may be played.
+    next_one = to_values([rotations[-1], *to_rotations(after[None], part.mode)], part.mode, values[-1])[1]
+    return replace(part, values=values, breaks_off=bool(np.linalg.norm(next_one - after) > 1.0))
+
+
+def _shares(count: int, blend_frames: int) -> Array:
+    """(T,) how much of the dance there is on each frame: all, but for smooth steps at the ends."""
+    at = np.arange(count)
+    length = min(blend_frames, (count - 1) // 2)
+    way = np.minimum((np.minimum(at, at[::-1]) + 1) / (length + 1), 1.0)
+    return way * way * (3.0 - 2.0 * way)
+
+
+def _played(part: _Channels, place: _Place, frame: float) -> Array:
+    """(n,) what the action makes of the property at ``frame``; where it has no curve, what it is now."""
+    numbers = part.now.astype(float)
+    for index in range(len(numbers)):
+        curve = place.curves.fcurves.find(part.path, index=index)
+        if curve is not None and not curve.mute and not curve.is_empty:
+            numbers[index] = curve.evaluate(frame)
+    return numbers

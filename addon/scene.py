@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,13 @@ import numpy as np
 from ..retarget.bone_maps import BoneMap, find_map
 from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
+from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, solve
-from .keys import check_animatable, write_action
+from .keys import Into, Reduce, check_animatable, write_action
+from .mapping import map_of
+from .rig_check import notices
 
 # Custom property that marks what Stepsmith made: on actions and strips the armature's name, on the scene
 # the beat markers as JSON [[name, frame], ...].
@@ -28,9 +31,11 @@ TAG = "stepsmith"
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
 _CACHED_SECONDS = 1200.0
 
+# A sound strip's first frame and the one after its last, up to Blender 5.1.
+_FINAL_ENDS = ("frame_final_start", "frame_final_end")
+
 
 RootMode = Literal["path", "in_place"]
-Into = Literal["action", "slot", "nla", "blend"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Options:
 @dataclass(frozen=True)
 class DanceResult:
     """What ``apply_motion`` made. ``frames``: first and last key. ``strip``: the sound strip's name, None
-    without one. ``markers``: number of beat markers. ``warnings``: sentences the user should see."""
+    without one. ``markers``: number of beat markers. ``warnings``: sentences the user should see. ``keys``:
+    how many there are in all. ``key_error``: (degrees, millimetres) that reduced keys are off by, at most."""
 
     action: bpy.types.Action
     frames: tuple[int, int]
@@ -67,6 +73,8 @@ class DanceResult:
     strip: str | None
     markers: int
     warnings: tuple[str, ...]
+    keys: int
+    key_error: tuple[float, float] | None = None
 
 
 def read_rig(armature: bpy.types.Object) -> Rig:
@@ -116,7 +124,9 @@ def apply_motion(
     ``song``: a sound file put into the sequencer so that its second ``song_start`` sounds on the first
     frame. A scene without other animation takes the motion's frame rate and range; otherwise the rate
     stays, the motion is resampled to it, and the range is only ever extended. A dance made earlier on
-    the same armature is replaced: its action stays in the file, its strip and markers go.
+    the same armature is replaced, its sound strip and markers go, but where the options put the dance
+    beside it: then they go only from the dance's frames. No action is lost. The rest pose, selection,
+    mode and current frame stay as they are.
     Raises StepsmithError, with the scene as it was, where something is wrong.
     """
     scene = context.scene
@@ -125,15 +135,14 @@ def apply_motion(
     song = None if song is None else _check_song(song)
     if not np.isfinite(song_start) or song_start < 0.0:
         raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a time from 0 on.")
-    alone = not _has_other_animation(scene, armature)
+    alone = not _has_other_animation(scene, armature, replaced=options.into == "action")
     fps = motion.fps if alone else scene_fps(scene)
     first = scene.frame_start if start_frame is None else int(start_frame)
     moved = motion.resample(fps)
-    pose = solve(moved, rig, options.bone_map or find_map(rig), feet=options.feet)
+    bone_map = options.bone_map or map_of(armature) or find_map(rig)
+    pose = solve(moved, rig, bone_map, feet=options.feet)
     last = first + len(moved) - 1
-    warnings: list[str] = []
-    if armature.data.pose_position == "REST":
-        warnings.append(f"{armature.name} shows its rest position: switch it to Pose Position to see it dance.")
+    warnings = list(notices(armature, bone_map))
 
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")
@@ -144,20 +153,61 @@ def apply_motion(
             _set_range(scene, first, last)
         else:
             _set_range(scene, min(scene.frame_start, first), max(scene.frame_end, last))
-        earlier = [strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name]
+        # Of a dance that others stay beside, only what is in its frames is replaced.
+        replaced = (first, last) if options.into in ("nla", "blend") else None
+        earlier = [
+            strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name and _sounds_in(strip, replaced)
+        ]
         strip = None
         if song is not None:
             strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
             scene.sync_mode = "AUDIO_SYNC"
-        markers = _mark_beats(undo, scene, motion, first, fps)
-        action = write_action(armature, pose, name=name or f"{armature.name} Dance", start_frame=first)
+        markers = _mark_beats(undo, scene, motion, first, fps, replaced)
+        written = write_action(
+            armature,
+            pose,
+            name=name or f"{armature.name} Dance",
+            start_frame=first,
+            into=options.into,
+            blend_frames=options.blend_frames,
+            reduce=_reduce(scene, rig, bone_map, options.key_error),
+        )
         undo.pop_all()
-    action[TAG] = armature.name
+    if options.into in ("action", "nla"):
+        written.action[TAG] = armature.name
     for old in earlier:
         if old != strip:
             _remove_strip(scene, old)
-    scene.frame_set(first)
-    return DanceResult(action, (first, last), fps, None if strip is None else strip.name, markers, tuple(warnings))
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+    return DanceResult(
+        written.action,
+        (first, last),
+        fps,
+        None if strip is None else strip.name,
+        markers,
+        tuple(warnings),
+        written.keys,
+        None if written.reduction is None else (written.reduction.degrees, written.reduction.millimetres),
+    )
+
+
+def _reduce(
+    scene: bpy.types.Scene, rig: Rig, bone_map: BoneMap, key_error: tuple[float, float] | None
+) -> Reduce | None:
+    """What leaves keys out, None to keep all."""
+    if key_error is None:
+        return None
+    degrees, millimetres = key_error
+    if not (degrees > 0.0 and millimetres > 0.0):
+        raise StepsmithError("Reduced keys need an error to stay within: give degrees and millimetres above 0.")
+    # Up to here a unit of the scene was a metre.
+    units = millimetres / scene.unit_settings.scale_length
+
+    def reduce(tracks: Sequence[Track]) -> Reduction:
+        reduction = reduce_keys(rig, tracks, degrees, units, bone_map.parents)
+        return replace(reduction, millimetres=reduction.millimetres * scene.unit_settings.scale_length)
+
+    return reduce
 
 
 def _check_song(song: str | os.PathLike[str]) -> Path:
@@ -180,8 +230,8 @@ def _set_range(scene: bpy.types.Scene, first: int, last: int) -> None:
     scene.frame_end = last
 
 
-def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object) -> bool:
-    """Whether anything in the scene is timed, besides a dance made here for this armature."""
+def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object, *, replaced: bool) -> bool:
+    """Whether anything in the scene is timed, besides a dance made here for this armature that is ``replaced``."""
     if any(strip.get(TAG) != armature.name for strip in _all_strips(scene)):
         return True
     if scene.animation_data is not None and _is_animated(scene.animation_data):
@@ -190,8 +240,10 @@ def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object) -> 
         keys = getattr(ob.data, "shape_keys", None)
         for owner in (ob, ob.data, keys):
             data = getattr(owner, "animation_data", None)
-            own = owner is armature and data is not None and data.action is not None and TAG in data.action
-            if data is not None and _is_animated(data, ignore_action=own):
+            if data is None:
+                continue
+            own = replaced and owner is armature and data.action is not None and TAG in data.action
+            if _is_animated(data, ignore_action=own):
                 return True
     return False
 
@@ -269,6 +321,12 @@ def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float)
         strip.sound_offset = (whole - offset) / fps
 
 
+def _sounds_in(strip: Any, frames: tuple[int, int] | None) -> bool:
+    """Whether the strip has some of these frames; always where they are None."""
+    start, end = ("left_handle", "right_handle") if hasattr(strip, "right_handle") else _FINAL_ENDS
+    return frames is None or (getattr(strip, start) <= frames[1] and getattr(strip, end) > frames[0])
+
+
 def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
     sound = strip.sound
     _strips(scene).remove(strip)
@@ -279,12 +337,18 @@ def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
 # --- markers ---------------------------------------------------------------------------------------------
 
 
-def _mark_beats(undo: ExitStack, scene: bpy.types.Scene, motion: Motion, first: int, fps: float) -> int:
-    """Timeline markers "beat" and "bar 1", "bar 2", ... in place of those made earlier; how many."""
+def _mark_beats(
+    undo: ExitStack, scene: bpy.types.Scene, motion: Motion, first: int, fps: float, replaced: tuple[int, int] | None
+) -> int:
+    """Timeline markers "beat" and "bar 1", "bar 2", ... in place of those made earlier; how many.
+
+    ``replaced``: the frames in which those made earlier go; None: all.
+    """
     made = [(label, first + round(second * fps)) for label, second in _beat_labels(motion)]
     earlier = [(name, frame) for name, frame in json.loads(scene.get(TAG, "[]"))]
-    undo.callback(_exchange_markers, scene, made, earlier)
-    _exchange_markers(scene, earlier, made)
+    kept = [m for m in earlier if replaced is not None and not replaced[0] <= m[1] <= replaced[1]]
+    undo.callback(_exchange_markers, scene, kept + made, earlier)
+    _exchange_markers(scene, earlier, kept + made)
     return len(made)
 
 

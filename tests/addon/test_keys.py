@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mathutils import Euler, Quaternion
-from stepsmith.addon.keys import rotation_values, write_action
+from stepsmith.addon.keys import write_action
 from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.channels import to_values
 from stepsmith.retarget.errors import RigError
 
 MODES = ("QUATERNION", "AXIS_ANGLE", "XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
@@ -37,7 +38,9 @@ def wander(frames: int, seed: int, step: float = 0.2) -> np.ndarray:
 def pose_of(bones: tuple[str, ...], frames: int = 30) -> Any:
     rotations = np.stack([wander(frames, seed) for seed in range(len(bones))], axis=1)
     locations = np.random.default_rng(1).normal(size=(frames, 3))
-    return SimpleNamespace(fps=30.0, bones=bones, rotations=rotations, root_bone=bones[0], locations=locations)
+    return SimpleNamespace(
+        fps=30.0, bones=bones, rotations=rotations, root_bone=bones[0], locations=locations, switches=()
+    )
 
 
 def curves_of(armature: Any) -> list[Any]:
@@ -59,7 +62,7 @@ def rotation_of(mode: str, values: np.ndarray) -> Quaternion:
 @settings(max_examples=80, deadline=None)
 def test_every_rotation_mode_says_the_same_rotation(mode: str, seed: int) -> None:
     q = wander(40, seed)
-    _, values = rotation_values(q, mode)
+    values = to_values(q, mode)
     said = np.array([rotation_of(mode, row) for row in values])
     assert np.abs(np.sum(said * q, axis=1)).min() > 1 - 1e-5
 
@@ -67,7 +70,7 @@ def test_every_rotation_mode_says_the_same_rotation(mode: str, seed: int) -> Non
 @given(st.sampled_from(("QUATERNION", "AXIS_ANGLE")), st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_quaternions_and_angles_do_not_jump(mode: str, seed: int) -> None:
-    _, values = rotation_values(wander(200, seed, step=0.1), mode)
+    values = to_values(wander(200, seed, step=0.1), mode)
     if mode == "QUATERNION":
         assert np.linalg.norm(np.diff(values, axis=0), axis=1).max() < 0.5
     else:
@@ -78,20 +81,20 @@ def test_quaternions_and_angles_do_not_jump(mode: str, seed: int) -> None:
 def test_euler_angles_go_on_past_a_full_turn(order: str) -> None:
     angles = np.linspace(0.0, 4 * np.pi, 200)
     for axis in np.eye(3):
-        _, values = rotation_values(rot.from_axis_angle(angles[:, None] * axis), order)
+        values = to_values(rot.from_axis_angle(angles[:, None] * axis), order)
         assert np.abs(np.diff(values, axis=0)).max() < 0.1
         assert values @ axis == pytest.approx(angles, abs=1e-6)
 
 
 def test_no_rotation_at_all_is_an_axis_and_no_angle() -> None:
-    _, values = rotation_values(np.tile(rot.IDENTITY, (5, 1)), "AXIS_ANGLE")
+    values = to_values(np.tile(rot.IDENTITY, (5, 1)), "AXIS_ANGLE")
     assert np.allclose(values[:, 0], 0.0)
     assert np.allclose(np.linalg.norm(values[:, 1:], axis=1), 1.0)
 
 
 def test_an_axis_is_kept_through_no_rotation() -> None:
     angles = np.linspace(-0.5, 0.5, 11)
-    _, values = rotation_values(rot.from_axis_angle(angles[:, None] * [0.0, 0.6, 0.8]), "AXIS_ANGLE")
+    values = to_values(rot.from_axis_angle(angles[:, None] * [0.0, 0.6, 0.8]), "AXIS_ANGLE")
     turned = values[:, :1] * values[:, 1:]
     assert turned == pytest.approx(angles[:, None] * [0.0, 0.6, 0.8], abs=1e-9)
     assert np.abs(np.diff(values[:, 0])).max() < 0.11
@@ -122,16 +125,10 @@ def test_one_key_a_frame_for_the_poses_bones_only(armature: Any) -> None:
     assert all([key.co.x for key in curve.keyframe_points] == list(range(5, 25)) for curve in curves)
 
 
-@pytest.mark.parametrize(("wanted", "found"), [("linear", "LINEAR"), ("bezier", "BEZIER")])
-def test_interpolation(armature: Any, wanted: Any, found: str) -> None:
-    write_action(armature, pose_of(("pelvis",)), name="Dance", start_frame=1, interpolation=wanted)
-    assert {key.interpolation for curve in curves_of(armature) for key in curve.keyframe_points} == {found}
-
-
 def test_an_earlier_action_is_kept_and_untouched(armature: Any) -> None:
-    first = write_action(armature, pose_of(("pelvis",), frames=9), name="Dance", start_frame=1)
+    first = write_action(armature, pose_of(("pelvis",), frames=9), name="Dance", start_frame=1).action
     before = [tuple(key.co) for curve in curves_of(armature) for key in curve.keyframe_points]
-    second = write_action(armature, pose_of(("head",)), name="Dance", start_frame=1)
+    second = write_action(armature, pose_of(("head",)), name="Dance", start_frame=1).action
     assert armature.animation_data.action == second
     assert first.use_fake_user
     armature.animation_data.action = first
@@ -141,7 +138,7 @@ def test_an_earlier_action_is_kept_and_untouched(armature: Any) -> None:
 
 
 def test_a_failure_leaves_the_earlier_action(armature: Any) -> None:
-    first = write_action(armature, pose_of(("pelvis",)), name="Dance", start_frame=1)
+    first = write_action(armature, pose_of(("pelvis",)), name="Dance", start_frame=1).action
     with pytest.raises(KeyError):
         write_action(armature, pose_of(("pelvis", "no such bone")), name="Other", start_frame=1)
     assert armature.animation_data.action == first
