@@ -11,9 +11,14 @@ from ...retarget.bone_maps import REQUIRED
 from ...retarget.errors import RigError
 from .operators import is_matching
 from .presets import presets
-from .storage import LIKELY, NECK_SLOTS, SPINE_SLOTS, SURE, check_editable, has_map, read_facts, slots_of
+from .storage import LIKELY, NECK_SLOTS, SPINE_SLOTS, SURE, check_editable, has_map, read_facts, slots_of, spoken
 from .target import armature_of, check
+from .tpose import Stance
 
+# From which width of the sidebar on, in pixels at scale 1, left and right stand side by side.
+_WIDE = 420
+# Limbs at most so many degrees from the T pose are in it.
+_T_POSE = 8.0
 _ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
 _LEG = ("hip", "knee", "ankle", "foot")
 
@@ -47,7 +52,7 @@ class STEPSMITH_PT_map(bpy.types.Panel):
         row.operator("stepsmith.map_clear", text="", icon="X")
         if found.problem:
             draw_sentence(layout, context, found.problem, "ERROR")
-        _draw_check(layout, context, armature)
+        _draw_check(layout, context, found.stance)
 
 
 class STEPSMITH_PT_map_table(bpy.types.Panel):
@@ -67,25 +72,26 @@ class STEPSMITH_PT_map_table(bpy.types.Panel):
         armature = armature_of(context)
         layout.enabled = _is_editable(armature)
         slots = slots_of(armature)
+        taking = armature.mode == "POSE"
         column = layout.column(align=True)
-        _draw_slot(column, armature, "pelvis")
+        _draw_slot(column, armature, "pelvis", taking)
         for chain in (SPINE_SLOTS, NECK_SLOTS):
             used = max((place for place, name in enumerate(chain, start=1) if slots[name].bone), default=0)
             for name in chain[: used + 1]:
-                _draw_slot(column, armature, name)
-        _draw_slot(column, armature, "head")
+                _draw_slot(column, armature, name, taking)
+        _draw_slot(column, armature, "head", taking)
 
-        row = layout.row(align=True)
-        row.label(text="Left")
-        row.operator("stepsmith.map_mirror", text="", icon="FORWARD").source = "left"
-        row.operator("stepsmith.map_mirror", text="", icon="BACK").source = "right"
-        right = row.row()
-        right.alignment = "RIGHT"
-        right.label(text="Right")
-        for parts in (_ARM, _LEG):
-            column = layout.column(align=True)
-            for part in parts:
-                _draw_pair(column, armature, part)
+        wide = context.region.width / context.preferences.system.ui_scale > _WIDE
+        for parts, limb in ((_ARM, "arm"), (_LEG, "leg")):
+            grid = layout.row() if wide else layout
+            for side in ("left", "right"):
+                column = grid.column(align=True)
+                head = column.row(align=True)
+                head.label(text=f"{side.title()} {limb}")
+                other = "right" if side == "left" else "left"
+                head.operator("stepsmith.map_mirror", text="", icon="MOD_MIRROR").source = other
+                for part in parts:
+                    _draw_slot(column, armature, f"{side}_{part}", taking)
 
 
 class STEPSMITH_PT_map_pose(bpy.types.Panel):
@@ -156,9 +162,7 @@ def _draw_without_map(layout: bpy.types.UILayout, context: bpy.types.Context, ar
     except RigError as error:
         draw_sentence(layout, context, f"Its bones are found anew for every dance. {error}", "INFO")
         return
-    draw_sentence(
-        layout, context, "Its bones are found anew for every dance. Detect them to see or edit them.", "INFO"
-    )
+    draw_sentence(layout, context, "Its bones are found anew for every dance. Detect them to see or edit them.", "INFO")
     row = layout.row()
     row.scale_y = 1.2
     row.operator("stepsmith.map_detect", text="Detect Bones", icon="VIEWZOOM")
@@ -167,27 +171,42 @@ def _draw_without_map(layout: bpy.types.UILayout, context: bpy.types.Context, ar
     row.menu("STEPSMITH_MT_map_presets", text="Presets")
 
 
-def _draw_check(layout: bpy.types.UILayout, context: bpy.types.Context, armature: bpy.types.Object) -> None:
+def _draw_check(layout: bpy.types.UILayout, context: bpy.types.Context, stance: Stance | None) -> None:
     shown = context.window_manager.stepsmith_rest_check
     row = layout.row(align=True)
     row.prop(shown, "show", toggle=True, icon="HIDE_OFF" if shown.show else "HIDE_ON")
-    labels = row.row(align=True)
-    labels.enabled = shown.show
-    labels.prop(shown, "labels", text="", toggle=True, icon="SORTALPHA")
+    names = row.row(align=True)
+    names.enabled = shown.show
+    names.prop(shown, "labels", text="", toggle=True, icon="SORTALPHA")
+    if stance is not None and (said := rest_pose(stance)):
+        layout.label(text=said)
 
 
-def _draw_pair(layout: bpy.types.UILayout, armature: bpy.types.Object, part: str) -> None:
-    row = layout.row(align=True)
-    for side in ("left", "right"):
-        _draw_slot(row.row(align=True), armature, f"{side}_{part}")
+def rest_pose(stance: Stance) -> str:
+    """How far from the T pose the limbs are at rest, in words; empty where that is not known."""
+    off = []
+    for limb, start, end in (("arms", "shoulder", "elbow"), ("legs", "hip", "knee")):
+        turns = [stance.turned(f"{side}_{start}", f"{side}_{end}") for side in ("left", "right")]
+        degrees = max((turn for turn in turns if turn is not None), default=None)
+        if degrees is None:
+            return ""
+        if degrees > _T_POSE:
+            off.append(f"{limb} {degrees:.0f}°")
+    return f"Rest pose: {' and '.join(off)} from the T pose" if off else "Rest pose: T pose"
 
 
-def _draw_slot(layout: bpy.types.UILayout, armature: bpy.types.Object, name: str) -> None:
+def _draw_slot(layout: bpy.types.UILayout, armature: bpy.types.Object, name: str, taking: bool) -> None:
+    """A row: how sure the bone is and what it is of the body, the bone, and where ``taking`` an eyedropper."""
     slot = slots_of(armature)[name]
-    row = layout.row(align=True)
-    row.operator("stepsmith.map_select_bone", text="", icon=score_icon(armature, slot), emboss=False).slot = name
-    row.prop_search(slot, "bone", armature.data, "bones", text="", icon="BONE_DATA")
-    row.operator("stepsmith.map_take_bone", text="", icon="EYEDROPPER").slot = name
+    split = layout.split(factor=0.38, align=True)
+    label = split.row(align=True)
+    icon = score_icon(armature, slot)
+    label.operator("stepsmith.map_select_bone", text="", icon=icon, emboss=False).slot = name
+    label.label(text=spoken(name).removeprefix("left ").removeprefix("right ").capitalize())
+    row = split.row(align=True)
+    row.prop_search(slot, "bone", armature.data, "bones", text="")
+    if taking:
+        row.operator("stepsmith.map_take_bone", text="", icon="EYEDROPPER").slot = name
 
 
 def score_icon(armature: bpy.types.Object, slot: Any) -> str:

@@ -40,6 +40,10 @@ def _switched(shown: StepsmithRestCheck, _context: object) -> None:
     _redraw()
 
 
+def _named(_shown: StepsmithRestCheck, _context: object) -> None:
+    _redraw()
+
+
 class StepsmithRestCheck(bpy.types.PropertyGroup):
     show: BoolProperty(
         name="Check Rest Pose",
@@ -53,7 +57,7 @@ class StepsmithRestCheck(bpy.types.PropertyGroup):
     labels: BoolProperty(
         name="Names",
         description="Write at each bone what part of the body it is taken for",
-        update=lambda _self, _context: _redraw(),
+        update=_named,
         options={"SKIP_SAVE"},
     )
 
@@ -141,8 +145,17 @@ def _draw_names() -> None:
         place = location_3d_to_region_2d(context.region, context.region_data, spot)
         if place is not None:
             blf.position(font, place.x + 6.0 * scale, place.y, 0.0)
-            blf.draw(font, spoken(joint))
+            blf.draw(font, _label(joint))
     blf.disable(font, blf.SHADOW)
+
+
+def _label(joint: str) -> str:
+    """Short, as many stand close together.
+
+    >>> _label("left_knee"), _label("spine1")
+    ('L shin', 'spine1')
+    """
+    return spoken(joint).replace("left ", "L ").replace("right ", "R ")
 
 
 def _redraw() -> None:

@@ -193,9 +193,9 @@ def _places(bone_map: BoneMap) -> dict[str, str]:
 
 
 def _spread(bones: list[str], joints: tuple[str, ...]) -> list[tuple[str, str]]:
-    """A chain of n bones on m joints: bone k of n follows joint ceil(k m / n)."""
+    """(joint, bone) for a chain of n bones on m joints: bone k of n follows joint ceil(k m / n)."""
     count = len(bones)
-    return [(bone, joints[-(-(place + 1) * len(joints) // count) - 1]) for place, bone in enumerate(bones)]
+    return [(joints[-(-(place + 1) * len(joints) // count) - 1], bone) for place, bone in enumerate(bones)]
 
 
 # What a bone is to its owner, where people say otherwise than the joint it begins at.
