@@ -108,7 +108,7 @@ def write_npz(path: Path, arrays: BodyArrays, **others: Any) -> Path:
 def write_pkl(path: Path, arrays: BodyArrays, protocol: int = 2, **others: Any) -> Path:
     """A ``.pkl`` like SMPL's: arrays, a sparse matrix of scipy, and objects of chumpy, which is not installed."""
     modules = {name: ModuleType(name) for name in ("chumpy", "chumpy.ch", "chumpy.reordering")}
-    modules |= {name: ModuleType(name) for name in ("scipy.sparse.csc",)}
+    modules |= {name: ModuleType(name) for name in ("scipy", "scipy.sparse", "scipy.sparse.csc")}
     ch = _stub(modules["chumpy.ch"], "Ch")
     select = _stub(modules["chumpy.reordering"], "Select")
     csc = _stub(modules["scipy.sparse.csc"], "csc_matrix")
