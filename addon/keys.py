@@ -75,7 +75,7 @@ def write_action(
     Each bone is keyed in its own rotation mode; only the pose's bones and switches get keys, locked
     channels none. Raises RigError, with everything as it was, where the armature can't be animated so.
     """
-    check_animatable(armature)
+    check_place(armature, into)
     channels = list(_channels(armature, pose))
     if all(part.mode == _SWITCH for part in channels):
         raise RigError(f"{armature.name} can't dance with all its bones' channels locked: unlock some of them.")
@@ -117,6 +117,18 @@ def check_animatable(armature: bpy.types.Object) -> None:
     data = armature.animation_data
     if data is not None and data.use_tweak_mode:
         raise RigError(f"{armature.name!r} is in the NLA's tweak mode; leave it (Tab in the NLA editor) first.")
+
+
+def check_place(armature: bpy.types.Object, into: Into) -> None:
+    """Raise StepsmithError where keys can't go there on this armature."""
+    check_animatable(armature)
+    action = _action_of(armature)
+    if into == "slot" and not hasattr(bpy.types.Action, "slots"):
+        raise StepsmithError("Actions have slots only from Blender 4.4 on: put the dance into a new action.")
+    if into == "slot" and action is not None and action.library is not None:
+        raise RigError(f"The action {action.name} is linked from another file: put the dance into a new action.")
+    if into == "blend" and action is None:
+        raise RigError(f"{armature.name} has no action to blend the dance into: put it into a new action.")
 
 
 # --- what is keyed ---------------------------------------------------------------------------------------
@@ -258,12 +270,8 @@ def _into_action(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Pla
 
 def _into_slot(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
     action = _action_of(armature)
-    if not hasattr(bpy.types.Action, "slots"):
-        raise StepsmithError("Actions have slots only from Blender 4.4 on: put the dance into a new action.")
     if action is None:
         return _into_action(armature, name, undo)
-    if action.library is not None:
-        raise RigError(f"The action {action.name} is linked from another file: put the dance into a new action.")
     slot = action.slots.new(id_type="OBJECT", name=name)
     undo.callback(action.slots.remove, slot)
     _assign(armature, action, slot, undo)
@@ -275,10 +283,7 @@ def _into_strip(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Plac
 
 
 def _into_copy(armature: bpy.types.Object, name: str, undo: ExitStack) -> _Place:
-    original = _action_of(armature)
-    if original is None:
-        raise RigError(f"{armature.name} has no action to blend the dance into: put it into a new action.")
-    action = original.copy()
+    action = armature.animation_data.action.copy()
     undo.callback(bpy.data.actions.remove, action)
     action.name = name
     if not hasattr(action, "slots"):

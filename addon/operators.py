@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,13 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ..retarget.bone_maps import find_map
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
 from .character import make_character
 from .dance_task import Dance, Request
+from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
-from .scene import DanceResult, Options, apply_motion, read_rig
+from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig
 
 _MOTION_FILES = "*.npz;*.pkl;*.bvh"
 
@@ -80,7 +81,8 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
                 raise StepsmithError(f"The song {settings.song} is not there: choose another file.")
             target = chosen_target(context)
             if target is not None:
-                find_map(read_rig(target))
+                check_place(target, settings.into)
+                chosen_map(target, read_rig(target))
             request = Request(
                 song=song,
                 genre=None if settings.genre == AUTOMATIC else settings.genre,
@@ -201,6 +203,22 @@ def chosen_target(context: bpy.types.Context) -> bpy.types.Object | None:
     return target
 
 
+def chosen_options(context: bpy.types.Context) -> Options:
+    """How the panel says that motions become keys."""
+    settings: StepsmithSettings = context.scene.stepsmith_settings
+    cursor = context.scene.cursor.location
+    return Options(
+        feet=settings.feet,
+        root=settings.root,
+        start=(cursor.x, cursor.y) if settings.at_cursor else None,
+        heading=settings.heading if settings.turned else None,
+        reach=settings.reach,
+        key_error=(math.degrees(settings.key_degrees), settings.key_millimetres) if settings.reduced else None,
+        into=settings.into,
+        blend_frames=settings.blend_frames,
+    )
+
+
 def apply_dance(
     context: bpy.types.Context, dance: Dance, target: bpy.types.Object | None
 ) -> tuple[bpy.types.Object, DanceResult]:
@@ -211,10 +229,21 @@ def apply_dance(
     settings: StepsmithSettings = context.scene.stepsmith_settings
     # A song that went away since is no reason to lose its dance.
     song = dance.song if dance.song is not None and dance.song.is_file() else None
+    options = chosen_options(context)
+    if target is None:  # who has no action for a slot or to blend into
+        options = replace(options, into="action")
     armature = make_character(context) if target is None else target
     try:
-        options = Options(feet=settings.feet)
-        result = apply_motion(context, armature, dance.motion, song=song, song_start=dance.start, options=options)
+        result = apply_motion(
+            context,
+            armature,
+            dance.motion,
+            song=song,
+            song_start=dance.start,
+            # Beside other animation it begins where the user is, not where the scene does.
+            start_frame=context.scene.frame_current if options.into in ("nla", "blend") else None,
+            options=options,
+        )
     except Exception:
         if target is None:
             made = [armature, *armature.children_recursive]

@@ -70,7 +70,26 @@ class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
         column.prop(settings, "start")
         column.prop(settings, "duration")
         layout.prop(settings, "bpm")
-        layout.prop(settings, "feet")
+        column = layout.column(align=True)
+        column.prop(settings, "feet")
+        column.prop(settings, "root")
+        column = layout.column()
+        column.prop(settings, "reach")
+        column.prop(settings, "at_cursor")
+        row = column.row(heading="Heading")
+        row.prop(settings, "turned", text="")
+        value = row.row()
+        value.active = settings.turned
+        value.prop(settings, "heading", text="")
+        column = layout.column()
+        column.prop(settings, "into")
+        if settings.into == "blend":
+            column.prop(settings, "blend_frames")
+        column.prop(settings, "reduced")
+        if settings.reduced:
+            errors = column.column(align=True)
+            errors.prop(settings, "key_degrees")
+            errors.prop(settings, "key_millimetres")
 
 
 class STEPSMITH_PT_backend(_Sidebar, bpy.types.Panel):

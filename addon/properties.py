@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from . import session
 
@@ -14,6 +15,20 @@ FEET = [
     ("auto", "Automatic", "Lock the feet where the rig's proportions or its legs make them slide"),
     ("always", "Always", "Solve the legs so that planted feet stay where they are"),
     ("never", "Never", "Copy the rotations alone; feet may slide on a rig of other proportions"),
+]
+ROOT = [
+    ("path", "Travels", "The dancer moves through the scene as the dance does"),
+    ("in_place", "In Place", "The dancer stays over one spot, as games and crowds want it"),
+]
+INTO = [
+    ("action", "New Action", "The dancer gets a new action; the one it had stays in the file"),
+    ("slot", "New Slot", "A slot of its own in the dancer's action, beside what is there. From Blender 4.4 on"),
+    ("nla", "NLA Strip", "A strip on an NLA track of its own, from the current frame on"),
+    (
+        "blend",
+        "Blended",
+        "Over the dancer's action from the current frame on, in a copy of it: where the dance ends, the action goes on",
+    ),
 ]
 
 # Blender keeps no reference to the strings of a dynamic enum, so somebody else must.
@@ -75,6 +90,49 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         max=300.0,
     )
     feet: EnumProperty(name="Feet", description="How planted feet are kept from sliding", items=FEET)
+    reach: BoolProperty(
+        name="Keep Touches",
+        description="Bend the arms so that hands that touch hips, head or each other still touch on this rig",
+    )
+    root: EnumProperty(name="Root", description="Whether the dancer moves from where it stands", items=ROOT)
+    at_cursor: BoolProperty(name="Start at 3D Cursor", description="Begin the dance where the 3D cursor is")
+    turned: BoolProperty(name="Set Heading", description="Choose where the dancer faces as the dance begins")
+    heading: FloatProperty(
+        name="Heading",
+        description="Where the dancer faces as the dance begins, about the vertical; 0 is towards the front view",
+        subtype="ANGLE",
+        soft_min=-math.pi,
+        soft_max=math.pi,
+    )
+    into: EnumProperty(name="Keys Into", description="Where the dance's keys go", items=INTO)
+    blend_frames: IntProperty(
+        name="Blend",
+        description="Frames over which the dance comes at its start and goes at its end",
+        default=10,
+        min=0,
+        soft_max=100,
+    )
+    reduced: BoolProperty(
+        name="Fewer Keys",
+        description="Keep only as many keys as it takes to stay within an error, with curves between; "
+        "off: a key on every frame",
+    )
+    key_degrees: FloatProperty(
+        name="Rotation Error",
+        description="How far fewer keys may turn any bone from where all keys would turn it, at most",
+        subtype="ANGLE",
+        default=math.radians(0.5),
+        min=math.radians(0.01),
+        soft_max=math.radians(5.0),
+    )
+    key_millimetres: FloatProperty(
+        name="Position Error (mm)",
+        description="How far fewer keys may move any bone's ends from where all keys would put them, in millimetres",
+        default=5.0,
+        min=0.01,
+        soft_max=50.0,
+        precision=1,
+    )
 
 
 def register() -> None:

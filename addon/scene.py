@@ -95,6 +95,11 @@ def read_rig(armature: bpy.types.Object) -> Rig:
     )
 
 
+def chosen_map(armature: bpy.types.Object, rig: Rig) -> BoneMap:
+    """The bone map that the user edited, or else the one found. Raises RigError where no body is found."""
+    return map_of(armature) or find_map(rig)
+
+
 def _parents_first(bones: Iterable[bpy.types.Bone]) -> Iterator[bpy.types.Bone]:
     waiting = [bone for bone in reversed(list(bones)) if bone.parent is None]
     while waiting:
@@ -139,7 +144,7 @@ def apply_motion(
     fps = motion.fps if alone else scene_fps(scene)
     first = scene.frame_start if start_frame is None else int(start_frame)
     moved = motion.resample(fps)
-    bone_map = options.bone_map or map_of(armature) or find_map(rig)
+    bone_map = options.bone_map or chosen_map(armature, rig)
     pose = solve(moved, rig, bone_map, feet=options.feet)
     last = first + len(moved) - 1
     warnings = list(notices(armature, bone_map))
