@@ -28,6 +28,9 @@ _REST = "stepsmith_rest"
 SHAPES = 10
 LARGEST_BETA = 10.0
 
+# Metres, of bones whose limb is too short to show.
+_SHORTEST = 1e-3
+
 _LEG = (("left_hip", "left_knee", "left_ankle"), ("right_hip", "right_knee", "right_ankle"))
 
 
@@ -108,19 +111,19 @@ def fit_skeleton(context: bpy.types.Context, armature: bpy.types.Object) -> None
     """
     rest = _recall(armature)
     keys = _shape_keys(armature)
-    lost = [name for name in rest.bones if name not in armature.data.bones]
-    if lost:
-        raise RigError(f"{armature.name} has no bone “{lost[0]}” any more: add the SMPL body anew.")
     betas = get_betas(armature)[: len(rest.dirs)]
     floor = -float(_shaped(keys)[:, 2].min())
     heads = rest.heads + np.tensordot(betas, rest.dirs[: len(betas)], axes=1) + [0.0, 0.0, floor]
-    before = {name: np.array(armature.data.bones[name].head_local) for name in rest.bones}
     with _edit_bones(context, armature) as bones:
+        lost = [name for name in rest.bones if name not in bones]
+        if lost:
+            raise RigError(f"{armature.name} has no bone “{lost[0]}” any more: add the SMPL body anew.")
+        before = {name: np.array(bones[name].head) for name in rest.bones}
         for name, end, head in zip(rest.bones, rest.towards, heads, strict=True):
             bone = bones[name]
             along = bone.tail - bone.head
             if end >= 0:
-                along = along.normalized() * max(float(np.linalg.norm(heads[end] - head)), 1e-3)
+                along = along.normalized() * max(float(np.linalg.norm(heads[end] - head)), _SHORTEST)
             bone.head = head
             bone.tail = Vector(head) + along
     mesh = _mesh_of(armature)
@@ -291,13 +294,11 @@ def _leg_length(heads: dict[str, Array]) -> float:
 
 
 def _scale_path(armature: bpy.types.Object, bone: str, factor: float) -> None:
-    """Scale the location keys of ``bone`` in the armature's own action; one that others use too stays as it is."""
-    data = armature.animation_data
-    action = None if data is None else data.action
-    if action is None or action.users - action.use_fake_user > 1 or abs(factor - 1.0) < 1e-7:
+    """Scale the location keys of ``bone`` in the armature's own action; those that others use too stay as they are."""
+    if abs(factor - 1.0) < 1e-7:
         return
     path = armature.pose.bones[bone].path_from_id("location")
-    for curve in _curves(data):
+    for curve in _own_curves(armature):
         if curve.data_path != path:
             continue
         points = curve.keyframe_points
@@ -309,12 +310,16 @@ def _scale_path(armature: bpy.types.Object, bone: str, factor: float) -> None:
         curve.update()
 
 
-def _curves(data: bpy.types.AnimData) -> list[bpy.types.FCurve]:
-    """The curves that move the owner of ``data``."""
-    action = data.action
-    if not hasattr(action, "slots"):  # 4.2, 4.3
-        return list(action.fcurves)
-    if data.action_slot is None:
+def _own_curves(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """The curves that move this armature and nothing else."""
+    data = armature.animation_data
+    action = None if data is None else data.action
+    if action is None:
         return []
-    bags = [strip.channelbag(data.action_slot) for layer in action.layers for strip in layer.strips]
+    if not hasattr(action, "slots"):  # 4.2, 4.3
+        return list(action.fcurves) if action.users - action.use_fake_user == 1 else []
+    slot = data.action_slot
+    if slot is None or slot.users() != [armature]:
+        return []
+    bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips]
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]

@@ -62,10 +62,11 @@ _POSE_KEY = "posedirs"
 # Our axes (x, y, z) by the file's: x, -z, y.
 _ORDER, _SIGNS = [0, 2, 1], np.array([1.0, -1.0, 1.0])
 
+_UP, _FRONT = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
 # No length of a body is as large, in metres.
 _LARGEST = 1e3
 # Metres, of bones whose limb is too short to show.
-_SHORTEST = 0.01
+_SHORTEST = 1e-3
 # Bytes of working memory that posing takes at once.
 _CHUNK = 64 << 20
 
@@ -322,19 +323,20 @@ def _along(body: BodyModel, heads: Array, joint: int) -> Array:
     if end >= 0:
         span = heads[end] - heads[joint]
     elif name == "head":
-        span = np.array([0.0, 0.0, 1.0])
+        span = _UP
     elif name in _BODY or name == "jaw" or "eye" in name:  # of the body only feet are left
-        span = np.array([0.0, -1.0, 0.0])
+        span = _FRONT
     else:
         span = heads[joint] - heads[body.parents[joint]]
-    return span / max(float(np.linalg.norm(span)), 1e-12)
+    length = float(np.linalg.norm(span))
+    return span / length if length > _SHORTEST / 100 else _UP
 
 
 def _axes(along: Array, name: str) -> Array:
     """(3, 3) the bone's axes as columns: y along it, z to the front, of feet, face and fingers down."""
     upright = name in _BODY and not name.endswith("foot")
-    z = np.array([0.0, -1.0, 0.0] if upright else [0.0, 0.0, -1.0])
-    x = np.cross(along, z)
+    wanted = (_FRONT, -_UP) if upright else (-_UP, _FRONT)
+    x = next(x for z in wanted for x in [np.cross(along, z)] if np.linalg.norm(x) > 0.05)
     x /= np.linalg.norm(x)
     return np.column_stack([x, along, np.cross(x, along)])
 

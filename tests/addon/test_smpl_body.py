@@ -163,6 +163,8 @@ def test_an_action_that_others_use_is_left_alone(files: dict[str, Path], motion:
     armature, other = (make_smpl_body(bpy.context, files["SMPL"]) for _ in range(2))
     action = apply_motion(bpy.context, armature, motion).action
     other.animation_data_create().action = action
+    if hasattr(action, "slots"):
+        other.animation_data.action_slot = action.slots[0]
     bpy.context.scene.frame_set(30)
     before = np.array(armature.pose.bones["pelvis"].location)
     set_betas(bpy.context, armature, [3.0])
