@@ -28,8 +28,8 @@ ENDINGS = (".glb", ".obj", ".ply")
 # Formats whose readers expect y up; the others keep our z up.
 _Y_UP = (".glb", ".obj")
 
-# Frames that smplx poses at once: 45 MB of its largest array with SMPL-X.
-_BATCH = 64
+# Frames that smplx poses at once; with more its arrays outgrow the processor's cache.
+_BATCH = 16
 
 
 def check(out: Path, frames: int, frame: int | None = None) -> None:
