@@ -86,7 +86,9 @@ def shown(context: bpy.types.Context) -> tuple[bpy.types.Object, Stance] | None:
     if armature is None or not has_map(armature) or armature.mode == "EDIT":
         return None
     space = context.space_data
-    if not space.overlay.show_overlays or not armature.visible_get(view_layer=context.view_layer, viewport=space):
+    if space is not None and not space.overlay.show_overlays:
+        return None
+    if not armature.visible_get(view_layer=context.view_layer, viewport=space):
         return None
     stance = check(armature).stance
     return None if stance is None else (armature, stance)
