@@ -97,8 +97,8 @@ def splice(curve: bpy.types.FCurve, keys: Keys) -> None:
     """Put ``keys``, whose frames are whole, into the curve in place of what it does there.
 
     From one frame before them back, and from one frame after them on, the curve is as it was: there it
-    is cut, and keys beside the cuts get the handles that keep its shape. Easings that can't be cut
-    have a key on every frame from the cut to their own next key.
+    is cut, and keys beside the cuts get the handles that keep its shape. A piece that can't be cut, an
+    easing or one whose handles reach far, has a key on every frame from the cut to its own key.
     """
     frames = keys["co"][:, 0]
     old = read_keys(curve)
@@ -128,8 +128,7 @@ def _up_to(curve: bpy.types.FCurve, old: Keys, cut: float) -> Keys:
     keys = _frozen(keys, -1)
     if count == len(x):
         keys["interpolation"][-1] = _LINEAR if curve.extrapolation == "LINEAR" else CONSTANT
-    elif keys["interpolation"][-1] == _BEZIER:
-        control = _split(_control(old, count - 1), cut)
+    elif (control := _split(old, count - 1, cut)) is not None:
         keys["handle_right"][-1], at["handle_left"][0] = control[1], control[2]
     elif keys["interpolation"][-1] not in (CONSTANT, _LINEAR):
         keys["interpolation"][-1] = _LINEAR
@@ -151,8 +150,7 @@ def _from(curve: bpy.types.FCurve, old: Keys, cut: float) -> Keys:
     if start == 0:
         return _joined(at, keys)
     kind = old["interpolation"][start - 1]
-    if kind == _BEZIER:
-        control = _split(_control(old, start - 1), cut)
+    if (control := _split(old, start - 1, cut)) is not None:
         at["handle_right"][0], keys["handle_left"][0] = control[4], control[5]
         at["interpolation"][0] = _BEZIER
     elif kind == CONSTANT:
@@ -197,17 +195,24 @@ def _control(keys: Keys, start: int) -> Array:
     return np.array(points)
 
 
-def _split(control: Array, frame: float) -> Array:
-    """(7, 2) control points of the two parts into which ``frame`` cuts a cubic (4, 2), by de Casteljau."""
-    low, high = 0.0, 1.0
-    while True:
+def _split(keys: Keys, start: int, frame: float) -> Array | None:
+    """(7, 2) control points of the two parts into which ``frame`` cuts the piece after key ``start``.
+
+    By de Casteljau. None where that is no cubic, or the parts' handles would reach beyond them in time.
+    """
+    if keys["interpolation"][start] != _BEZIER:
+        return None
+    control, low, high = _control(keys, start), 0.0, 1.0
+    while high - low > 1e-12:
         share = (low + high) / 2.0
         one = control[:-1] + share * np.diff(control, axis=0)
         two = one[:-1] + share * np.diff(one, axis=0)
         middle = two[0] + share * (two[1] - two[0])
-        if high - low < 1e-12:
-            return np.array([control[0], one[0], two[0], [frame, middle[1]], two[1], one[2], control[3]])
         low, high = (share, high) if middle[0] < frame else (low, share)
+    parts = np.array([control[0], one[0], two[0], [frame, middle[1]], two[1], one[2], control[3]])
+    x = parts[:, 0]
+    within = x[1] <= frame + _SAME and x[2] >= x[0] - _SAME and x[4] <= x[6] + _SAME and x[5] >= frame - _SAME
+    return parts if within else None
 
 
 def _rows(keys: Keys, rows: slice) -> Keys:
