@@ -130,3 +130,20 @@ def installed_blender(
     install = run("--command", "extension", "install-file", "-r", "user_default", "--enable", extension_zip)
     assert install.returncode == 0, install.stderr
     return run
+
+
+@pytest.fixture
+def display(blender: Path) -> Iterator[str]:
+    """A virtual screen, where the machine or the folder of the Blender has one."""
+    beside = blender.with_name("Xvfb")
+    server = str(beside) if beside.exists() else shutil.which("Xvfb")
+    if server is None:
+        pytest.skip("needs Xvfb, a virtual screen")
+    read, write = os.pipe()
+    arguments = ["-displayfd", str(write), "-screen", "0", "1100x700x24", "+extension", "GLX"]
+    process = subprocess.Popen([server, *arguments], pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as number:
+        yield f":{number.readline().strip()}"
+    process.terminate()
+    process.wait()

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,23 +19,6 @@ pytestmark = [pytest.mark.blender, pytest.mark.slow]
 
 FAKE = Path(__file__).with_name("fake_backend.py")
 SCRIPT = Path(__file__).with_name("gui_script.py")
-
-
-@pytest.fixture
-def display(blender: Path) -> Iterator[str]:
-    """A virtual screen, where the machine or the folder of the Blender has one."""
-    beside = blender.with_name("Xvfb")
-    server = str(beside) if beside.exists() else shutil.which("Xvfb")
-    if server is None:
-        pytest.skip("needs Xvfb, a virtual screen")
-    read, write = os.pipe()
-    arguments = ["-displayfd", str(write), "-screen", "0", "1100x700x24", "+extension", "GLX"]
-    process = subprocess.Popen([server, *arguments], pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    with os.fdopen(read) as number:
-        yield f":{number.readline().strip()}"
-    process.terminate()
-    process.wait()
 
 
 def test_a_dance_in_a_window(
