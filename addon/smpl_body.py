@@ -55,6 +55,8 @@ def make_smpl_body(
         raise RigError(f"Betas go from {-LARGEST_BETA:g} to {LARGEST_BETA:g}: give smaller ones.")
     count = min(max(shapes, len(values)), len(body.shape_dirs))
     name = name or body.kind
+    if context.object is not None and context.object.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
     made: list[Any] = []
     try:
         armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
@@ -140,6 +142,7 @@ def fit_skeleton(context: bpy.types.Context, armature: bpy.types.Object) -> None
 def _make_mesh(name: str, body: BodyModel) -> bpy.types.Mesh:
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(body.template.tolist(), [], body.faces.tolist())
+    mesh.validate()  # a strange file's faces may use a vertex twice
     mesh.polygons.foreach_set("use_smooth", np.ones(len(mesh.polygons), dtype=bool))
     mesh.update()
     return mesh

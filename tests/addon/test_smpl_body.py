@@ -112,6 +112,15 @@ def test_a_dance_in_blender_is_the_dance_in_numpy(files: dict[str, Path], kind: 
         np.testing.assert_allclose(vertices_of(armature), vertices[frame], atol=1e-4)
 
 
+def test_a_body_is_added_while_something_else_is_edited(files: dict[str, Path]) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    bpy.ops.object.mode_set(mode="EDIT")
+    armature = make_smpl_body(bpy.context, files["SMPL"])
+    assert (cube.mode, armature.mode) == ("OBJECT", "OBJECT")
+    assert bpy.context.selected_objects == [armature]
+
+
 def test_each_beta_has_a_shape_key(files: dict[str, Path]) -> None:
     def keys(**wishes: Any) -> list[str]:
         armature = make_smpl_body(bpy.context, files["SMPL"], **wishes)
@@ -171,6 +180,21 @@ def test_an_action_that_others_use_is_left_alone(files: dict[str, Path], motion:
     bpy.context.scene.frame_set(31)
     bpy.context.scene.frame_set(30)
     np.testing.assert_array_equal(np.array(armature.pose.bones["pelvis"].location), before)
+
+
+def test_shapes_change_while_the_bones_are_edited(files: dict[str, Path], motion: Motion) -> None:
+    armature = make_smpl_body(bpy.context, files["SMPL"])
+    first, _ = apply_motion(bpy.context, armature, motion).frames
+    bpy.context.scene.frame_set(first + 17)
+    before = np.array(armature.pose.bones["pelvis"].location)
+    bpy.ops.object.mode_set(mode="EDIT")
+    for beta in (1.0, 2.0, 4.0):
+        set_betas(bpy.context, armature, [beta])
+    assert armature.mode == "EDIT"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.context.scene.frame_set(first + 18)
+    bpy.context.scene.frame_set(first + 17)
+    np.testing.assert_allclose(np.array(armature.pose.bones["pelvis"].location), 1.2 * before, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["OBJECT", "POSE", "EDIT"])
