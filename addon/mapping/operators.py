@@ -296,6 +296,13 @@ class STEPSMITH_OT_map_match_pose(_OnPose):
     bl_label = "Match T Pose"
     bl_options = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.scene.tool_settings.use_keyframe_insert_auto:
+            cls.poll_message_set("Switch Auto Keying off first: it would key what you correct")
+            return False
+        return super().poll(context)
+
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
         rig, bone_map = read_rig(armature), map_of(armature)
         check_map(rig, bone_map)
@@ -307,10 +314,13 @@ class STEPSMITH_OT_map_match_pose(_OnPose):
 
 
 class STEPSMITH_OT_map_store_pose(_OnPose):
-    """Take the armature's pose for its T pose: from it, not from the rest pose, all dances are turned.
-    A pose that was matched goes back to what it was before"""
+    """Store the pose the armature shows as its T pose"""
 
     bl_idname = "stepsmith.map_store_pose"
+    bl_description = (
+        "Store the pose the armature shows as its T pose: dances then start from it, not from the rest pose. "
+        "A pose that was matched goes back to what it was before"
+    )
     bl_label = "Store Pose"
     bl_options = {"REGISTER", "UNDO"}
 

@@ -38,7 +38,9 @@ class STEPSMITH_PT_map(bpy.types.Panel):
         if armature is None:
             layout.label(text="Select an armature", icon="INFO")
             return
-        layout.label(text=armature.name, icon="ARMATURE_DATA")
+        dancer = context.scene.stepsmith_settings.target
+        other = "" if dancer in (None, armature) else f", not the dancer {dancer.name}"
+        layout.label(text=f"{armature.name}{other}", icon="ARMATURE_DATA")
         if not has_map(armature):
             _draw_without_map(layout, context, armature)
             return
@@ -50,6 +52,10 @@ class STEPSMITH_PT_map(bpy.types.Panel):
         row.operator("stepsmith.map_detect", text="", icon="FILE_REFRESH")
         row.menu("STEPSMITH_MT_map_presets", text="", icon="PRESET")
         row.operator("stepsmith.map_clear", text="", icon="X")
+        try:
+            check_editable(armature)
+        except RigError as error:
+            draw_sentence(layout, context, str(error), "INFO")
         if found.problem:
             draw_sentence(layout, context, found.problem, "ERROR")
         _draw_check(layout, context, found.stance)
@@ -111,7 +117,8 @@ class STEPSMITH_PT_map_pose(bpy.types.Panel):
         layout = self.layout
         armature = armature_of(context)
         if is_matching(armature):
-            draw_sentence(layout, context, "Correct the pose in Pose Mode, then store it.", "INFO")
+            meanwhile = ", without changing the frame" if armature.animation_data is not None else ""
+            draw_sentence(layout, context, f"Correct the pose in Pose Mode{meanwhile}, then store it.", "INFO")
             row = layout.row(align=True)
             row.operator("stepsmith.map_store_pose", icon="CHECKMARK")
             row.operator("stepsmith.map_cancel_pose", text="Cancel", icon="X")
