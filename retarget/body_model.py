@@ -65,6 +65,8 @@ _ORDER, _SIGNS = [0, 2, 1], np.array([1.0, -1.0, 1.0])
 _UP, _FRONT = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
 # No length of a body is as large, in metres.
 _LARGEST = 1e3
+# How far a vertex's weights may be from shares of 1, by rounding.
+_UNEVEN = 1e-2
 # Metres, of bones whose limb is too short to show.
 _SHORTEST = 1e-3
 # Bytes of working memory that posing takes at once.
@@ -180,7 +182,7 @@ def _body(arrays: Mapping[str, Array], correctives: bool) -> BodyModel:
         raise ArrayFileError("its shapedirs hold no shape")
     template = _numbers(arrays, "v_template", (count, 3))
     weights = _numbers(arrays, "weights", (count, joints))
-    if weights.min() < -1e-6 or np.abs(weights.sum(axis=1) - 1.0).max() > 1e-3:
+    if weights.min() < -_UNEVEN or np.abs(weights.sum(axis=1) - 1.0).max() > _UNEVEN:
         raise ArrayFileError("its weights are no shares of 1")
     pose_dirs = None
     if correctives:
@@ -235,7 +237,7 @@ def _faces(arrays: Mapping[str, Array], count: int) -> NDArray[np.int32]:
 
 def _parents(table: Array, joints: int) -> tuple[int, ...]:
     """The first row of a kintree table; its root's parent is written as -1 or as 2^32 - 1."""
-    if table.ndim != 2 or table.shape[1] != joints or table.dtype.kind not in "iuf":
+    if table.ndim != 2 or table.shape[1] != joints or table.dtype.kind not in "iu":
         raise ArrayFileError(f"its kintree_table has shape {table.shape}, not (2, {joints})")
     parents = (-1, *(int(p) for p in table[0, 1:]))
     body = len(_BODY)

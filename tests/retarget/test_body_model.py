@@ -155,6 +155,7 @@ def test_a_truncated_file_is_refused(
         ("f", lambda a: a.astype(np.int64) - 1, "vertices"),
         ("kintree_table", lambda a: a[:, ::-1], "kintree_table"),
         ("kintree_table", lambda a: a[:, :5], "kintree_table"),
+        ("kintree_table", lambda a: a * np.nan, "kintree_table"),
     ],
 )
 def test_arrays_that_disagree_are_refused(
