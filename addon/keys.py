@@ -87,7 +87,7 @@ def write_action(
         tracks = [Track(part.bone, part.mode, part.values) for part in channels if part.mode != _SWITCH]
         reduction = None if reduce is None else reduce(tracks)
         keys = 0
-        for part, index, new in _curves(channels, frames, reduction):
+        for part, index, new in _curves(channels, frames, reduction, blended=place.old):
             keys += len(new["co"])
             curve = place.curve(part, index)
             if curve is None and place.old:
@@ -123,7 +123,7 @@ def check_place(armature: bpy.types.Object, into: Into) -> None:
     """Raise StepsmithError where keys can't go there on this armature."""
     check_animatable(armature)
     action = _action_of(armature)
-    if into == "slot" and not hasattr(bpy.types.Action, "slots"):
+    if into == "slot" and "slots" not in bpy.types.Action.bl_rna.properties:
         raise StepsmithError("Actions have slots only from Blender 4.4 on: put the dance into a new action.")
     if into == "slot" and action is not None and action.library is not None:
         raise RigError(f"The action {action.name} is linked from another file: put the dance into a new action.")
@@ -162,7 +162,9 @@ def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:
     mode = bone.rotation_mode
     name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
     now, locked = np.array(getattr(bone, name)), np.array(bone.lock_rotation)
-    if len(now) == 4 and bone.lock_rotations_4d:
+    if mode == "QUATERNION" and locked.all():  # w alone would say nothing
+        locked = np.full(4, True)
+    elif len(now) == 4 and bone.lock_rotations_4d:
         locked = np.append(bone.lock_rotation_w, locked)
     elif len(now) == 4:
         if locked.any():
@@ -174,9 +176,9 @@ def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:
 
 
 def _curves(
-    channels: Sequence[_Channels], frames: Array, reduction: Reduction | None
+    channels: Sequence[_Channels], frames: Array, reduction: Reduction | None, *, blended: bool
 ) -> Iterator[tuple[_Channels, int, Keys]]:
-    """(channels, index, keys) of every curve."""
+    """(channels, index, keys) of every curve. ``blended``: whether they end at the last frame."""
     reduced = iter(() if reduction is None else reduction.curves)
     for part in channels:
         kept = next(reduced) if reduction is not None and part.mode != _SWITCH else None
@@ -185,7 +187,8 @@ def _curves(
             if kept is not None:
                 keys = bezier_keys(frames[kept.frames], kept.values[:, index], kept.inner[:, :, index])
             elif part.mode == _SWITCH and np.ptp(values) == 0.0:
-                keys = constant_keys(frames[:1], values[:1])
+                ends = [0, -1] if blended else [0]
+                keys = constant_keys(frames[ends], values[ends])
             else:
                 keys = linear_keys(frames, values)
             if part.breaks_off:
