@@ -12,7 +12,7 @@ from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, PointerProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 from ...retarget.rotations import Array
 from .storage import LIKELY, SURE, has_map, slots_of, spoken
@@ -66,7 +66,7 @@ def start_drawing() -> None:
     """Draw in all 3D views from their next redraw on."""
     if not _handles:
         add = bpy.types.SpaceView3D.draw_handler_add
-        _handles.extend((add(_draw_lines, (), "WINDOW", "POST_VIEW"), add(_draw_names, (), "WINDOW", "POST_PIXEL")))
+        _handles.extend((add(_draw_body, (), "WINDOW", "POST_VIEW"), add(_draw_names, (), "WINDOW", "POST_PIXEL")))
 
 
 def stop_drawing() -> None:
@@ -102,33 +102,42 @@ def line_colours(armature: bpy.types.Object, stance: Stance) -> list[Colour]:
     return [_SURE if score >= SURE else _LIKELY if score >= LIKELY else _DOUBTFUL for score in sure]
 
 
-def _draw_lines() -> None:
-    context = bpy.context
-    drawn = shown(context)
-    if drawn is None:
-        return
-    armature, stance = drawn
-    scale = context.preferences.system.ui_scale
+def draw_stance(
+    stance: Stance, colours: list[Colour], matrix: Matrix, size: tuple[int, int], scale: float = 1.0
+) -> None:
+    """Draw T pose and rest pose into the current framebuffer, ``size`` pixels large.
+
+    ``colours``: of the lines at rest. ``matrix``: armature space to the world. ``scale``: of the interface.
+    """
     shader = gpu.shader.from_builtin("POLYLINE_FLAT_COLOR")
     gpu.state.blend_set("ALPHA")
     gpu.state.depth_test_set("NONE")  # in front of the mesh
     with gpu.matrix.push_pop():
-        gpu.matrix.multiply_matrix(armature.matrix_world)
+        gpu.matrix.multiply_matrix(matrix)
         shader.bind()
-        shader.uniform_float("viewportSize", (context.region.width, context.region.height))
+        shader.uniform_float("viewportSize", size)
         if stance.tpose is not None:
-            _draw_stance(shader, stance, stance.tpose, [_T_POSE] * len(stance.lines), 2.0 * scale)
-        _draw_stance(shader, stance, stance.rest, line_colours(armature, stance), 4.0 * scale)
+            _draw_lines(shader, stance, stance.tpose, [_T_POSE] * len(stance.lines), 2.0 * scale)
+        _draw_lines(shader, stance, stance.rest, colours, 4.0 * scale)
     gpu.state.blend_set("NONE")
     gpu.state.depth_test_set("LESS_EQUAL")
 
 
-def _draw_stance(shader: Any, stance: Stance, points: Array, colours: list[Colour], width: float) -> None:
+def _draw_lines(shader: Any, stance: Stance, points: Array, colours: list[Colour], width: float) -> None:
     """Lines through ``points`` (P, 3), one colour each, so many pixels wide."""
     ends = points[np.ravel(stance.lines)].astype(np.float32)
     content = {"pos": ends.tolist(), "color": np.repeat(colours, 2, axis=0).tolist()}
     shader.uniform_float("lineWidth", width)
     batch_for_shader(shader, "LINES", content).draw(shader)
+
+
+def _draw_body() -> None:
+    context = bpy.context
+    if (drawn := shown(context)) is None:
+        return
+    armature, stance = drawn
+    size, scale = (context.region.width, context.region.height), context.preferences.system.ui_scale
+    draw_stance(stance, line_colours(armature, stance), armature.matrix_world, size, scale)
 
 
 def _draw_names() -> None:
