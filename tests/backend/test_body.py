@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.body_model import dance, load_body, skin
 from stepsmith.retarget.errors import RigError
 from stepsmith.retarget.files import save_motion
-from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.motion import Motion, concatenate
 from stepsmith.retarget.skeleton import SMPL
 
 smplx = pytest.importorskip("smplx", reason="needs the extra body: smplx")
@@ -252,3 +254,22 @@ def test_the_command_says_in_one_line_what_is_wrong(files: dict[str, Path], moti
         assert done.returncode == 1
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_the_command_stopped_leaves_nothing(files: dict[str, Path], motion: Motion, tmp_path: Path) -> None:
+    save_motion(tmp_path / "dance.npz", concatenate([motion] * 300))
+    out = tmp_path / "meshes"
+    out.mkdir()
+    command = [sys.executable, "-m", "stepsmith.backend.cli", "mesh", str(tmp_path / "dance.npz")]
+    command += ["--body", str(files["SMPL"]), "-o", str(out / "dance.glb")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60.0
+    while not list(out.glob(".stepsmith-*/dance_0003.glb")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert "no half-written file was left" in said
+    assert not list(out.iterdir())
