@@ -73,6 +73,18 @@ def read_keys(curve: bpy.types.FCurve) -> Keys:
     return keys
 
 
+def playing_curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """The curves of the action that the object plays; of its slot, from Blender 4.4 on."""
+    data = ob.animation_data
+    if data is None or data.action is None:
+        return []
+    if not hasattr(data.action, "slots"):
+        return list(data.action.fcurves)
+    strips = [strip for layer in data.action.layers for strip in layer.strips]
+    bags = [strip.channelbag(data.action_slot) for strip in strips if data.action_slot is not None]
+    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+
+
 def new_curve(channels: Any, path: str, index: int, group: str) -> bpy.types.FCurve:
     """An empty curve of ``channels`` (an action, or from Blender 4.4 on its slot's channel bag)."""
     curve = channels.fcurves.new(path, index=index)

@@ -1,15 +1,163 @@
-"""What on an armature would spoil its dance or fight with the keys: said before, changed never."""
+"""What on an armature would spoil its dance or fight with the keys: said, never changed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import bpy
 
 from ..retarget.bone_maps import BoneMap
+from .fcurves import playing_curves
 
 
 def notices(armature: bpy.types.Object, bone_map: BoneMap) -> tuple[str, ...]:
-    """A sentence for each thing that would keep the dance's keys from showing as they are; none where all is well."""
-    found = []
+    """A sentence for each thing that keeps the dance's keys from showing as they are; none where all is well."""
+    found: list[str] = []
     if armature.data.pose_position == "REST":
         found.append(f"{armature.name} shows its rest position: switch it to Pose Position to see it dance.")
+    found += _hidden(armature)
+    found += _summed(
+        list(_constraints(armature, bone_map)),
+        "The bone {} has a constraint that works against the dance: mute it.",
+        "{} bones have constraints that work against the dance, e.g. {}: mute them.",
+    )
+    found += _summed(
+        list(_driven(armature, bone_map)),
+        "The bone {} is driven, so its keys don't show: mute the driver.",
+        "{} bones are driven, so their keys don't show, e.g. {}: mute the drivers.",
+    )
+    found += _summed(
+        list(_locked(armature, bone_map)),
+        "The bone {} has locked channels and dances only as far as the others let it.",
+        "{} bones have locked channels and dance only as far as the others let them, e.g. {}.",
+    )
+    found += _summed(
+        list(_muted(armature, bone_map)),
+        "The action's curves of the bone {} are muted: unmute them to see it dance.",
+        "The action's curves of {} bones are muted, e.g. {}: unmute them to see all of the dance.",
+    )
+    return tuple(found + _tracks(armature))
+
+
+def strip_notices(armature: bpy.types.Object) -> tuple[str, ...]:
+    """The same for a dance that is the topmost NLA strip."""
+    data = armature.animation_data
+    found = []
+    if data.action is not None:
+        found.append(
+            f"The action {data.action.name} plays over the dance's NLA strip: push it down or unlink it to see the"
+            " dance."
+        )
+    if not data.use_nla:
+        found.append(f"The NLA of {armature.name} is switched off: switch it on to see the dance.")
     return tuple(found)
+
+
+def _summed(named: Sequence[str], one: str, many: str) -> list[str]:
+    if not named:
+        return []
+    return [one.format(named[0]) if len(named) == 1 else many.format(len(named), named[0])]
+
+
+def _hidden(armature: bpy.types.Object) -> list[str]:
+    if any(ob.visible_get() for ob in (armature, *armature.children_recursive)):
+        return []
+    return [f"{armature.name} is hidden in this view layer, and so are its meshes: show them to see the dance."]
+
+
+def _dancing(armature: bpy.types.Object, bone_map: BoneMap) -> dict[str, bpy.types.PoseBone]:
+    """The mapped bones that there are."""
+    return {name: armature.pose.bones[name] for name in bone_map.bones if name in armature.pose.bones}
+
+
+def _moving(armature: bpy.types.Object, bone_map: BoneMap) -> set[str]:
+    """The mapped bones and all above them, by the parents that they really follow."""
+    moving: set[str] = set()
+    for name in _dancing(armature, bone_map):
+        while name and name not in moving:
+            moving.add(name)
+            parent = armature.pose.bones[name].parent
+            name = bone_map.parents.get(name, parent.name if parent else "")
+    return moving
+
+
+def _constraints(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:
+    """ "bone (constraint)" for each bone that moves the dance or is moved by it, with a constraint in force."""
+    moving = _moving(armature, bone_map)
+    for bone in armature.pose.bones:
+        for constraint in bone.constraints:
+            if constraint.mute or constraint.influence <= 0.0 or not constraint.is_valid or not _has_target(constraint):
+                continue
+            if moving.intersection(_constrained(bone, constraint)):
+                yield f"{bone.name} ({constraint.name})"
+                break
+
+
+def _has_target(constraint: bpy.types.Constraint) -> bool:
+    """False for a constraint that does nothing for want of a target."""
+    if constraint.type == "ARMATURE":
+        return any(part.target is not None for part in constraint.targets)
+    return not hasattr(constraint, "target") or constraint.target is not None
+
+
+def _constrained(bone: bpy.types.PoseBone, constraint: bpy.types.Constraint) -> list[str]:
+    """The bones that the constraint moves: the bone itself, for chains of inverse kinematics those above as well."""
+    if constraint.type not in ("IK", "SPLINE_IK"):
+        return [bone.name]
+    chain = [bone, *bone.parent_recursive]
+    if constraint.type == "IK" and not constraint.use_tail:
+        chain = chain[1:]
+    return [link.name for link in chain[: constraint.chain_count or None]]
+
+
+def _driven(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:
+    data = armature.animation_data
+    if data is None:
+        return
+    paths = {driver.data_path for driver in data.drivers if not driver.mute}
+    for name, bone in _dancing(armature, bone_map).items():
+        if paths.intersection(_paths(bone, located=bone_map.bones[name] == "pelvis")):
+            yield name
+    for switch in bone_map.switches:
+        owner = armature.pose.bones.get(switch.bone)
+        if owner and f'{owner.path_from_id()}["{bpy.utils.escape_identifier(switch.name)}"]' in paths:
+            yield f"{switch.bone} ({switch.name})"
+
+
+def _paths(bone: bpy.types.PoseBone, *, located: bool) -> set[str]:
+    """Data paths of what a dance keys of the bone."""
+    own = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+    names = [own.get(bone.rotation_mode, "rotation_euler"), *(["location"] if located else [])]
+    return {bone.path_from_id(name) for name in names}
+
+
+def _locked(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:
+    for name, bone in _dancing(armature, bone_map).items():
+        if any(bone.lock_rotation) or (bone_map.bones[name] == "pelvis" and any(bone.lock_location)):
+            yield name
+
+
+def _muted(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:
+    muted = {curve.data_path for curve in playing_curves(armature) if curve.mute}
+    for name, bone in _dancing(armature, bone_map).items():
+        if muted.intersection(_paths(bone, located=bone_map.bones[name] == "pelvis")):
+            yield name
+
+
+def _tracks(armature: bpy.types.Object) -> list[str]:
+    """What of the NLA hides an action."""
+    data = armature.animation_data
+    if data is None or not data.use_nla:
+        return []
+    found = [
+        f"The NLA track {track.name} plays alone and hides all else: click its star off to see the dance."
+        for track in data.nla_tracks
+        if track.is_solo
+    ]
+    plays_below = any(not track.mute and len(track.strips) for track in data.nla_tracks)
+    if plays_below and data.action is not None and (data.action_blend_type != "REPLACE" or data.action_influence < 1.0):
+        found.append(
+            f"The action of {armature.name} is mixed with its NLA tracks: set it to Replace with influence 1 to see"
+            " the dance as it is."
+        )
+    return found

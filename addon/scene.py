@@ -22,7 +22,7 @@ from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, solve
 from .keys import Into, Reduce, check_animatable, write_action
 from .mapping import map_of
-from .rig_check import notices
+from .rig_check import notices, strip_notices
 
 # Custom property that marks what Stepsmith made: on actions and strips the armature's name, on the scene
 # the beat markers as JSON [[name, frame], ...].
@@ -147,7 +147,7 @@ def apply_motion(
     bone_map = options.bone_map or chosen_map(armature, rig)
     pose = solve(moved, rig, bone_map, feet=options.feet)
     last = first + len(moved) - 1
-    warnings = list(notices(armature, bone_map))
+    warnings: list[str] = []
 
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")
@@ -183,6 +183,7 @@ def apply_motion(
     for old in earlier:
         if old != strip:
             _remove_strip(scene, old)
+    warnings += notices(armature, bone_map) + (strip_notices(armature) if options.into == "nla" else ())
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
     return DanceResult(
         written.action,

@@ -215,8 +215,8 @@ def _longest_pieces(scaled: Array) -> Mask:
     scaled = scaled.astype(np.float32)
     longest = np.minimum(3, frames - 1 - np.arange(frames)) * np.ones((tracks, 1), dtype=int)
     fits = np.ones((tracks, frames), dtype=bool)
-    for length in _LENGTHS:
-        fits[:, max(frames - length, 0) :] = False
+    for length in _lengths(frames):
+        fits[:, frames - length :] = False
         track, start = np.nonzero(fits)
         if not len(track):
             break
@@ -236,6 +236,13 @@ def _longest_pieces(scaled: Array) -> Mask:
         at = at + longest[row, at]
     kept[:, -1] = True
     return kept
+
+
+def _lengths(frames: int) -> list[int]:
+    """The lengths to try, in frames, up to as long as so many frames allow; all of them even steps."""
+    longest = frames - 1
+    step = max(-(-longest // _TRIED_FRAMES), 1)
+    return [*(length for length in _LENGTHS if length < longest), *([longest // step * step] if longest > 3 else [])]
 
 
 @cache
@@ -407,7 +414,7 @@ def _nodes(rig: Rig, tracks: Sequence[Track], parents: Mapping[str, str]) -> lis
         name = rig.names[bones[k]]
         rotation, location = (which.get((name, is_location), -1) for is_location in (False, True))
         nodes.append(_Node(bones[k], above[k], rotation, location, np.array(points[k]), lever))
-        if above[k] >= 0:
+        if above[k] >= 0 and rig.inherits_rotation[bones[k]]:
             moved[above[k]] = np.concatenate([moved[above[k]], moved[k]])
     return nodes[::-1]
 

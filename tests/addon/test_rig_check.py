@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+import pytest
+from stepsmith.addon.rig_check import notices, strip_notices
+from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.retarget.bone_maps import BoneMap, Switch, find_map
+from stepsmith.retarget.motion import Motion
+
+
+@pytest.fixture
+def armature(new_armature: Callable[[str], Any]) -> Any:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    return new_armature("Rig")
+
+
+def said(armature: Any, **facts: Any) -> tuple[str, ...]:
+    found = find_map(read_rig(armature))
+    return notices(armature, BoneMap(found.convention, found.bones, found.confidence, found.missing, **facts))
+
+
+def constrain(armature: Any, bone: str, kind: str, **settings: Any) -> Any:
+    constraint = armature.pose.bones[bone].constraints.new(kind)
+    target = bpy.data.objects.get("Target") or bpy.data.objects.new("Target", None)
+    if hasattr(constraint, "target"):
+        constraint.target = target
+    for name, value in settings.items():
+        setattr(constraint, name, value)
+    bpy.context.view_layer.update()
+    return constraint
+
+
+def test_a_plain_rig_has_nothing_to_say(armature: Any) -> None:
+    assert said(armature) == ()
+
+
+def test_a_rest_position(armature: Any) -> None:
+    armature.data.pose_position = "REST"
+    assert "Pose Position" in said(armature)[0]
+
+
+def test_one_constraint_is_named_and_many_are_counted(armature: Any) -> None:
+    constrain(armature, "head", "COPY_ROTATION", name="Look")
+    (sentence,) = said(armature)
+    assert "head (Look)" in sentence
+    for side in ("left", "right"):
+        constrain(armature, f"{side}_elbow", "LIMIT_ROTATION")
+    (sentence,) = said(armature)
+    assert sentence.startswith("3 bones have constraints")
+    assert "head (Look)" in sentence
+
+
+def test_constraints_that_do_nothing_are_not_named(armature: Any) -> None:
+    constrain(armature, "head", "COPY_ROTATION", mute=True)
+    constrain(armature, "neck", "COPY_ROTATION", influence=0.0)
+    constrain(armature, "spine1", "COPY_ROTATION", target=None)
+    assert said(armature) == ()
+
+
+def test_constraints_above_the_dancing_bones_count_and_those_below_do_not(armature: Any) -> None:
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = armature.data.edit_bones
+    for name in ("mover", "prop"):
+        bones.new(name).head, bones[name].tail = (0, 0, 0), (0, 1, 0)
+    bones["pelvis"].parent, bones["prop"].parent = bones["mover"], bones["left_hand"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    constrain(armature, "prop", "COPY_ROTATION")
+    assert said(armature) == ()
+    constrain(armature, "mover", "CHILD_OF")
+    assert "mover" in said(armature)[0]
+    # Where the bone really follows another, what its parent does is no matter.
+    assert said(armature, parents={"pelvis": ""}) == ()
+
+
+@pytest.mark.parametrize(("bone", "chain", "counts"), [("tip", 1, False), ("tip", 2, True), ("tip", 0, True)])
+def test_inverse_kinematics_count_for_all_of_their_chain(armature: Any, bone: str, chain: int, counts: bool) -> None:
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = armature.data.edit_bones
+    bones.new("tip").head, bones["tip"].tail = (0, 0, 0), (0, 1, 0)
+    bones["tip"].parent = bones["right_hand"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    constrain(armature, bone, "IK", chain_count=chain)
+    assert bool(said(armature)) is counts
+
+
+def test_drivers_on_what_is_keyed(armature: Any) -> None:
+    armature.pose.bones["head"]["IK_FK"] = 0.5
+    armature.pose.bones["left_knee"].driver_add("rotation_euler", 0)  # not its rotation mode
+    armature.pose.bones["left_knee"].driver_add("scale", 0)
+    armature.pose.bones["left_hip"].driver_add("location", 0)
+    assert said(armature) == ()
+    armature.driver_add('pose.bones["head"]["IK_FK"]')
+    assert said(armature) == ()
+    assert "head (IK_FK)" in said(armature, switches=(Switch("head", "IK_FK", 1.0),))[0]
+    armature.pose.bones["left_hip"].driver_add("rotation_quaternion", 1)
+    assert "left_hip" in said(armature)[0]
+    for driver in armature.animation_data.drivers:
+        driver.mute = True
+    assert said(armature) == ()
+
+
+def test_locked_channels(armature: Any) -> None:
+    armature.pose.bones["left_hip"].lock_location = (True, True, True)  # it has no keys there anyway
+    assert said(armature) == ()
+    armature.pose.bones["left_knee"].lock_rotation = (False, True, True)
+    assert "left_knee" in said(armature)[0]
+    armature.pose.bones["pelvis"].lock_location = (True, False, False)
+    assert said(armature)[0].startswith("2 bones have locked channels")
+
+
+def test_a_hidden_armature_whose_mesh_is_hidden_too(armature: Any) -> None:
+    mesh = bpy.data.objects.new("Body", bpy.data.meshes.new("Body"))
+    bpy.context.scene.collection.objects.link(mesh)
+    mesh.parent = armature
+    armature.hide_viewport = True
+    bpy.context.view_layer.update()
+    assert said(armature) == ()
+    mesh.hide_viewport = True
+    bpy.context.view_layer.update()
+    assert "hidden" in said(armature)[0]
+
+
+def test_what_plays_over_a_strip(armature: Any, still: Callable[[int], Motion]) -> None:
+    apply_motion(bpy.context, armature, still(9))
+    result = apply_motion(bpy.context, armature, still(9), options=Options(into="nla"))
+    assert len(result.warnings) == 1
+    assert "push it down" in result.warnings[0]
+    armature.animation_data.action = None
+    assert strip_notices(armature) == ()
+    armature.animation_data.use_nla = False
+    assert "switched off" in strip_notices(armature)[0]
+
+
+def test_tracks_that_hide_or_mix_an_action(armature: Any, still: Callable[[int], Motion]) -> None:
+    apply_motion(bpy.context, armature, still(9), options=Options(into="nla"))
+    data = armature.animation_data
+    assert apply_motion(bpy.context, armature, still(9)).warnings == ()
+    data.action_blend_type = "ADD"
+    assert "Replace" in said(armature)[0]
+    data.action_blend_type = "REPLACE"
+    data.nla_tracks[0].is_solo = True
+    assert "plays alone" in said(armature)[0]
+
+
+def test_muted_curves(armature: Any, still: Callable[[int], Motion]) -> None:
+    apply_motion(bpy.context, armature, still(9))
+    data = armature.animation_data
+    action = data.action
+    curves = action.fcurves if hasattr(action, "fcurves") else action.layers[0].strips[0].channelbags[0].fcurves
+    curves.find('pose.bones["head"].rotation_quaternion', index=2).mute = True
+    assert "head" in said(armature)[0]
+    data.action = None
+    assert said(armature) == ()
