@@ -297,7 +297,7 @@ def _leg_length(heads: dict[str, Array]) -> float:
 
 
 def _scale_path(armature: bpy.types.Object, bone: str, factor: float) -> None:
-    """Scale the location keys of ``bone`` in the armature's own action; those that others use too stay as they are."""
+    """Scale the location keys of ``bone`` in the armature's own actions; those that others use too stay as they are."""
     if abs(factor - 1.0) < 1e-7:
         return
     path = armature.pose.bones[bone].path_from_id("location")
@@ -314,15 +314,18 @@ def _scale_path(armature: bpy.types.Object, bone: str, factor: float) -> None:
 
 
 def _own_curves(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """The curves that move this armature and nothing else."""
+    """The curves that move this armature and nothing else, by its action or by strips of the NLA."""
     data = armature.animation_data
-    action = None if data is None else data.action
-    if action is None:
+    if data is None:
         return []
-    if not hasattr(action, "slots"):  # 4.2, 4.3
-        return list(action.fcurves) if action.users - action.use_fake_user == 1 else []
-    slot = data.action_slot
-    if slot is None or slot.users() != [armature]:
-        return []
-    bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips]
-    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+    uses = [data, *(strip for track in data.nla_tracks for strip in track.strips)]
+    used = [(use.action, getattr(use, "action_slot", None)) for use in uses if use.action is not None]
+    curves: list[bpy.types.FCurve] = []
+    for action, slot in dict.fromkeys(used):
+        if not hasattr(action, "slots"):  # 4.2, 4.3
+            if action.users - action.use_fake_user == sum(other == action for other, _ in used):
+                curves += action.fcurves
+        elif slot is not None and slot.users() == [armature]:
+            bags = [strip.channelbag(slot) for layer in action.layers for strip in layer.strips]
+            curves += [curve for bag in bags if bag is not None for curve in bag.fcurves]
+    return curves

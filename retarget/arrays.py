@@ -21,7 +21,7 @@ from .rotations import Array
 # Objects that a pickle of a few arrays refers back to, at most.
 _MAX_MEMO = 100_000
 # Numbers in a sparse matrix when it is written out, at most.
-_MAX_DENSE = 1 << 26
+_MAX_DENSE = 1 << 24
 
 # What a pickle of arrays may name; of chumpy and scipy.sparse, whose objects hold arrays, anything.
 _ADMITTED = {

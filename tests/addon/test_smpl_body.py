@@ -168,6 +168,23 @@ def test_a_dance_stays_right_when_the_shape_changes(
         np.testing.assert_allclose(joints_of(armature, body.names), joints[frame], atol=near)
 
 
+def test_a_dance_in_the_nla_stays_right_too(files: dict[str, Path], motion: Motion) -> None:
+    armature = make_smpl_body(bpy.context, files["SMPL"])
+    first, _ = apply_motion(bpy.context, armature, motion).frames
+    data = armature.animation_data
+    slot = getattr(data, "action_slot", None)
+    for name in ("one", "two"):
+        strip = data.nla_tracks.new().strips.new(name, first, data.action)
+        if slot is not None:
+            strip.action_slot = slot
+    data.action = None
+    set_betas(bpy.context, armature, [3.0])
+    body = load_body(files["SMPL"])
+    joints = forward(body, *dance(body, motion, [3.0]), [3.0])
+    bpy.context.scene.frame_set(first + 17)
+    np.testing.assert_allclose(joints_of(armature, body.names), joints[17], atol=1e-4)
+
+
 def test_an_action_that_others_use_is_left_alone(files: dict[str, Path], motion: Motion) -> None:
     armature, other = (make_smpl_body(bpy.context, files["SMPL"]) for _ in range(2))
     action = apply_motion(bpy.context, armature, motion).action
