@@ -43,11 +43,10 @@ def mesh(
 ) -> None:
     """Write a dance as meshes of your own SMPL body, which needs the packages smplx and trimesh."""
     from ..retarget.files import load_motion
-    from .body import check, write_meshes
+    from .body import write_meshes
 
     shape = _numbers(betas)
     dance = load_motion(motion)
-    check(out, len(dance), frame)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Bar(*columns, TextColumn("left"), console=console, transient=True, disable=not console.is_terminal) as bar:
