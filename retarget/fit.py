@@ -2,6 +2,10 @@
 
 The *dance frame* of a rig is the frame of a Motion (z up, facing -y, floor at z = 0) placed below the
 rig's hips as it stands at rest, in armature units. All that ``solve`` needs of a rig is here.
+
+An object scaled unevenly shows every vector of the dance frame stretched: ``show`` tells how. What is
+*shown* is where the rig really stands and points to in the world, turned to face -y and in armature units;
+without uneven scale both are the same.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from . import rotations as rot
 from .bone_maps import SPINE, BoneMap
 from .errors import RigError
 from .feet import Heights
+from .hands import palm_roll, thumb_side
 from .rig import Rig
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, SMPL_NAMES
@@ -28,11 +33,20 @@ _NEXT = {
         ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "hand"),
     )
 }  # fmt: skip
-# The segment before it in the limb; alignment is carried on from there.
-_BEFORE = {end: joint for joint, end in _NEXT.items()}
+# The joint before it in the limb; alignment is carried on from there.
+_BEFORE = {end: joint for joint, end in _NEXT.items()} | {
+    "left_shoulder": "left_collar",
+    "right_shoulder": "right_collar",
+}
 # The middle of SMPL's hips, from the pelvis; and its height when the rest pose stands on the floor, metres.
 HIP_OFFSET = SMPL.offsets[1:3].mean(axis=0)
 HIP_HEIGHT = SMPL.rest_root_height + float(HIP_OFFSET[2])
+
+# Degrees: a torso that leans no more than the first at rest keeps its shape, from the second on it is set upright.
+_LEAN = (10.0, 20.0)
+# Degrees that a foot slopes from ankle to ball: steeper it stands on a high heel or points, plumb it hangs.
+_STEEP, _PLUMB, _RISING = -45.0, -65.0, 20.0
+_LEVEL = np.array([1.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +55,9 @@ class Follower:
 
     ``bone``: index in the rig. ``joint``: SMPL index. ``low``, ``high``, ``share``: it takes the
     rotation this far between two joints (``low == high`` for a bone with a joint of its own).
-    ``above``: position of the nearest follower up the chain, -1 for none. ``align``: (4,) turns the
-    rest pose of the target bone into the dance frame's SMPL T pose.
+    ``above``: position of the follower that turns it, -1 for none. ``align``: (4,) turns the rest pose of
+    the target bone into the dance frame's SMPL T pose. ``segment``: (3,) the bone's way to the next at
+    rest, dance frame; its direction is what the world sees of the bone.
     """
 
     bone: int
@@ -52,41 +67,53 @@ class Follower:
     share: float
     above: int
     align: Array
+    segment: Array
 
 
 class Fit:
     """A rig and a bone map, measured once; everything is constant in time.
 
-    Raises RigError where the body has no height or no width to tell up and left from.
+    Raises RigError where the map does not suit the rig, or the body has no height or no width to tell up
+    and left from.
     """
 
     def __init__(self, rig: Rig, bone_map: BoneMap) -> None:
-        unknown = [bone for bone in bone_map.bones if bone not in rig.indices]
-        if unknown:
-            raise RigError(f"The armature has no bone “{unknown[0]}”: map its bones anew.")
         self.rig = rig
         self.bone_map = bone_map
+        self.parents = _effective_parents(rig, bone_map)
         self.names = tuple(name for name in rig.names if name in bone_map.bones)
         self._bone_of = {joint: rig.indices[b] for b in reversed(self.names) for joint in [bone_map.bones[b]]}
         lost = [joint for joint in ("pelvis", *_sides("hip", "knee")) if joint not in self._bone_of]
         if lost:
             raise RigError(f"The bone map names no {lost[0].replace('_', ' ')}: map its bones anew.")
-        # (4,) the dance frame to armature space.
-        self.frame = _facing(rig, self._bone_of)
-        self._floor = 0.0
-        self._turned = rot.rotate(rot.conjugate(self.frame), rig.heads)
-        self._turned_tails = rot.rotate(rot.conjugate(self.frame), rig.tails)
+        self._place = {rig.indices[name]: k for k, name in enumerate(self.names)}
+
+        # As the user posed it to match a T pose, else at rest; armature space.
+        heads, tails, turned = self._matched()
+        linear = rig.world[:3, :3]
+        # (4,) the dance frame to the world.
+        self.to_world = _facing(rig, self._bone_of, heads @ linear.T)
+        self.frame, self._stretch = _polar(linear, self.to_world)
+        self._unstretch = np.linalg.inv(self._stretch)
+        # Whether the object's scale is uneven.
+        self.stretched = bool(np.abs(self._stretch - np.eye(3)).max() > 1e-6)
+
+        back = rot.conjugate(self.frame)
+        self._matched_turns = rot.multiply(rot.multiply(back, turned), self.frame)
+        stance, stance_tails = self.show(rot.rotate(back, heads)), self.show(rot.rotate(back, tails))
         # Armature units per metre of the dancer.
-        self.scale = self._leg_length() / SMPL.leg_length
-        self._floor = self._find_floor()
-        middle = self._turned[self._bones("hip")].mean(axis=0)
-        # (3,) the dance frame's origin, in the frame's own axes.
-        self.origin = np.array([middle[0], middle[1], self._floor])
+        self.scale = self._leg_length(stance, stance_tails) / SMPL.leg_length
+        middle = stance[self._bones("hip")].mean(axis=0)
+        # (3,) the dance frame's origin as it is shown.
+        self._origin = np.array([middle[0], middle[1], self._find_floor(stance, stance_tails)])
+        # (J, 3) heads and tails as shown when the body stands at rest, or in the matched pose.
+        self.stance, self.stance_tails = stance - self._origin, stance_tails - self._origin
         # (J, 3) rest heads and tails in the dance frame.
-        self.heads = self._turned - self.origin
-        self.tails = self._turned_tails - self.origin
+        shift = self._unstretch @ self._origin
+        self.heads = rot.rotate(back, rig.heads) - shift
+        self.tails = rot.rotate(back, rig.tails) - shift
         # (J, 4) rest orientation of the bones in the dance frame.
-        self.rest = rot.multiply(rot.conjugate(self.frame), rig.rotations)
+        self.rest = rot.multiply(back, rig.rotations)
         self.followers = self._follow()
 
     def has(self, joint: str) -> bool:
@@ -95,7 +122,48 @@ class Fit:
 
     def index(self, joint: str) -> int:
         """Position in ``followers`` of the (first) bone that follows ``joint``."""
-        return self.names.index(self.rig.names[self._bone_of[joint]])
+        return self._place[self._bone_of[joint]]
+
+    def all_of(self, joint: str) -> list[int]:
+        """Positions in ``followers`` of all bones that follow ``joint``."""
+        return [k for k, name in enumerate(self.names) if self.bone_map.bones[name] == joint]
+
+    def bone(self, joint: str) -> int:
+        """Index in the rig of the (first) bone that follows ``joint``."""
+        return self._bone_of[joint]
+
+    def show(self, vectors: Array) -> Array:
+        """Vectors (..., 3) of the dance frame as the object's uneven scale shows them."""
+        return vectors @ self._stretch.T
+
+    def unshow(self, vectors: Array) -> Array:
+        """The inverse of ``show``."""
+        return vectors @ self._unstretch.T
+
+    def unstretch(self, turns: Array) -> Array:
+        """Turns (T, B, 4) of the followers that make an unevenly scaled rig point where ``turns`` do."""
+        if not self.stretched:
+            return turns
+        along = rot.rotate(turns, self._segments)
+        return rot.multiply(rot.between(along, self.unshow(along)), turns)
+
+    def stretch(self, turns: Array) -> Array:
+        """The inverse of ``unstretch``."""
+        if not self.stretched:
+            return turns
+        along = rot.rotate(turns, self._segments)
+        return rot.multiply(rot.between(along, self.show(along)), turns)
+
+    def to_dance(self, point: Array) -> Array:
+        """A point of the world (3,), scene units, as shown in the dance frame."""
+        linear, place = self.rig.world[:3, :3], self.rig.world[:3, 3]
+        size = np.cbrt(np.linalg.det(linear))
+        return rot.rotate(rot.conjugate(self.to_world), point - place) / size - self._origin
+
+    @cached_property
+    def _segments(self) -> Array:
+        """(B, 3) the followers' segments."""
+        return np.stack([f.segment for f in self.followers])
 
     @cached_property
     def aligns(self) -> Array:
@@ -104,12 +172,15 @@ class Fit:
 
     @cached_property
     def foot_heights(self) -> Heights:
-        """Ankles and toe joints above the floor, armature units, when the aligned feet stand flat."""
+        """Ankles and toe joints above the floor as shown, armature units, when the aligned feet stand flat."""
         ankles, toes = [], []
+        turns = self.unstretch(self.aligns)
         for side in ("left", "right"):
-            ankle, toe = self.foot_points(side)
-            flat = rot.rotate(self._align_of(f"{side}_ankle"), toe - ankle)
-            if self._flat_at_rest(toe - ankle):
+            ankle, _ = self._foot_stance(side)
+            heel, ball = self.foot_points(side)
+            foot = f"{side}_ankle" if self.has(f"{side}_ankle") else f"{side}_knee"
+            flat = self.show(rot.rotate(turns[self.index(foot)], ball - heel))
+            if self.bone_map.pose or self._stands(side):
                 ankles.append(float(ankle[2]))
             else:
                 ankles.append(FOOT_HEIGHT * self.scale - float(flat[2]))
@@ -120,82 +191,155 @@ class Fit:
     def hip_height(self) -> float:
         """Armature units from the floor to the middle of the hips when the body stands in SMPL's rest pose."""
         heights = []
+        turns = self.unstretch(self.aligns)
         for k, side in enumerate(("left", "right")):
             hip, knee = (self.heads[self._bone_of[f"{side}_{joint}"]] for joint in ("hip", "knee"))
             ankle, _ = self.foot_points(side)
-            thigh = rot.rotate(self._align_of(f"{side}_hip"), knee - hip)
-            shin = rot.rotate(self._align_of(f"{side}_knee"), ankle - knee)
+            thigh = self.show(rot.rotate(turns[self.index(f"{side}_hip")], knee - hip))
+            shin = self.show(rot.rotate(turns[self.index(f"{side}_knee")], ankle - knee))
             heights.append(self.foot_heights.ankles[k] - float(thigh[2] + shin[2]))
         return float(np.mean(heights))
 
     @cached_property
     def pelvis_to_hips(self) -> Array:
-        """(3,) from the root bone's head to the middle of the hips, at rest in the dance frame."""
+        """(3,) from the pelvis bone's head to the middle of the hips, at rest in the dance frame."""
         return self.heads[self._bones("hip")].mean(axis=0) - self.heads[self._bone_of["pelvis"]]
 
     @property
     def root_bone(self) -> int:
-        """Index in the rig of the bone that carries the body."""
+        """Index in the rig of the bone that follows the pelvis."""
         return self._bone_of["pelvis"]
+
+    @cached_property
+    def travel_bone(self) -> int:
+        """Index in the rig of the bone whose location carries the body.
+
+        The pelvis, or, where it is fixed to its parent's tail or the upper body does not hang from it, the
+        nearest bone above that can move and takes the most bones along.
+        """
+        above = [{bone, *self.ancestors(bone)} for bone in self._place]
+        pelvis = self.root_bone
+        free = [b for b in (pelvis, *self.ancestors(pelvis)) if not self.rig.connected[b] or self.rig.parents[b] < 0]
+        return max(free, key=lambda b: (sum(b in chain for chain in above), -free.index(b)))
+
+    def ancestors(self, bone: int) -> list[int]:
+        """Indices of the bones that a bone follows, from the nearest up."""
+        chain = []
+        while (bone := self.parents[bone]) >= 0:
+            chain.append(bone)
+        return chain
+
+    @cached_property
+    def links(self) -> tuple[tuple[int, tuple[tuple[int, Array], ...]], ...]:
+        """For each follower, from where and by what steps its head is reached.
+
+        (carrier, ((turner, step), ...)): the nearest follower up the chain (-1: the travelling bone), and
+        (3,) steps at rest in the dance frame, each turned by a follower (-1: by none).
+        """
+        links = []
+        for bone in self._place:
+            steps: dict[int, Array] = {}
+            at = bone
+            while (parent := self.parents[at]) >= 0:
+                turner = self._turner(parent)
+                steps[turner] = steps.get(turner, np.zeros(3)) + self.heads[at] - self.heads[parent]
+                at = parent
+                if parent in self._place:
+                    break
+            carrier = self._place.get(at, -1) if at != bone else -1
+            if carrier < 0:
+                steps = {-1: self.heads[bone] - self.heads[self.root_bone]}
+            links.append((carrier, tuple(steps.items())))
+        return tuple(links)
 
     def foot_points(self, side: str) -> tuple[Array, Array]:
         """Ankle and ball of the foot, (3,) each, at rest in the dance frame; estimated where there is no bone."""
         ankle_bone, toe_bone = self._bone_of.get(f"{side}_ankle"), self._bone_of.get(f"{side}_foot")
-        ankle = self.tails[self._bone_of[f"{side}_knee"]] if ankle_bone is None else self.heads[ankle_bone]
+        knee = self._bone_of[f"{side}_knee"]
+        ankle = self.tails[knee] if ankle_bone is None else self.heads[ankle_bone]
         if toe_bone is not None:
             return ankle, self.heads[toe_bone]
-        return ankle, ankle + SMPL.offsets[SMPL_NAMES.index(f"{side}_foot")] * self.scale
+        foot = SMPL.offsets[SMPL_NAMES.index(f"{side}_foot")] * self.scale
+        if ankle_bone is not None:
+            # The bone tells where the foot points, unless it goes on down the shin.
+            way = self.stance_tails[ankle_bone] - self.stance[ankle_bone]
+            ahead = way * [1.0, 1.0, 0.0]
+            if np.linalg.norm(ahead) > 0.5 * np.linalg.norm(way) and ahead[1] < 0.0:
+                foot = rot.rotate(rot.between(foot * [1.0, 1.0, 0.0], ahead), foot)
+        matched = self._matched_turns[knee if ankle_bone is None else ankle_bone]
+        return ankle, ankle + rot.rotate(rot.conjugate(matched), self.unshow(foot))
 
-    def _align_of(self, joint: str) -> Array:
-        return self.followers[self.index(joint)].align if self.has(joint) else rot.IDENTITY
+    def _turner(self, bone: int) -> int:
+        """Position of the follower that turns ``bone``: itself, or the nearest above it; -1 for none."""
+        while bone >= 0:
+            if bone in self._place:
+                return self._place[bone]
+            if not self.rig.inherits_rotation[bone]:
+                return -1
+            bone = self.parents[bone]
+        return -1
+
+    def _matched(self) -> tuple[Array, Array, Array]:
+        """Heads (J, 3), tails (J, 3) and turns from rest (J, 4), armature space, in the matched pose or at rest."""
+        rig = self.rig
+        heads, turned = np.array(rig.heads), np.tile(rot.IDENTITY, (len(rig), 1))
+        if not self.bone_map.pose:
+            return heads, rig.tails, turned
+        for bone in _parents_first(self.parents):
+            parent = self.parents[bone]
+            basis = rot.normalise(self.bone_map.pose.get(rig.names[bone], tuple(rot.IDENTITY)))
+            own = rot.multiply(rot.multiply(rig.rotations[bone], basis), rot.conjugate(rig.rotations[bone]))
+            if parent >= 0:
+                heads[bone] = heads[parent] + rot.rotate(turned[parent], rig.heads[bone] - rig.heads[parent])
+            carried = turned[parent] if parent >= 0 and rig.inherits_rotation[bone] else rot.IDENTITY
+            turned[bone] = rot.multiply(carried, own)
+        return heads, heads + rot.rotate(turned, rig.tails - rig.heads), turned
 
     def _bones(self, part: str) -> list[int]:
         return [self._bone_of[joint] for joint in _sides(part)]
 
-    def _leg_length(self) -> float:
+    def _leg_length(self, stance: Array, stance_tails: Array) -> float:
         length = 0.0
         for side in ("left", "right"):
-            hip, knee = (self._turned[self._bone_of[f"{side}_{joint}"]] for joint in ("hip", "knee"))
+            hip, knee = (stance[self._bone_of[f"{side}_{joint}"]] for joint in ("hip", "knee"))
             ankle_bone = self._bone_of.get(f"{side}_ankle")
-            knee_tail = self._turned_tails[self._bone_of[f"{side}_knee"]]
-            ankle = knee_tail if ankle_bone is None else self._turned[ankle_bone]
+            ankle = stance_tails[self._bone_of[f"{side}_knee"]] if ankle_bone is None else stance[ankle_bone]
             length += (float(np.linalg.norm(knee - hip)) + float(np.linalg.norm(ankle - knee))) / 2.0
         if length < 1e-9:
             raise RigError("The armature's legs have no length: check its rest pose.")
         return length
 
-    def _find_floor(self) -> float:
+    def _find_floor(self, stance: Array, stance_tails: Array) -> float:
         """Height, along the frame's up, of the plane that the rest pose stands on.
 
         Characters are made with the armature's origin on the floor; where the feet are nowhere near
         it, the floor is as far below the toes as SMPL's.
         """
         lowest = [
-            (float(self._turned[self._bone_of[joint], 2]), height * self.scale)
+            (float(stance[self._bone_of[joint], 2]), height * self.scale)
             for part, height in (("foot", FOOT_HEIGHT), ("ankle", ANKLE_HEIGHT))
             for joint in _sides(part)
             if joint in self._bone_of
         ]
         if not lowest:
-            tails = self._turned_tails[self._bones("knee"), 2]
-            lowest = [(float(tails.min()), ANKLE_HEIGHT * self.scale)]
+            lowest = [(float(stance_tails[self._bones("knee"), 2].min()), ANKLE_HEIGHT * self.scale)]
         height, sole = min(lowest)
         leg = self.scale * SMPL.leg_length
         return 0.0 if -0.02 * leg <= height <= 0.15 * leg else height - sole
 
     def _follow(self) -> tuple[Follower, ...]:
         chain_share = self._chain(SPINE, 0) | self._chain(("neck",), SMPL_NAMES.index("spine3"))
-        place = {self.rig.indices[name]: k for k, name in enumerate(self.names)}
-        aligns: dict[str, Array] = {}
+        aligns = self._joint_aligns()
         followers = []
         for name in self.names:
             bone, joint = self.rig.indices[name], self.bone_map.bones[name]
             number = SMPL_NAMES.index(joint)
             low, high, share = chain_share.get(bone, (number, number, 0.0))
-            above = next((place[b] for b in self.rig.ancestors(bone) if b in place), -1)
-            if joint not in aligns:
-                aligns[joint] = self._align(joint, bone, aligns)
-            followers.append(Follower(bone, number, low, high, share, above, aligns[joint]))
+            above = self._turner(self.parents[bone]) if self.rig.inherits_rotation[bone] else -1
+            way = self._segment(joint, bone)
+            segment = self.tails[bone] - self.heads[bone] if way is None else way
+            align = self._seen(self._matched_turns[bone], segment) if self.bone_map.pose else aligns[joint]
+            followers.append(Follower(bone, number, low, high, share, above, align, segment))
         return tuple(followers)
 
     def _chain(self, joints: tuple[str, ...], base: int) -> dict[int, tuple[int, int, float]]:
@@ -212,25 +356,77 @@ class Fit:
             shares[bone] = (knots[low], knots[low + 1], at - low)
         return shares
 
-    def _align(self, joint: str, bone: int, aligns: dict[str, Array]) -> Array:
-        """(4,) turns the target's rest segment onto SMPL's; see the module ``solve`` for the principle."""
-        before = aligns.get(_BEFORE.get(joint, ""), rot.IDENTITY)
-        if joint not in _NEXT:
-            return before
+    def _joint_aligns(self) -> dict[str, Array]:
+        """(4,) for each mapped joint: turns its first bone from rest into SMPL's T pose."""
+        aligns: dict[str, Array] = {}
+        for joint in (name for name in SMPL_NAMES if self.has(name)):
+            aligns[joint] = self._align(joint, self._carried(joint, aligns))
+        for side in ("left", "right"):
+            elbow, wrist, hand = (f"{side}_{part}" for part in ("elbow", "wrist", "hand"))
+            thumb = thumb_side(self.rig, self._bone_of[wrist]) if self.has(wrist) else None
+            if thumb is None:
+                continue
+            forearm, fingers = (SMPL.offsets[SMPL_NAMES.index(_NEXT[joint])] for joint in (elbow, wrist))
+            turned = rot.rotate(rot.multiply(aligns[wrist], rot.conjugate(self.frame)), thumb)
+            roll = palm_roll(turned, fingers)
+            # Half of a palm's way to the floor is the forearm's, half the wrist's, so that no joint wrings the skin.
+            for joint, axis, share in ((elbow, forearm, 0.5), (wrist, fingers, 1.0), (hand, fingers, 1.0)):
+                if joint in aligns:
+                    aligns[joint] = rot.multiply(rot.from_axis_angle(_unit(axis) * share * roll), aligns[joint])
+        return aligns
+
+    def _align(self, joint: str, before: Array) -> Array:
+        """(4,) turns the target's rest segment onto SMPL's; see the module ``solve`` for the principle.
+
+        ``before``: (4,) the alignment of the limb before this joint.
+        """
+        bone = self._bone_of[joint]
+        way = self._segment(joint, bone)
+        if way is None:
+            return rot.multiply(before, self._seen(rot.IDENTITY, self.tails[bone] - self.heads[bone]))
         wanted = SMPL.offsets[SMPL_NAMES.index(_NEXT[joint])]
-        if joint.endswith("ankle"):
-            ankle, toe = self.foot_points(joint.split("_")[0])
-            if self._flat_at_rest(toe - ankle):
-                return rot.between((toe - ankle) * [1.0, 1.0, 0.0], wanted * [1.0, 1.0, 0.0])
-        segment = self._segment(joint, bone)
-        if segment is None:
-            return before
-        return rot.multiply(rot.between(rot.rotate(before, segment), wanted), before)
+        side, _, part = joint.partition("_")
+        if part == "ankle" and self._stands(side):
+            ankle, ball = self._foot_stance(side)
+            turn = rot.between((ball - ankle) * _LEVEL, wanted * _LEVEL)
+            return rot.multiply(turn, self._seen(rot.IDENTITY, way))
+        return rot.multiply(rot.between(rot.rotate(before, way), wanted), before)
+
+    def _carried(self, joint: str, aligns: dict[str, Array]) -> Array:
+        """(4,) the alignment that the limb has before this joint."""
+        while joint in _BEFORE:
+            joint = _BEFORE[joint]
+            if joint in aligns:
+                return aligns[joint]
+        return rot.IDENTITY if joint == "pelvis" or joint.endswith("hip") else self._lean
+
+    def _seen(self, turn: Array, segment: Array) -> Array:
+        """(4,) ``turn``, and further so that ``segment`` points where the world sees it after ``turn``."""
+        along = rot.rotate(turn, segment)
+        return rot.multiply(rot.between(along, self.show(along)), turn)
+
+    @cached_property
+    def _lean(self) -> Array:
+        """(4,) sets a torso upright that is bent at rest; the identity for one that only stands as bodies do."""
+        hips = self.stance[self._bones("hip")].mean(axis=0)
+        if not all(self.has(joint) for joint in _sides("shoulder")):
+            return rot.IDENTITY
+        joints = SMPL.rest_positions
+        wanted = joints[16:18].mean(axis=0) - joints[1:3].mean(axis=0)
+        turn = rot.to_axis_angle(rot.between(self.stance[self._bones("shoulder")].mean(axis=0) - hips, wanted))
+        share = np.interp(np.degrees(np.linalg.norm(turn)), _LEAN, (0.0, 1.0))
+        return rot.from_axis_angle(turn * share)
 
     def _segment(self, joint: str, bone: int) -> Array | None:
-        """(3,) from the bone's head to the next joint of the limb at rest; None where nothing tells."""
+        """(3,) from a limb's bone to the next joint at rest, dance frame; None for what is no limb or not known."""
+        if joint not in _NEXT:
+            return None
+        side, _, part = joint.partition("_")
         end = self._bone_of.get(_NEXT[joint])
-        if end is not None:
+        if part == "ankle":
+            ankle, ball = self.foot_points(side)
+            return ball - ankle
+        if end is not None and np.linalg.norm(self.heads[end] - self.heads[bone]) > 1e-6 * self.scale:
             return self.heads[end] - self.heads[bone]
         before = self._bone_of.get(_BEFORE.get(joint, ""))
         along = None if before is None else self.heads[bone] - self.heads[before]
@@ -243,11 +439,60 @@ class Fit:
                 return candidate
         return None
 
-    @staticmethod
-    def _flat_at_rest(span: Array) -> bool:
-        """Whether a foot with this ankle-to-toe vector stands on its sole: between 60 degrees down and 20 up."""
-        slope = np.arctan2(span[2], np.linalg.norm(span[:2]))
-        return bool(np.radians(-65.0) < slope < np.radians(20.0))
+    def _foot_stance(self, side: str) -> tuple[Array, Array]:
+        """Ankle and ball of the foot, (3,) each, as the stance shows them."""
+        ankle, ball = self.foot_points(side)
+        bone = self._bone_of.get(f"{side}_ankle", self._bone_of[f"{side}_knee"])
+        here = self.stance[bone] if self.has(f"{side}_ankle") else self.stance_tails[bone]
+        return here, here + self.show(rot.rotate(self._matched_turns[bone], ball - ankle))
+
+    def _stands(self, side: str) -> bool:
+        """Whether a foot stands on its sole at rest, if need be on a high heel, and does not hang or point."""
+        ankle, ball = self._foot_stance(side)
+        slope = _slope(ball - ankle)
+        toe = self._bone_of.get(f"{side}_foot")
+        if slope < _STEEP and toe is not None:
+            # On a high heel the toes lie flat; those of a pointed foot go on down.
+            return slope > _PLUMB and _slope(self.stance_tails[toe] - self.stance[toe]) > 0.5 * _STEEP
+        return _PLUMB < slope < _RISING
+
+
+def _effective_parents(rig: Rig, bone_map: BoneMap) -> tuple[int, ...]:
+    """J indices of the bones that the rig's bones follow, -1 for none; a bone that follows "" follows none.
+
+    Raises RigError for names that the rig or SMPL does not know, and for bones that follow themselves.
+    """
+    followed = [parent for parent in bone_map.parents.values() if parent]
+    for what in (bone_map.bones, bone_map.pose, bone_map.parents, followed):
+        for bone in what:
+            if bone not in rig.indices:
+                raise RigError(f"The armature has no bone “{bone}”: map its bones anew.")
+    for joint in bone_map.bones.values():
+        if joint not in SMPL_NAMES:
+            raise RigError(f"The bone map names a joint “{joint}” that no body has: map its bones anew.")
+    parents = list(rig.parents)
+    for bone, parent in bone_map.parents.items():
+        parents[rig.indices[bone]] = rig.indices.get(parent, -1)
+    if bone_map.parents:
+        for bone in range(len(rig)):
+            at, seen = bone, 0
+            while at >= 0 and seen <= len(rig):
+                at, seen = parents[at], seen + 1
+            if at >= 0:
+                raise RigError(f"The bone “{rig.names[bone]}” follows itself in the bone map: map its bones anew.")
+    return tuple(parents)
+
+
+def _parents_first(parents: tuple[int, ...]) -> list[int]:
+    """All bones, each after the one that it follows."""
+    done: dict[int, None] = {}
+    for bone in range(len(parents)):
+        chain = []
+        while bone >= 0 and bone not in done:
+            chain.append(bone)
+            bone = parents[bone]
+        done |= dict.fromkeys(reversed(chain))
+    return list(done)
 
 
 def _sides(*parts: str) -> list[str]:
@@ -258,14 +503,35 @@ def _cosine(a: Array, b: Array) -> float:
     return float(np.dot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
 
 
-def _facing(rig: Rig, bone_of: dict[str, int]) -> Array:
-    """(4,) turns the frame of a Motion (z up, facing -y, left +x) into armature space.
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / np.linalg.norm(vector))
 
-    Up is the world's z where the body stands within 45 degrees of it, else the armature's axis nearest
-    to the body's. Left is from right to left hip and shoulder, put on an axis of the armature or the
-    world that is within 10 degrees, so that a body not quite symmetrical still dances straight.
+
+def _slope(span: Array) -> float:
+    """Degrees that ``span`` (3,) rises."""
+    return float(np.degrees(np.arctan2(span[2], np.linalg.norm(span[:2]))))
+
+
+def _polar(linear: Array, to_world: Array) -> tuple[Array, Array]:
+    """The dance frame in armature space (4,), and the stretch (3, 3), of determinant 1, with which it is shown.
+
+    ``linear``: (3, 3) armature space to the world. By the polar decomposition of what leads from the shown
+    dance frame to armature space, so that the stretch turns nothing.
     """
-    heads = rig.heads
+    seen = rot.to_matrix(to_world).T @ linear
+    u, _, vt = np.linalg.svd(np.linalg.inv(seen))
+    frame = u @ vt
+    return rot.from_matrix(frame), seen @ frame / np.cbrt(np.linalg.det(linear))
+
+
+def _facing(rig: Rig, bone_of: dict[str, int], heads: Array) -> Array:
+    """(4,) turns the frame of a Motion (z up, facing -y, left +x) into the world.
+
+    ``heads``: (J, 3) the bones' in the world's axes. Up is the world's z where the body stands within 45
+    degrees of it, else the armature's axis nearest to the body's. Left is from right to left hip and
+    shoulder, put on an axis of the armature or the world that is within 10 degrees, so that a body not
+    quite symmetrical still dances straight.
+    """
     hips = heads[[bone_of["left_hip"], bone_of["right_hip"]]]
     left = hips[0] - hips[1]
     top = next((heads[bone_of[j]] for j in ("head", "neck", "left_shoulder", "spine3") if j in bone_of), None)
@@ -279,19 +545,17 @@ def _facing(rig: Rig, bone_of: dict[str, int]) -> Array:
     if np.linalg.norm(body) < 1e-9 or np.linalg.norm(left) < 1e-9:
         raise RigError("The armature's rest pose has neither height nor width: check its rest pose.")
 
-    axes = np.vstack([np.eye(3), -np.eye(3)])
-    to_armature = np.linalg.inv(rig.world[:3, :3])
-    world_axes = to_armature.T / np.linalg.norm(to_armature.T, axis=-1, keepdims=True)
-    up = world_axes[2]
+    own_axes = rig.world[:3, :3].T / np.linalg.norm(rig.world[:3, :3], axis=0)[:, None]
+    axes = np.vstack([np.eye(3), -np.eye(3), own_axes, -own_axes])
+    up = axes[2]
     if _cosine(up, body) < np.sqrt(0.5):
-        up = axes[np.argmax(axes @ body)]
+        up = axes[6 + np.argmax(axes[6:] @ body)]
     left = left - up * np.dot(left, up)
     size = np.linalg.norm(left)
     if size < 1e-9:
         raise RigError("The armature's hips lie above one another: check its rest pose.")
     left = left / size
-    candidates = np.vstack([axes, world_axes, -world_axes])
-    candidates = candidates - (candidates @ up)[:, None] * up
+    candidates = axes - (axes @ up)[:, None] * up
     sizes = np.linalg.norm(candidates, axis=-1)
     candidates = candidates[sizes > 0.99] / sizes[sizes > 0.99, None]
     if len(candidates):

@@ -26,7 +26,7 @@ class Rig:
     flags, bones that move the mesh (all where empty).
 
     Raises RigError where a shape is wrong, a bone comes before its parent (or is its own ancestor), a
-    name is there twice, a bone has no length, or a number is not finite.
+    name is there twice, a bone has no length, a number is not finite, or the object's scale mirrors.
     """
 
     names: tuple[str, ...]
@@ -74,8 +74,15 @@ class Rig:
                 raise RigError(f"The armature's {what} holds numbers that are not finite: check its bones.")
         if (lengths <= 0).any():
             raise RigError(f"The bone “{names[int(np.argmin(lengths))]}” has no length: delete it or give it one.")
-        if abs(np.linalg.det(world[:3, :3])) < 1e-18:
+        columns = rest[:, :3, :3] / np.maximum(np.linalg.norm(rest[:, :3, :3], axis=1, keepdims=True), 1e-30)
+        if (np.linalg.det(columns) < 1e-6).any():
+            bone = names[int(np.argmin(np.linalg.det(columns)))]
+            raise RigError(f"The bone “{bone}” is flat or mirrored at rest: check the armature's rest pose.")
+        size = np.linalg.det(world[:3, :3])
+        if abs(size) < 1e-18:
             raise RigError("The armature's object is scaled to nothing: give it a scale other than 0.")
+        if size < 0.0:
+            raise RigError("The armature's object is mirrored by a negative scale: apply its scale, then try again.")
         for name, value in (("rest", rest), ("lengths", lengths), ("world", world)):
             value.setflags(write=False)
             object.__setattr__(self, name, value)

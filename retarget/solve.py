@@ -9,7 +9,8 @@ is the difference between that and what its nearest moving ancestor already does
 
 so that bones between them which follow nothing stay at rest. Limbs are aligned by direction, each
 segment carrying on the roll of the one before; trunk and head keep the target's own rest shape, and
-feet, turned about the vertical only, their soles on the floor.
+feet, turned about the vertical only, their soles on the floor. Palms that face elsewhere than SMPL's roll
+there, and a torso that is bent at rest is set upright.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import BoneMap, Switch, find_map
+from .chains import leg_positions
 from .feet import Heights, bend, plant, possible_contacts, settle, steady
-from .fit import HIP_HEIGHT, HIP_OFFSET, Fit
+from .fit import Fit
 from .motion import Motion, detect_contacts
+from .reach import keep_touch
 from .rig import Rig
+from .root import RootMode, place, stay, travel
 from .rotations import Array
 from .skeleton import SMPL, SMPL_NAMES, forward_kinematics
 
 FeetMode = Literal["auto", "always", "never"]
 
 _SIDES = ("left", "right")
+_STRETCHED_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,7 @@ class Pose:
     """Rotations of a rig's bones over time.
 
     ``bones``: B bone names. ``rotations``: (T, B, 4) pose-bone basis quaternions (w, x, y, z),
-    neighbours in time in one hemisphere. ``root_bone``: the bone that travels. ``locations``: (T, 3)
+    neighbours in time in one hemisphere. ``root_bone``: the bone that travels, one of ``bones``. ``locations``: (T, 3)
     its basis location, armature units. ``fps``: frames a second. ``bone_map``: which bone follows what.
     """
 
@@ -58,25 +63,54 @@ class Pose:
         return len(self.locations)
 
 
-def solve(motion: Motion, rig: Rig, bone_map: BoneMap | None = None, *, feet: FeetMode = "auto") -> Pose:
+def solve(
+    motion: Motion,
+    rig: Rig,
+    bone_map: BoneMap | None = None,
+    *,
+    feet: FeetMode = "auto",
+    root: RootMode = "path",
+    start: tuple[float, float] | None = None,
+    heading: float | None = None,
+    reach: bool = False,
+) -> Pose:
     """The pose of ``rig`` that dances ``motion``.
 
     ``bone_map``: found by ``find_map`` where None. ``feet``: "auto" locks the target's feet where the
     motion has contacts, "always" finds contacts itself where it has none, "never" leaves feet alone.
+    ``root``: "path" travels as the dancer does, scaled by leg length; "in_place" keeps the hips above one
+    spot. ``start``: (x, y) in the world, scene units, where the hips stand on the first frame. ``heading``:
+    radians about the world's z that the dancer faces on the first frame, 0 towards -y. Without them the
+    dance is where the motion has it, around the rig's own place and as the rig faces. ``reach``: hands
+    that touch the body or each other still do on other proportions.
     Raises RigError where the rig is no body that can dance.
     """
     if feet not in ("auto", "always", "never"):
         raise ValueError(f"feet is 'auto', 'always' or 'never', not {feet!r}")
+    if root not in ("path", "in_place"):
+        raise ValueError(f"root is 'path' or 'in_place', not {root!r}")
+    if not np.isfinite([*(start or ()), heading or 0.0]).all():
+        raise ValueError("start and heading are finite numbers")
     fit = Fit(rig, bone_map or find_map(rig))
+    motion = place(motion, fit, start, heading)
     positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     turns = _turns(fit, turned)
-    pelvis = _pelvis(fit, motion.root, turned[:, 0], turns)
+    pelvis = travel(fit, motion, turned[:, 0], _real(fit, turns, "pelvis"))
     contacts = motion.contacts
     if feet == "always" and not (contacts > 0.5).any():
         contacts = detect_contacts(positions, motion.fps)
-    if feet != "never" and (contacts > 0.5).any() and all(fit.has(f"{s}_ankle") for s in _SIDES):
+    if feet != "never" and (contacts > 0.5).any():
         pelvis, turns = _lock(fit, pelvis, turns, turned, contacts, motion.fps)
+    if reach:
+        turns = keep_touch(fit, positions, turned, pelvis, turns, motion.fps)
+    turns = fit.unstretch(turns)
+    if root == "in_place":
+        pelvis = stay(fit, pelvis, turns[:, fit.index("pelvis")], start)
+    return _pose(fit, motion.fps, pelvis, turns)
 
+
+def _pose(fit: Fit, fps: float, pelvis: Array, turns: Array) -> Pose:
+    """What to key: ``pelvis`` (T, 3) as shown, ``turns`` (T, B, 4) from rest in the dance frame."""
     above = np.array([f.above for f in fit.followers])
     rest = fit.rest[[f.bone for f in fit.followers]]
     free = above < 0
@@ -84,9 +118,13 @@ def solve(motion: Motion, rig: Rig, bone_map: BoneMap | None = None, *, feet: Fe
     parents[:, free] = rot.IDENTITY
     basis = rot.multiply(rot.multiply(rot.conjugate(parents), turns), rest)
     basis = rot.continuous(rot.normalise(rot.multiply(rot.conjugate(rest), basis)))
-    root = fit.root_bone
-    locations = rot.rotate(rot.conjugate(fit.rest[root]), pelvis - fit.heads[root])
-    return Pose(motion.fps, fit.names, basis, rig.names[root], locations, fit.bone_map)
+    bones, traveller = fit.names, fit.rig.names[fit.travel_bone]
+    if traveller not in bones:
+        bones = (traveller, *bones)
+        basis = np.concatenate([np.broadcast_to(rot.IDENTITY, (len(basis), 1, 4)), basis], axis=1)
+    moved = fit.unshow(pelvis) - fit.heads[fit.root_bone]
+    locations = rot.rotate(rot.conjugate(fit.rest[fit.travel_bone]), moved)
+    return Pose(fps, bones, basis, traveller, locations, fit.bone_map)
 
 
 def _turns(fit: Fit, turned: Array) -> Array:
@@ -99,11 +137,9 @@ def _turns(fit: Fit, turned: Array) -> Array:
     return rot.multiply(turns, fit.aligns)
 
 
-def _pelvis(fit: Fit, root: Array, pelvis_turn: Array, turns: Array) -> Array:
-    """(T, 3) the root bone's head in the dance frame: the hips go where the dancer's go, in the target's size."""
-    up = np.array([0.0, 0.0, 1.0])
-    hips = fit.scale * (root + rot.rotate(pelvis_turn, HIP_OFFSET) - HIP_HEIGHT * up) + fit.hip_height * up
-    return hips - rot.rotate(turns[:, fit.index("pelvis")], fit.pelvis_to_hips)
+def _real(fit: Fit, turns: Array, joint: str) -> Array:
+    """(T, 4) what the bone of ``joint`` is turned by when its rig points where ``turns`` do."""
+    return fit.unstretch(turns)[:, fit.index(joint)]
 
 
 def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array, fps: float) -> tuple[Array, Array]:
@@ -111,9 +147,8 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
 
     Feet work in metres of the dancer, so that what counts as near or slow does not depend on the rig.
     """
-    hip_at, knee_at = ([fit.index(f"{s}_{j}") for s in _SIDES] for j in ("hip", "knee"))
-    spots = _leg_positions(fit, pelvis, turns)
-    hips, knees, ankles, toes = (spots[:, :, k] / fit.scale for k in range(4))
+    spots = leg_positions(fit, pelvis, fit.unstretch(turns)) / fit.scale
+    hips, knees, ankles, toes = (spots[:, :, k] for k in range(4))
     heights = fit.foot_heights
     metres = Heights(
         (heights.ankles[0] / fit.scale, heights.ankles[1] / fit.scale),
@@ -125,27 +160,22 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
     targets = ankles + plant(ankles, toes, contacts, fps, metres)
     down = np.zeros((len(pelvis), 1, 3))
     down[..., 2] = -settle(hips, knees, ankles, targets, fps)[:, None]
-    forward = rot.rotate(turned[:, [SMPL_NAMES.index(f"{s}_hip") for s in _SIDES]], [0.0, -1.0, 0.0])
-    thigh, shin = bend(hips + down, knees + down, ankles + down, targets, forward)
+    pelvis = pelvis + down[:, 0] * fit.scale
     turns = np.array(turns)
-    turns[:, hip_at] = rot.multiply(thigh, turns[:, hip_at])
-    turns[:, knee_at] = rot.multiply(shin, turns[:, knee_at])
     for part in ("ankle", "foot"):
-        if all(fit.has(f"{s}_{part}") for s in _SIDES):
-            at = [fit.index(f"{s}_{part}") for s in _SIDES]
-            turns[:, at] = rot.multiply(heading, turns[:, at])
-    return pelvis + down[:, 0] * fit.scale, turns
+        _turn(fit, turns, part, heading)
+    forward = rot.rotate(turned[:, [SMPL_NAMES.index(f"{s}_hip") for s in _SIDES]], [0.0, -1.0, 0.0])
+    # Under uneven scale a leg's length depends on where it points: again, for the lengths it then has.
+    for _ in range(_STRETCHED_STEPS if fit.stretched else 1):
+        spots = leg_positions(fit, pelvis, fit.unstretch(turns)) / fit.scale
+        thigh, shin = bend(spots[:, :, 0], spots[:, :, 1], spots[:, :, 2], targets, forward)
+        _turn(fit, turns, "hip", thigh)
+        _turn(fit, turns, "knee", shin)
+    return pelvis, turns
 
 
-def _leg_positions(fit: Fit, pelvis: Array, turns: Array) -> Array:
-    """(T, 2, 4, 3) hip, knee, ankle and ball of both feet in the dance frame, armature units."""
-    spots = np.empty((len(pelvis), 2, 4, 3))
+def _turn(fit: Fit, turns: Array, part: str, by: Array) -> None:
+    """Turn the bones of both sides' ``part`` further, in place; ``by``: (T, 2, 4)."""
     for k, side in enumerate(_SIDES):
-        chain = [fit.index(joint) for joint in ("pelvis", f"{side}_hip", f"{side}_knee", f"{side}_ankle")]
-        ankle, toe = fit.foot_points(side)
-        rest = [fit.heads[fit.followers[c].bone] for c in chain[:3]] + [ankle, toe]
-        here = pelvis
-        for joint, (bone, start, end) in enumerate(zip(chain, rest[:-1], rest[1:], strict=True)):
-            here = here + rot.rotate(turns[:, bone], end - start)
-            spots[:, k, joint] = here
-    return spots
+        for follower in fit.all_of(f"{side}_{part}"):
+            turns[:, follower] = rot.multiply(by[:, k], turns[:, follower])
