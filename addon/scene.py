@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..retarget.bone_maps import BoneMap, find_map
 from ..retarget.errors import StepsmithError
@@ -19,8 +20,8 @@ from ..retarget.motion import Motion
 from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
-from ..retarget.solve import FeetMode, solve
-from .keys import Into, Reduce, check_animatable, write_action
+from ..retarget.solve import FeetMode, RootMode, solve
+from .keys import Into, Reduce, check_animatable, check_place, write_action
 from .mapping import map_of
 from .rig_check import notices, strip_notices
 
@@ -28,14 +29,13 @@ from .rig_check import notices, strip_notices
 # the beat markers as JSON [[name, frame], ...].
 TAG = "stepsmith"
 
+_HIPS = ("left_hip", "right_hip")
+
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
 _CACHED_SECONDS = 1200.0
 
 # A sound strip's first frame and the one after its last, up to Blender 5.1.
 _FINAL_ENDS = ("frame_final_start", "frame_final_end")
-
-
-RootMode = Literal["path", "in_place"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Options:
     millimetres) that reduced keys may differ by from a key on every frame; None keeps every frame.
     ``into``: where the keys go: a new action, a new slot of the armature's action, an NLA strip, or a copy
     of the armature's action in which the dance takes over for its frames, blending in and out over
-    ``blend_frames`` each.
+    ``blend_frames`` each; it begins where and as that action has the dancer then, unless told.
     """
 
     feet: FeetMode = "auto"
@@ -87,12 +87,25 @@ def read_rig(armature: bpy.types.Object) -> Rig:
         parents=tuple(-1 if bone.parent is None else index[bone.parent.name] for bone in bones),
         rest=np.array([bone.matrix_local for bone in bones], dtype=np.float64).reshape(-1, 4, 4),
         lengths=np.array([bone.length for bone in bones], dtype=np.float64),
-        world=np.array(armature.matrix_world, dtype=np.float64),
+        world=np.array(_world(armature, bpy.context.evaluated_depsgraph_get()), dtype=np.float64),
         rotation_modes=tuple(armature.pose.bones[bone.name].rotation_mode for bone in bones),
         connected=tuple(bone.use_connect for bone in bones),
         inherits_rotation=tuple(bone.use_inherit_rotation for bone in bones),
         deforms=tuple(bone.use_deform for bone in bones),
     )
+
+
+def _world(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Matrix:
+    """Where the object stands; Blender itself knows it only of what is enabled in the view layer."""
+    if ob.evaluated_get(depsgraph).is_evaluated:
+        return ob.matrix_world
+    if ob.parent is None:
+        return ob.matrix_basis
+    above = _world(ob.parent, depsgraph)
+    if ob.parent_type == "BONE" and ob.parent_bone in ob.parent.pose.bones:
+        bone = ob.parent.pose.bones[ob.parent_bone]
+        above = above @ bone.matrix @ Matrix.Translation((0.0, bone.length, 0.0))
+    return above @ ob.matrix_parent_inverse @ ob.matrix_basis
 
 
 def chosen_map(armature: bpy.types.Object, rig: Rig) -> BoneMap:
@@ -137,6 +150,7 @@ def apply_motion(
     scene = context.scene
     context.view_layer.update()  # matrix_world of an object made just now
     rig = read_rig(armature)
+    check_place(armature, options.into)
     song = None if song is None else _check_song(song)
     if not np.isfinite(song_start) or song_start < 0.0:
         raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a time from 0 on.")
@@ -145,7 +159,20 @@ def apply_motion(
     first = scene.frame_start if start_frame is None else int(start_frame)
     moved = motion.resample(fps)
     bone_map = options.bone_map or chosen_map(armature, rig)
-    pose = solve(moved, rig, bone_map, feet=options.feet)
+    start, heading = options.start, options.heading
+    if options.into == "blend" and (start is None or heading is None):
+        stands, faces = _standing(scene, armature, bone_map, first)
+        start, heading = start or stands, faces if heading is None else heading
+    pose = solve(
+        moved,
+        rig,
+        bone_map,
+        feet=options.feet,
+        root=options.root,
+        start=start,
+        heading=heading,
+        reach=options.reach,
+    )
     last = first + len(moved) - 1
     warnings: list[str] = []
 
@@ -214,6 +241,19 @@ def _reduce(
         return replace(reduction, millimetres=reduction.millimetres * scene.unit_settings.scale_length)
 
     return reduce
+
+
+def _standing(
+    scene: bpy.types.Scene, armature: bpy.types.Object, bone_map: BoneMap, frame: int
+) -> tuple[tuple[float, float], float]:
+    """Where in the world the hips of the armature are at ``frame`` (x, y), and which way they face, 0 towards -y."""
+    now, part = scene.frame_current, scene.frame_subframe
+    scene.frame_set(frame)
+    world = np.array(_world(armature, bpy.context.evaluated_depsgraph_get()))
+    left, right = (np.array([*armature.pose.bones[bone].head, 1.0]) for bone in map(bone_map.bone, _HIPS) if bone)
+    across, middle = world @ (left - right), world @ (left + right) / 2.0
+    scene.frame_set(now, subframe=part)
+    return (float(middle[0]), float(middle[1])), float(np.arctan2(across[1], across[0]))
 
 
 def _check_song(song: str | os.PathLike[str]) -> Path:

@@ -402,3 +402,239 @@ def test_the_points_of_a_dance_follow_its_path(scene: Any, dance: Motion, new_ar
     apply_motion(bpy.context, armature, dance)
     points = dance_points(bpy.context, armature)
     assert np.ptp(points[:, 0]) > 1.5 + 0.5
+
+
+# --- armatures of all kinds ------------------------------------------------------------------------------
+
+
+def place_of(armature: Any, bone: str) -> np.ndarray:
+    """World matrix of a bone at the current frame, as Blender shows it."""
+    shown = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array(shown.matrix_world @ shown.pose.bones[bone].matrix)
+
+
+def test_nothing_else_of_the_scene_changes(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature, other, ball = new_armature("Rig"), new_armature("Other"), bpy.data.objects.new("Ball", None)
+    scene.collection.objects.link(ball)
+    own = animate(other)
+    spare = bpy.data.actions.new("Spare")
+    bpy.ops.object.select_all(action="DESELECT")
+    ball.select_set(True)
+    bpy.context.view_layer.objects.active = other
+    bpy.ops.object.mode_set(mode="POSE")
+    scene.frame_set(37, subframe=0.5)
+    rest = [np.array(bone.matrix_local) for bone in armature.data.bones]
+    world = np.array(armature.matrix_world)
+    apply_motion(bpy.context, armature, dance)
+    assert (scene.frame_current, scene.frame_subframe) == (37, 0.5)
+    assert bpy.context.mode == "POSE"
+    assert bpy.context.view_layer.objects.active == other
+    assert [ob.name for ob in bpy.context.view_layer.objects if ob.select_get()] == ["Ball"]
+    assert other.animation_data.action == own
+    assert spare.name == "Spare"
+    assert not spare.use_fake_user
+    assert all((np.array(b.matrix_local) == r).all() for b, r in zip(armature.data.bones, rest, strict=True))
+    assert (np.array(armature.matrix_world) == world).all()
+    assert np.array(armature.pose.bones["head"].rotation_quaternion) != pytest.approx([1, 0, 0, 0], abs=1e-3)
+
+
+def test_an_armature_in_edit_mode_says_what_to_do(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    twin = bpy.data.objects.new("Twin", armature.data)
+    scene.collection.objects.link(twin)
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    for ob in (armature, twin):
+        before = state(scene, ob)
+        with pytest.raises(RigError, match="Edit Mode"):
+            apply_motion(bpy.context, ob, dance)
+        assert state(scene, ob) == before
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_two_armatures_of_one_skeleton_dance_apart(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    twin = bpy.data.objects.new("Twin", armature.data)
+    scene.collection.objects.link(twin)
+    twin.location = (3.0, 0.0, 0.0)
+    apply_motion(bpy.context, armature, dance)
+    still = place_of(twin, "head")
+    scene.frame_set(50)
+    assert place_of(twin, "head") == pytest.approx(still)
+    apply_motion(bpy.context, twin, dance.mirror())
+    assert armature.animation_data.action != twin.animation_data.action
+    assert np.abs(place_of(twin, "head") - place_of(armature, "head")).max() > 0.1
+
+
+@pytest.mark.parametrize("hide", ["hidden", "disabled", "excluded"])
+def test_an_armature_out_of_sight_dances_all_the_same(
+    scene: Any, dance: Motion, new_armature: MakeArmature, hide: str
+) -> None:
+    """... on the floor where it stands, which Blender does not keep up to date."""
+    there = {}
+    for name in ("Seen", "Unseen"):
+        parent = bpy.data.objects.new(f"{name} Parent", None)
+        parent.location, parent.rotation_euler = (5.0, 0.0, 1.0), (0.3, 0.0, 0.5)
+        armature = new_armature(name)
+        armature.parent, armature.location, armature.scale = parent, (0.0, 2.0, 0.5), (2.0, 2.0, 2.0)
+        collection = bpy.data.collections.new(name)
+        scene.collection.children.link(collection)
+        for ob in (parent, armature):
+            collection.objects.link(ob)
+        scene.collection.objects.unlink(armature)
+        if name == "Unseen" and hide == "hidden":
+            armature.hide_set(True)
+        elif name == "Unseen" and hide == "disabled":
+            armature.hide_viewport = True
+        elif name == "Unseen":
+            bpy.context.view_layer.layer_collection.children[name].exclude = True
+        apply_motion(bpy.context, armature, dance, options=Options(start=(1.0, -2.0), heading=0.7))
+        armature.hide_set(False) if hide == "hidden" else None
+        armature.hide_viewport = False
+        bpy.context.view_layer.layer_collection.children[name].exclude = False
+        scene.frame_set(30)
+        there[name] = place_of(armature, "left_hand")
+    assert there["Unseen"] == pytest.approx(there["Seen"], abs=1e-5)
+
+
+def test_a_dancer_rides_on_an_animated_parent(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature, cart = new_armature("Rig"), bpy.data.objects.new("Cart", None)
+    scene.collection.objects.link(cart)
+    armature.parent = cart
+    action = animate(cart, 1, 101)  # a metre a frame, from x = 1 on, slow at both ends
+    scene.frame_set(1)
+    apply_motion(bpy.context, armature, dance, options=Options(feet="never"))
+    assert cart.animation_data.action == action
+    for frame in (1, 50, 90):
+        scene.frame_set(frame)
+        ridden = place_of(armature, "pelvis")[:3, 3] - np.array(cart.matrix_world.translation)
+        assert ridden == pytest.approx(dance.resample(scene_module.scene_fps(scene)).root[frame - 1], abs=5e-3)
+
+
+def test_several_armatures_dance_each_in_their_own_way(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    crowd = [new_armature(f"Rig {k}") for k in range(3)]
+    modes = ("XYZ", "AXIS_ANGLE", "QUATERNION")
+    for armature, mode in zip(crowd, modes, strict=True):
+        for bone in armature.pose.bones:
+            bone.rotation_mode = mode
+    for k, armature in enumerate(crowd):
+        apply_motion(bpy.context, armature, dance, start_frame=1 + 10 * k)
+    for frame in (40, 80):
+        seen = []
+        for k, armature in enumerate(crowd):
+            scene.frame_set(frame + 10 * k)
+            seen.append(place_of(armature, "right_elbow"))
+        assert seen[1] == pytest.approx(seen[0], abs=1e-5)
+        assert seen[2] == pytest.approx(seen[0], abs=1e-5)
+    assert [armature.pose.bones["head"].rotation_mode for armature in crowd] == list(modes)
+    assert scene.frame_end == 140
+
+
+@pytest.mark.parametrize("fully", [True, False])
+def test_an_overridden_character_dances_also_after_the_file_is_opened_again(
+    scene: Any, dance: Motion, tmp_path: Path, fully: bool
+) -> None:
+    hero = make_character(bpy.context)
+    library = bpy.data.collections.new("Hero")
+    for ob in (hero, *hero.children_recursive):
+        library.objects.link(ob)
+    bpy.data.libraries.write(str(tmp_path / "hero.blend"), {library})
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "hero.blend"), link=True) as (_, wanted):
+        wanted.collections = ["Hero"]
+    context = bpy.context
+    linked = wanted.collections[0]
+    made = linked.override_hierarchy_create(context.scene, context.view_layer, do_fully_editable=fully)
+    armature = next(ob for ob in made.all_objects if ob.type == "ARMATURE")
+    apply_motion(context, armature, dance, options=Options(into="nla"))
+    assert apply_motion(context, armature, dance).warnings == ()
+    context.scene.frame_set(60)
+    danced = place_of(armature, "left_hand")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    armature = next(ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE")
+    bpy.context.scene.frame_set(60)
+    assert place_of(armature, "left_hand") == pytest.approx(danced, abs=1e-6)
+    assert len(armature.animation_data.nla_tracks) == 1
+    bpy.ops.wm.read_homefile(use_empty=True)
+
+
+# --- where keys go ---------------------------------------------------------------------------------------
+
+
+def test_reduced_keys_stay_within_their_error_in_blender(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    armature.scale, armature.rotation_euler = (1.5, 1.5, 1.5), (0.0, 0.0, 1.0)
+    for k, bone in enumerate(armature.pose.bones):
+        bone.rotation_mode = ("QUATERNION", "XYZ", "AXIS_ANGLE", "YZX")[k % 4]
+    whole = apply_motion(bpy.context, armature, dance)
+    every = every_frame(scene, armature, whole.frames)
+    result = apply_motion(bpy.context, armature, dance, options=Options(key_error=(0.5, 5.0)))
+    few = every_frame(scene, armature, result.frames)
+    moved = np.linalg.norm(few[..., 3] - every[..., 3], axis=-1).max()
+    tails = (few[..., :3, 1] - every[..., :3, 1]) * 0.05 + few[..., 3] - every[..., 3]
+    turned = np.linalg.norm((few - every)[..., :3, :3] / 1.5, axis=(-2, -1)) / np.sqrt(8.0)
+    measured = (np.degrees(2 * np.arcsin(turned.max())), 1000 * max(moved, np.linalg.norm(tails, axis=-1).max()))
+    assert result.key_error == pytest.approx(measured, rel=0.01)
+    assert measured[0] <= 0.5
+    assert measured[1] <= 5.0
+    assert result.keys < whole.keys / 8
+
+
+def every_frame(scene: Any, armature: Any, frames: tuple[int, int]) -> np.ndarray:
+    """(T, J, 3, 4) the bones' world matrices."""
+    seen = []
+    for frame in range(frames[0], frames[1] + 1):
+        scene.frame_set(frame)
+        seen.append([np.array(armature.matrix_world @ bone.matrix)[:3] for bone in armature.pose.bones])
+    return np.array(seen)
+
+
+@pytest.mark.parametrize("error", [(0.0, 5.0), (1.0, float("nan"))])
+def test_no_error_at_all_is_no_reduction(
+    scene: Any, dance: Motion, new_armature: MakeArmature, error: tuple[float, float]
+) -> None:
+    armature = new_armature("Rig")
+    before = state(scene, armature)
+    with pytest.raises(StepsmithError, match="above 0"):
+        apply_motion(bpy.context, armature, dance, options=Options(key_error=error))
+    assert state(scene, armature) == before
+
+
+@needs_sound
+def test_a_strip_beside_an_earlier_one_leaves_its_song(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    armature = new_armature("Rig")
+    nla = Options(into="nla")
+    apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0], options=nla)
+    apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0], start_frame=101, options=nla)
+    assert len(strips(scene)) == 2
+    assert [frame for _, frame in markers(scene)] == [1, 16, 31, 46, 101, 116, 131, 146]
+    assert len(armature.animation_data.nla_tracks) == 2
+    # ... but one over the other takes its place.
+    apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0], start_frame=31, options=nla)
+    assert [frame for _, frame in markers(scene)] == [1, 16, 31, 46, 61, 76, 101, 116, 131, 146]
+    assert len(strips(scene)) == 2
+
+
+def test_a_dance_blended_in_begins_where_the_dancer_stands(
+    scene: Any, dance: Motion, new_armature: MakeArmature
+) -> None:
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, dance, options=Options(start=(4.0, -1.0), heading=2.0, feet="never"))
+    scene.frame_set(40)
+    before = place_of(armature, "pelvis")
+    result = apply_motion(bpy.context, armature, dance, start_frame=40, options=Options(into="blend", feet="never"))
+    assert result.frames == (40, 159)
+    scene.frame_set(40)
+    assert place_of(armature, "pelvis")[:2, 3] == pytest.approx(before[:2, 3], abs=0.02)
+    steps = []
+    for frame in range(36, 56):
+        scene.frame_set(frame)
+        steps.append(place_of(armature, "pelvis")[:2, 3])
+    assert np.linalg.norm(np.diff(steps, axis=0), axis=-1).max() < 0.03
+    elsewhere = Options(into="blend", start=(9.0, 9.0), feet="never")
+    apply_motion(bpy.context, armature, dance, start_frame=40, options=elsewhere)
+    scene.frame_set(60)
+    assert np.linalg.norm(place_of(armature, "pelvis")[:2, 3] - [9.0, 9.0]) < 1.5
