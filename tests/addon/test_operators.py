@@ -334,3 +334,66 @@ def test_everything_has_a_tooltip(installed: str) -> None:
         for name in cls.__annotations__:
             if not name.startswith("filter_") and name != "filepath":
                 assert rna.properties[name].description, (cls, name)
+
+
+# --- how motions become keys -----------------------------------------------------------------------------
+
+
+def load(files: Path) -> Any:
+    """The dancer, after the motion file was put on it."""
+    assert bpy.ops.stepsmith.load_motion(filepath=str(files / "motion.npz")) == {"FINISHED"}
+    return settings().target
+
+
+def pelvis_of(armature: Any, frame: int) -> Any:
+    bpy.context.scene.frame_set(frame)
+    return armature.matrix_world @ armature.pose.bones["pelvis"].matrix
+
+
+def test_the_dance_starts_at_the_cursor_with_the_chosen_heading(session: ModuleType, files: Path) -> None:
+    bpy.context.scene.cursor.location = (3.0, -2.0, 1.0)
+    plain = pelvis_of(load(files), 1)
+    settings().at_cursor, settings().turned, settings().heading = True, True, 1.0
+    placed = pelvis_of(load(files), 1)
+    turned = placed.to_quaternion().rotation_difference(plain.to_quaternion())
+    assert turned.angle == pytest.approx(1.0, abs=0.02)
+    assert (placed.translation.x, placed.translation.y) == pytest.approx((3.0, -2.0), abs=0.1)
+    assert placed.translation.z == pytest.approx(plain.translation.z, abs=0.01)  # on its own floor
+
+
+def test_fewer_keys_are_kept_where_the_panel_says_so(session: ModuleType, files: Path) -> None:
+    armature = load(files)
+    assert len(first_curve(armature).keyframe_points) == 90
+    settings().reduced = True
+    assert len(first_curve(load(files)).keyframe_points) < 10
+
+
+def first_curve(armature: Any) -> Any:
+    action = armature.animation_data.action
+    return (action if hasattr(action, "fcurves") else action.layers[0].strips[0].channelbags[0]).fcurves[0]
+
+
+def test_beside_other_animation_the_dance_begins_at_the_current_frame(session: ModuleType, files: Path) -> None:
+    armature = load(files)
+    action = armature.animation_data.action
+    bpy.context.scene.frame_set(41)
+    settings().into = "nla"
+    load(files)
+    assert armature.animation_data.nla_tracks[0].strips[0].frame_start == 41
+    assert "plays over" in session.current.note
+    settings().into = "blend"
+    load(files)
+    assert armature.animation_data.action != action
+    assert max(key.co.x for key in first_curve(armature).keyframe_points) == pytest.approx(131)  # and one to go on from
+
+
+def test_a_new_character_dances_wherever_the_keys_should_go(session: ModuleType, files: Path) -> None:
+    settings().into, settings().target = "blend", None
+    assert load(files).animation_data.action is not None
+
+
+def test_what_cant_be_blended_is_said_before_the_dance_is_made(session: ModuleType, files: Path) -> None:
+    settings().into = "blend"
+    with pytest.raises(RuntimeError, match="no action"):
+        bpy.ops.stepsmith.generate()
+    assert session.current.task is None
