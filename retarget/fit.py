@@ -408,12 +408,13 @@ class Fit:
     @cached_property
     def _lean(self) -> Array:
         """(4,) sets a torso upright that is bent at rest; the identity for one that only stands as bodies do."""
-        hips = self.stance[self._bones("hip")].mean(axis=0)
-        if not all(self.has(joint) for joint in _sides("shoulder")):
+        spine = next((joint for joint in SPINE if self.has(joint)), None)
+        if spine is None or not all(self.has(joint) for joint in _sides("shoulder")):
             return rot.IDENTITY
         joints = SMPL.rest_positions
-        wanted = joints[16:18].mean(axis=0) - joints[1:3].mean(axis=0)
-        turn = rot.to_axis_angle(rot.between(self.stance[self._bones("shoulder")].mean(axis=0) - hips, wanted))
+        wanted = joints[16:18].mean(axis=0) - joints[SMPL_NAMES.index("spine1")]
+        way = self.stance[self._bones("shoulder")].mean(axis=0) - self.stance[self._bone_of[spine]]
+        turn = rot.to_axis_angle(rot.between(way, wanted))
         share = np.interp(np.degrees(np.linalg.norm(turn)), _LEAN, (0.0, 1.0))
         return rot.from_axis_angle(turn * share)
 
