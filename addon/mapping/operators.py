@@ -196,7 +196,7 @@ class STEPSMITH_OT_map_select_bone(_OnSlot):
         armature = armature_of(context)
         slot = None if armature is None else slots_of(armature).get(properties.slot)
         if slot is None or not slot.bone:
-            return f"No bone is mapped to the {spoken(properties.slot)}"
+            return f"The {spoken(properties.slot)} ({properties.slot.replace('_', ' ')}) has no bone"
         return f"The {spoken(properties.slot)} is “{slot.bone}”, {slot.score:.0%} sure. Click to select it in Pose Mode"
 
     @classmethod
@@ -211,6 +211,8 @@ class STEPSMITH_OT_map_select_bone(_OnSlot):
         return True
 
     def work_on(self, context: bpy.types.Context, armature: bpy.types.Object, slot: StepsmithBone) -> str:
+        if not slot.bone:
+            raise RigError(f"The {spoken(slot.name)} has no bone: choose one first.")
         bone = armature.data.bones.get(slot.bone)
         if bone is None:
             raise RigError(f"The armature has no bone “{slot.bone}”: choose another one.")
@@ -273,9 +275,7 @@ class STEPSMITH_OT_map_load_preset(_OnArmature, ImportHelper):
 
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
         path = Path(bpy.path.abspath(self.filepath))
-        rig = read_rig(armature)
-        bone_map = load_map(path, rig)
-        check_map(rig, bone_map)
+        bone_map = load_map(path, read_rig(armature))
         keep_map(armature, bone_map, edited=True)
         return f"{path.stem}: {len(bone_map.bones)} bones mapped"
 

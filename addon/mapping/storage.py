@@ -92,7 +92,8 @@ def map_of(armature: bpy.types.Object) -> BoneMap | None:
         confidence=sure if facts["edited"] else facts["confidence"],
         missing=tuple(joint for joint in SMPL_NAMES if joint not in bones.values()),
         scores=scores,
-        pose={bone: tuple(turn) for bone, turn in facts["pose"].items()},
+        # A helper bone that was deleted since is no reason to lose the pose.
+        pose={bone: tuple(turn) for bone, turn in facts["pose"].items() if bone in order},
         parents=facts["parents"],
         switches=tuple(Switch(*switch) for switch in facts["switches"]),
     )
