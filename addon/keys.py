@@ -121,6 +121,8 @@ def check_animatable(armature: bpy.types.Object) -> None:
 
 def check_place(armature: bpy.types.Object, into: Into) -> None:
     """Raise StepsmithError where keys can't go there on this armature."""
+    if into not in _PLACES:
+        raise ValueError(f"keys go into one of {', '.join(_PLACES)}, not {into!r}")
     check_animatable(armature)
     action = _action_of(armature)
     if into == "slot" and "slots" not in bpy.types.Action.bl_rna.properties:

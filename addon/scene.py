@@ -176,6 +176,8 @@ def apply_motion(
     last = first + len(moved) - 1
     warnings: list[str] = []
 
+    had_action = armature.animation_data is not None and armature.animation_data.action is not None
+
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")
         _keep(undo, scene, "frame_start", "frame_end", "sync_mode")
@@ -205,7 +207,7 @@ def apply_motion(
             reduce=_reduce(scene, rig, bone_map, options.key_error),
         )
         undo.pop_all()
-    if options.into in ("action", "nla"):
+    if options.into in ("action", "nla") or not had_action:
         written.action[TAG] = armature.name
     for old in earlier:
         if old != strip:

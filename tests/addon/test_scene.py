@@ -638,3 +638,38 @@ def test_a_dance_blended_in_begins_where_the_dancer_stands(
     apply_motion(bpy.context, armature, dance, start_frame=40, options=elsewhere)
     scene.frame_set(60)
     assert np.linalg.norm(place_of(armature, "pelvis")[:2, 3] - [9.0, 9.0]) < 1.5
+
+
+def test_a_dance_with_fewer_keys_is_blended_in_as_well(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    original = apply_motion(bpy.context, armature, dance, options=Options(start=(1.0, 0.0), heading=-1.0)).action
+    frames, seen = (1, 130), []
+    for key_error in (None, (0.5, 5.0)):
+        armature.animation_data.action = original
+        if hasattr(original, "slots"):
+            armature.animation_data.action_slot = original.slots[0]
+        options = Options(into="blend", key_error=key_error, blend_frames=15)
+        result = apply_motion(bpy.context, armature, dance.slice(0, 60).mirror(), start_frame=31, options=options)
+        seen.append(every_frame(scene, armature, frames))
+    every, few = seen
+    outside = np.r_[0:30, 90:130]
+    assert few[outside] == pytest.approx(every[outside], abs=1e-6)
+    assert 1000 * np.linalg.norm(few[..., 3] - every[..., 3], axis=-1).max() <= 5.0
+    assert result.key_error is not None
+    assert result.key_error[1] <= 5.0
+    assert result.keys < 60 * 99 / 3
+
+
+def test_a_slot_of_a_first_action_is_a_dance_like_any(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    """... so that the next dance may take over the scene's rate and range."""
+    if bpy.app.version < (4, 4):
+        pytest.skip("actions have slots from 4.4 on")
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, dance, options=Options(into="slot"))
+    apply_motion(bpy.context, armature, replace(dance.slice(0, 30), fps=25.0))
+    assert (scene.render.fps, scene.frame_end) == (25, 30)
+
+
+def test_keys_go_nowhere_else(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    with pytest.raises(ValueError, match="sky"):
+        apply_motion(bpy.context, new_armature("Rig"), dance, options=Options(into="sky"))  # type: ignore[arg-type]
