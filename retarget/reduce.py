@@ -92,7 +92,7 @@ def reduce_keys(
 
     On no frame is any bone turned by more than ``degrees`` from where a key on every frame turns it,
     together with all above it, or its head or tail moved by more than ``millimetres``; a unit of the
-    world is a metre. ``parents``: bones that follow another bone than the one they are parented to.
+    world is a metre. ``parents``: bones that follow another bone than the one they are parented to, or "".
     """
     if not (degrees > 0.0 and millimetres > 0.0):
         raise ValueError(f"errors are larger than 0, not {degrees} degrees and {millimetres} mm")
@@ -386,7 +386,9 @@ def _take_larger(most: Array, who: NDArray[np.intp], own: Array, track: int) -> 
 
 def _nodes(rig: Rig, tracks: Sequence[Track], parents: Mapping[str, str]) -> list[_Node]:
     """The bones that turn by themselves, above before below."""
-    above_of = [rig.indices[parents[name]] if name in parents else rig.parents[b] for b, name in enumerate(rig.names)]
+    above_of = list(rig.parents)
+    for bone, parent in parents.items():
+        above_of[rig.indices[bone]] = rig.indices.get(parent, -1)
     order = _top_down(rig, above_of)
     tracked = {rig.indices[track.bone] for track in tracks}
     node_of: dict[int, int] = {-1: -1}  # bone: position of the node that it is or moves with

@@ -167,6 +167,7 @@ def test_a_bone_that_follows_another_than_its_parent_counts_there() -> None:
     free = reduce_keys(rig, tracks, 10.0, 20.0)
     bound = reduce_keys(rig, tracks, 10.0, 20.0, {"hand": "arm"})
     assert total(bound) > total(free)
+    assert total(reduce_keys(replace(rig, parents=(-1, 0)), tracks, 10.0, 20.0, {"hand": ""})) == total(free)
     with pytest.raises(RigError, match="follows itself"):
         reduce_keys(rig, tracks, 1.0, 1.0, {"hand": "arm", "arm": "hand"})
 
