@@ -118,7 +118,7 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         "off: a key on every frame",
     )
     key_degrees: FloatProperty(
-        name="Rotation Error",
+        name="Turn Error",
         description="How far fewer keys may turn any bone from where all keys would turn it, at most",
         subtype="ANGLE",
         default=math.radians(0.5),
@@ -126,7 +126,7 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         soft_max=math.radians(5.0),
     )
     key_millimetres: FloatProperty(
-        name="Position Error (mm)",
+        name="Shift Error (mm)",
         description="How far fewer keys may move any bone's ends from where all keys would put them, in millimetres",
         default=5.0,
         min=0.01,
