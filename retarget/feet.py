@@ -1,7 +1,8 @@
 """Feet that stay where they stand: contact-aware clean-up with two-bone inverse kinematics.
 
 ``lock_feet`` does it for a Motion; ``steady``, ``plant``, ``settle`` and ``bend`` are its four steps, which
-``solve`` uses again for legs of other proportions. Arrays hold both feet: (T, 2, ...), left first.
+``solve`` uses again for legs of other proportions, with ``uncurl`` for toes that are more than a point.
+Arrays hold both feet: (T, 2, ...), left first.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ HIPS, KNEES, ANKLES, TOES = [1, 2], [4, 5], [7, 8], [10, 11]
 # A contact begins where it is this sure and lasts while it is at least that sure.
 _ENTER, _STAY = 0.6, 0.4
 # Seconds: shorter gaps between contacts are closed, shorter contacts are none.
-_SHORTEST_GAP, _SHORTEST_CONTACT = 0.1, 0.1
-# A foot that strays farther than this (m) from its place is meant to move: its contact is divided.
-_STRAY = 0.15
+_SHORTEST_GAP, _SHORTEST_CONTACT = 0.1, 0.05
+# A foot that strays farther than this (m) from its place is meant to move: its contact is divided. One that is never
+# faster than this (m/s) only drifts, and may stray farther.
+_STRAY, _DRIFT, _STEP = 0.15, 0.25, 0.8
 # A contact during which the foot travels faster than this on the whole (m/s) is a glide: let it go.
 _GLIDE = 0.22
 # Seconds a foot takes to or from its place, at least and per metre of correction.
@@ -36,9 +38,13 @@ _EASE, _EASE_PER_METRE = 0.2, 4.0
 # A joint higher than this (m) over where it would stand is in the air, whatever its contact says.
 _LIFTED = 0.12
 # A foot flat on the floor that turns farther than this (radians) from its heading pivots: let it turn.
-_PIVOT = 0.2
+_PIVOT = 0.5
+# A foot that stands flatter than the first (radians) lies flat; one that slopes by the second or more keeps its slope.
+_FLAT = (0.1, 0.2)
 # Width (m) of the soft corner with which a foot comes down on the floor.
 _CORNER = 0.002
+# Radians that toes bend back at most, and the width of the soft corner with which they begin to.
+_MAX_CURL, _CURL_CORNER = 1.2, 0.02
 # Share of a leg's full length it may reach, unless it was straighter before.
 _REACH = 0.995
 # Metres the pelvis may sink for the feet's sake, and the seconds it takes.
@@ -88,22 +94,36 @@ def possible_contacts(ankles: Array, toes: Array, contacts: Array, heights: Heig
     return np.where(above > _LIFTED, 0.0, contacts)
 
 
-def steady(ankles: Array, toes: Array, contacts: Array, fps: float) -> Array:
-    """Turns of the feet about the vertical, (T, 2, 4), that keep their heading while ankle and toe both stand.
+def steady(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Heights | None = None) -> Array:
+    """Turns of the feet, (T, 2, 4), that keep them from turning and rocking while ankle and toe both stand.
 
-    ``ankles``, ``toes``: (T, 2, 3). ``contacts``: (T, 4) as in Motion.
+    ``ankles``, ``toes``: (T, 2, 3) metres. ``contacts``: (T, 4) as in Motion. A sole that is nearly flat comes
+    to lie flat; a foot on its ball keeps its slope; a foot that pivots keeps its slope alone.
     """
+    heights = heights or Heights()
     turns = np.zeros((len(ankles), 2, 3))
     for side in (0, 1):
         span = toes[:, side] - ankles[:, side]
+        level = np.linalg.norm(span[:, :2], axis=-1)
+        length = np.linalg.norm(span, axis=-1)
         heading = np.unwrap(np.arctan2(span[:, 1], span[:, 0]))
+        slope = np.arctan2(span[:, 2], level)
+        wanted = np.array(span)
         held = np.zeros(len(span), dtype=bool)
         for start, stop in _stretches(contacts[:, [side, side + 2]].min(axis=1), fps):
-            off = _median(heading[start:stop]) - heading[start:stop]
-            if np.abs(off).max() <= _PIVOT:
-                turns[start:stop, side, 2] = off
-                held[start:stop] = True
-        turns[:, side] = _eased(turns[:, side], held, fps)
+            part = slice(start, stop)
+            own = _median(heading[part])
+            ahead = np.where(np.abs(heading[part] - own).max() <= _PIVOT, own, heading[part])
+            flat = float(np.arcsin(np.clip((heights.toes[side] - heights.ankles[side]) / length[start], -1.0, 1.0)))
+            off = float(_median(slope[part])) - flat
+            down = flat + off * np.interp(abs(off), _FLAT, (0.0, 1.0))
+            wanted[part] = np.column_stack(
+                [np.cos(down) * np.cos(ahead), np.cos(down) * np.sin(ahead), np.full(stop - start, np.sin(down))]
+            )
+            held[part] = True
+        if held.any():
+            turns[held, side] = rot.to_axis_angle(rot.between(span[held], wanted[held]))
+            turns[:, side] = _eased(turns[:, side], held, fps)
     return rot.from_axis_angle(turns)
 
 
@@ -167,6 +187,21 @@ def bend(hips: Array, knees: Array, ankles: Array, targets: Array, forward: Arra
     return rot.between(knees - hips, new_knees - hips), rot.between(ankles - knees, new_ankles - new_knees)
 
 
+def uncurl(toes: Array, tips: Array, floors: tuple[float, float]) -> Array:
+    """Turns, (T, 2, 4), that take the tips of toes out of the floor, so that they lie flat while the heel rises.
+
+    ``toes``, ``tips``: (T, 2, 3), the toes' two ends. ``floors``: heights of the tips when the foot is flat.
+    """
+    span = tips - toes
+    length = np.maximum(np.linalg.norm(span, axis=-1), 1e-9)
+    needed = np.arcsin(np.clip((np.array(floors) - toes[..., 2]) / length, -1.0, 1.0))
+    missing = np.clip(needed - np.arcsin(np.clip(span[..., 2] / length, -1.0, 1.0)), -1.0, _MAX_CURL)
+    angle = 0.5 * (missing + np.sqrt(missing**2 + _CURL_CORNER**2) - _CURL_CORNER)
+    axis = np.stack([span[..., 1], -span[..., 0], np.zeros(length.shape)], axis=-1)
+    axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-9)
+    return rot.from_axis_angle(axis * np.maximum(angle, 0.0)[..., None])
+
+
 def _reach(hips: Array, knees: Array, ankles: Array, share: float = _REACH) -> Array:
     """(T, 2) metres, how far from the hip an ankle may be."""
     length = np.linalg.norm(knees - hips, axis=-1) + np.linalg.norm(ankles - knees, axis=-1)
@@ -205,9 +240,9 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
 
     The longest contacts choose their places first. A later one of the other joint, which overlaps, takes
     the place where the foot then stands, so that rolling from heel to toe does not drag the foot along.
+    While both stand the toe counts: a foot pivots and rises on its ball.
     """
-    frames = joints.shape[1]
-    total, weight = np.zeros((frames, 3)), np.zeros(frames)
+    shifts, shares = np.zeros(joints.shape), np.zeros(joints.shape[:2])
     ramp = max(1.0, 0.1 * fps)
     held = [
         (which, slice(start + a, start + b), place)
@@ -216,20 +251,20 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
         for a, b, place in _places(joints[which, start:stop, :2], fps)
     ]
     for which, part, place in sorted(held, key=lambda h: h[1].start - h[1].stop):
-        path = joints[which, part]
-        shared = weight[part] > 0
+        path, other = joints[which, part], 1 - which
+        shared = shares[other, part] > 0
         if shared.any():
-            stands = path[:, :2] + total[part, :2] / np.maximum(weight[part], 1e-9)[:, None]
-            chosen = _median(stands[shared])
+            chosen = _median((path[:, :2] + shifts[other, part, :2])[shared])
             if np.linalg.norm(path[:, :2] - chosen, axis=-1).max() <= 1.5 * _STRAY:
                 place = chosen
-        off = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
+        shifts[which, part] = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
         count = len(path)
         inside = np.minimum(np.arange(1, count + 1), np.arange(count, 0, -1))
-        share = np.minimum(inside / ramp, 1.0)
-        total[part] += share[:, None] * off
-        weight[part] += share
-    return _eased(total / np.maximum(weight, 1e-9)[:, None], weight > 0, fps)
+        shares[which, part] = np.minimum(inside / ramp, 1.0)
+    weights = np.stack([shares[0] * (1.0 - shares[1]), shares[1]])
+    total = weights.sum(axis=0)
+    mean = np.einsum("jt,jti->ti", weights, shifts) / np.maximum(total, 1e-9)[:, None]
+    return _eased(mean, total > 0, fps)
 
 
 def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
@@ -272,9 +307,12 @@ def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
         start, stop = waiting.pop()
         part, count = path[start:stop], stop - start
         place = _median(part)
-        if np.linalg.norm(part - place, axis=-1).max() <= _STRAY:
+        glides = np.linalg.norm(part[-1] - part[0]) * fps > _GLIDE * count
+        fastest = np.linalg.norm(np.diff(part, axis=0), axis=-1).max(initial=0.0) * fps
+        allowed = _STRAY if glides or fastest > _STEP else _DRIFT
+        if np.linalg.norm(part - place, axis=-1).max() <= allowed:
             yield start, stop, place
-        elif count < 4 * room or np.linalg.norm(part[-1] - part[0]) * fps > _GLIDE * count:
+        elif count < 4 * room or glides:
             yield start, stop, part
         else:
             # Not so near the ends that nothing would be left beside the cut.

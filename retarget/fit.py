@@ -188,6 +188,23 @@ class Fit:
         return Heights((ankles[0], ankles[1]), (toes[0], toes[1]))
 
     @cached_property
+    def toe_tips(self) -> tuple[Array, tuple[float, float]] | None:
+        """The toes from ball to tip, (2, 3) at rest in the dance frame, and how high the tips of flat feet are.
+
+        The heights are armature units above the floor, as shown. None where the rig's bones don't tell.
+        """
+        if not all(self.has(joint) for joint in _sides("foot")):
+            return None
+        spans = np.stack([self.tails[bone] - self.heads[bone] for bone in self._bones("foot")])
+        at = [self.index(joint) for joint in _sides("foot")]
+        ahead = self.show(rot.rotate(self.unstretch(self.aligns)[at], spans))
+        # Imported bones may point anywhere.
+        if (-ahead[:, 1] < 0.7 * np.linalg.norm(ahead, axis=-1)).any():
+            return None
+        left, right = self.foot_heights.toes + ahead[:, 2]
+        return spans, (float(left), float(right))
+
+    @cached_property
     def hip_height(self) -> float:
         """Armature units from the floor to the middle of the hips when the body stands in SMPL's rest pose."""
         heights = []

@@ -22,8 +22,8 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import BoneMap, Switch, find_map
-from .chains import leg_positions
-from .feet import Heights, bend, plant, possible_contacts, settle, steady
+from .chains import carried, leg_positions
+from .feet import Heights, bend, plant, possible_contacts, settle, steady, uncurl
 from .fit import Fit
 from .motion import Motion, detect_contacts
 from .reach import keep_touch
@@ -155,7 +155,7 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
         (heights.toes[0] / fit.scale, heights.toes[1] / fit.scale),
     )
     contacts = possible_contacts(ankles, toes, contacts, metres)
-    heading = steady(ankles, toes, contacts, fps)
+    heading = steady(ankles, toes, contacts, fps, metres)
     toes = ankles + rot.rotate(heading, toes - ankles)
     targets = ankles + plant(ankles, toes, contacts, fps, metres)
     down = np.zeros((len(pelvis), 1, 3))
@@ -171,6 +171,12 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
         thigh, shin = bend(spots[:, :, 0], spots[:, :, 1], spots[:, :, 2], targets, forward)
         _turn(fit, turns, "hip", thigh)
         _turn(fit, turns, "knee", shin)
+    if fit.toe_tips is not None:
+        spans, floors = fit.toe_tips
+        real = fit.unstretch(turns)
+        toes = leg_positions(fit, pelvis, real)[:, :, 3]
+        tips = [toes[:, k] + carried(fit, real[:, fit.index(f"{s}_foot")], spans[k]) for k, s in enumerate(_SIDES)]
+        _turn(fit, turns, "foot", uncurl(toes, np.stack(tips, axis=1), floors))
     return pelvis, turns
 
 

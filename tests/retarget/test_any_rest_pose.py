@@ -285,3 +285,21 @@ def test_mirrored_objects_are_refused() -> None:
         rest_rig({}, world=transform(0.3, (1.0, -1.0, 1.0)))
     turned = rest_rig({}, world=transform(0.3, (-1.0, -1.0, 1.0)))
     assert len(turned) == 24
+
+
+def test_toes_lie_flat_while_the_heel_rises(make_walk: MakeMotion) -> None:
+    rig, walk = rest_rig({"left_shoulder": (0, 45, 0)}, 12), make_walk()
+    rotations = np.array(walk.rotations)
+    raised = 0.6 * np.sin(np.linspace(0, 4 * np.pi, len(walk)))[:, None] ** 2
+    rotations[:, 7] = rot.multiply(rotations[:, 7], rot.from_axis_angle(raised * [1.0, 0.0, 0.0]))
+    motion = replace(walk, rotations=rotations, contacts=walk.contacts * [0, 1, 1, 1])
+    tail = np.array([0.0, rig.lengths[10], 0.0, 1.0])
+    lowest = {}
+    for feet in ("never", "auto"):
+        posed = matrices(rig, solve(motion, rig, EVERYTHING, feet=feet))  # type: ignore[arg-type]
+        lowest[feet] = (posed[:, 10] @ tail)[:, 2].min() - (rig.rest[10] @ tail)[2]
+    assert lowest["never"] < -0.04
+    assert lowest["auto"] > -0.0025
+    turned = posed[:, 10, :3, :3]
+    steps = rot.angle(rot.from_matrix(np.swapaxes(turned[1:], 1, 2) @ turned[:-1]))
+    assert np.abs(np.diff(steps)).max() < 0.15

@@ -236,7 +236,7 @@ def test_a_flat_rest_pose_is_refused(make_rig: MakeRig, make_motion: MakeMotion)
     heap = np.array(rig.rest)
     heap[:, :3, 3] = 0.0
     with pytest.raises(RigError, match="rest pose"):
-        solve(make_motion(), Rig(rig.names, rig.parents, heap, rig.lengths))
+        solve(make_motion(), Rig(rig.names, rig.parents, heap, rig.lengths), find_map(rig))
 
 
 def mixamo_rig(path: Path) -> Rig:
