@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-_SEPARATORS = re.compile(r"[\s_\-.:]+")
-_COPY = re.compile(r"\.\d{3}$")
+from ..rig import Rig
+from .bone_map import Switch
+
+# Parts of the body that a convention names; those after the fourth are there once a side.
+MIDDLE_PARTS = ("pelvis", "spine", "neck", "head")
+LEG_PARTS = ("hip", "knee", "ankle", "foot")
+ARM_PARTS = ("collar", "shoulder", "elbow", "wrist", "hand")
+PARTS = (*MIDDLE_PARTS, *LEG_PARTS, *ARM_PARTS)
 
 
 @dataclass(frozen=True)
 class Convention:
     """How a family of rigs names its bones.
 
-    ``joints``: SMPL joint to the names it goes by, best first, written as ``plain`` writes them.
-    ``spine``: the names that bones between pelvis and neck may have, from the bottom up; a rig may
-    have any of them, and they share the three spine joints. ``neck``: likewise. ``prefix``: a regular
-    expression that is cut off the beginning of every name.
+    ``parts``: part of the body to the names it goes by, best first, as ``Reading.plain`` writes them:
+    without side, separators, case and leading zeros. ``spine`` and ``neck`` name a chain, from the bottom
+    up, of which a rig may have any. ``prefixes``: what such names begin with besides the prefix that a
+    whole rig shares; "" where they may do without. ``marks``: further names that tell this family from
+    others with the same words.
+
+    For control rigs: ``recognise`` tells whether a rig is one, and then ``parts`` are taken as they stand
+    and no others are looked for; ``parents`` and ``switches`` go into its bone map as far as their bones
+    are there.
     """
 
     name: str
-    joints: Mapping[str, tuple[str, ...]]
-    spine: tuple[str, ...]
-    neck: tuple[str, ...]
-    prefix: str = field(default="")
+    parts: Mapping[str, tuple[str, ...]]
+    prefixes: tuple[str, ...] = ("",)
+    marks: tuple[str, ...] = ()
+    recognise: Callable[[Rig], bool] | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "joints", MappingProxyType(dict(self.joints)))
-
-    def plain(self, bone: str) -> str:
-        """A bone's name without prefix, Blender's copy number (``.001``), separators and case."""
-        bone = _COPY.sub("", bone)
-        bone = re.sub(f"^(?:{self.prefix})", "", bone, flags=re.IGNORECASE) if self.prefix else bone
-        return _SEPARATORS.sub("", bone).lower()
-
-
-def both_sides(names: Mapping[str, tuple[str, ...]], left: str, right: str) -> dict[str, tuple[str, ...]]:
-    """A table for both sides from one with ``{side}`` in joints and names.
-
-    ``left`` and ``right`` stand for ``{side}`` in the convention's names.
-    """
-    return {
-        joint.format(side=side): tuple(name.format(side=written) for name in variants)
-        for joint, variants in names.items()
-        for side, written in (("left", left), ("right", right))
-    }
+        unknown = [part for part in self.parts if part not in PARTS]
+        if unknown:
+            raise ValueError(f"{self.name} names {unknown[0]}, which is none of {', '.join(PARTS)}")
+        for name in ("parts", "parents"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

@@ -1,30 +1,36 @@
-"""Mixamo names: ``mixamorig:LeftUpLeg``, with any number in the prefix or none."""
+"""Mixamo names, ``mixamorig:LeftUpLeg``, which Ready Player Me, HumanIK, Maya and many BVH files share."""
 
 from __future__ import annotations
 
-from .convention import Convention, both_sides
+from .convention import Convention
+
+_PARTS = {
+    "pelvis": ("hips",),
+    "spine": ("spine", *(f"spine{k}" for k in range(1, 10))),
+    "neck": ("neck", "neck1", "neck2"),
+    "head": ("head",),
+    "hip": ("upleg",),
+    "knee": ("leg",),
+    "ankle": ("foot",),
+    "foot": ("toebase",),
+    "collar": ("shoulder",),
+    "shoulder": ("arm",),
+    "elbow": ("forearm",),
+    "wrist": ("hand",),
+}
 
 MIXAMO_CONVENTION = Convention(
     name="Mixamo",
-    prefix=r"mixamorig\d*[:_]?",
-    joints={
-        "pelvis": ("hips",),
-        "head": ("head",),
-        **both_sides(
-            {
-                "{side}_hip": ("{side}upleg",),
-                "{side}_knee": ("{side}leg",),
-                "{side}_ankle": ("{side}foot",),
-                "{side}_foot": ("{side}toebase",),
-                "{side}_collar": ("{side}shoulder",),
-                "{side}_shoulder": ("{side}arm",),
-                "{side}_elbow": ("{side}forearm",),
-                "{side}_wrist": ("{side}hand",),
-            },
-            "left",
-            "right",
-        ),
-    },
-    spine=("spine", "spine1", "spine2", "spine3", "spine4"),
-    neck=("neck", "neck1", "neck2"),
+    parts=_PARTS,
+    marks=("mixamorig", "headtopend"),
+)
+READY_PLAYER_ME_CONVENTION = Convention(
+    name="Ready Player Me",
+    parts=_PARTS,
+    marks=("headtopend", "lefteye", "righteye", "neutralbone"),
+)
+HUMAN_IK_CONVENTION = Convention(
+    name="HumanIK",
+    parts=_PARTS,
+    marks=("reference", "character", "leftarmroll", "leftuplegroll", "lefthandthumb1"),
 )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from .convention import Convention, both_sides
-
-_PARTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist", "hand")
-_LONG = both_sides({"{side}_" + part: ("{side}" + part,) for part in _PARTS}, "left", "right")
-_SHORT = both_sides({"{side}_" + part: ("{side}" + part,) for part in _PARTS}, "l", "r")
+from .convention import Convention
 
 SMPL_CONVENTION = Convention(
     name="SMPL",
-    prefix=r"[mfn]_avg_|smplx?[-_:]",
-    joints={
+    prefixes=("", "mavg", "favg", "navg"),
+    parts={
         "pelvis": ("pelvis",),
+        "spine": ("spine", "spine1", "spine2", "spine3", "spine4", "spine5"),
+        "neck": ("neck", "neck1", "neck2"),
         "head": ("head",),
-        **{joint: (*_LONG[joint], *_SHORT[joint]) for joint in _LONG},
+        **{part: (part,) for part in ("hip", "knee", "ankle", "foot")},
+        **{part: (part,) for part in ("collar", "shoulder", "elbow", "wrist", "hand")},
     },
-    spine=("spine", "spine1", "spine2", "spine3", "spine4", "spine5"),
-    neck=("neck", "neck1", "neck2"),
 )
