@@ -196,7 +196,7 @@ class STEPSMITH_OT_map_select_bone(_OnSlot):
         armature = armature_of(context)
         slot = None if armature is None else slots_of(armature).get(properties.slot)
         if slot is None or not slot.bone:
-            return f"The {spoken(properties.slot)} ({properties.slot.replace('_', ' ')}) has no bone"
+            return f"No bone is mapped to the {spoken(properties.slot)}"
         return f"The {spoken(properties.slot)} is “{slot.bone}”, {slot.score:.0%} sure. Click to select it in Pose Mode"
 
     @classmethod
