@@ -7,6 +7,7 @@ Arrays hold both feet: (T, 2, ...), left first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -255,7 +256,7 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
         shared = shares[other, part] > 0
         if shared.any():
             chosen = _median((path[:, :2] + shifts[other, part, :2])[shared])
-            if np.linalg.norm(path[:, :2] - chosen, axis=-1).max() <= 1.5 * _STRAY:
+            if _farthest(path[:, :2] - chosen) <= 1.5 * _STRAY:
                 place = chosen
         shifts[which, part] = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
         count = len(path)
@@ -289,6 +290,11 @@ def _median(rows: Array) -> Array:
     return np.sort(rows, axis=0)[len(rows) // 2]
 
 
+def _farthest(off: Array) -> float:
+    """The length of the longest of a few vectors (n, 2), n > 0."""
+    return math.sqrt(float((off[:, 0] ** 2 + off[:, 1] ** 2).max()))
+
+
 def _runs(mask: Mask) -> list[tuple[int, int]]:
     """(start, stop) of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
@@ -307,10 +313,9 @@ def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
         start, stop = waiting.pop()
         part, count = path[start:stop], stop - start
         place = _median(part)
-        glides = np.linalg.norm(part[-1] - part[0]) * fps > _GLIDE * count
-        fastest = np.linalg.norm(np.diff(part, axis=0), axis=-1).max(initial=0.0) * fps
-        allowed = _STRAY if glides or fastest > _STEP else _DRIFT
-        if np.linalg.norm(part - place, axis=-1).max() <= allowed:
+        glides = math.dist(part[-1], part[0]) * fps > _GLIDE * count
+        strayed = _farthest(part - place)
+        if strayed <= _STRAY or (strayed <= _DRIFT and not glides and _farthest(part[1:] - part[:-1]) * fps < _STEP):
             yield start, stop, place
         elif count < 4 * room or glides:
             yield start, stop, part
@@ -356,7 +361,7 @@ def _edge(shift: Array, held: Mask, frame: int, step: int) -> tuple[Array, Array
 
 
 def _ease_frames(value: Array, fps: float) -> float:
-    return float(fps * (_EASE + _EASE_PER_METRE * np.linalg.norm(value)))
+    return fps * (_EASE + _EASE_PER_METRE * math.hypot(*value))
 
 
 def _hermite(t: Array, p0: Array | float, m0: Array | float, p1: Array | float, m1: Array | float) -> Array:

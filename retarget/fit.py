@@ -419,6 +419,8 @@ class Fit:
 
     def _seen(self, turn: Array, segment: Array) -> Array:
         """(4,) ``turn``, and further so that ``segment`` points where the world sees it after ``turn``."""
+        if not self.stretched:
+            return turn
         along = rot.rotate(turn, segment)
         return rot.multiply(rot.between(along, self.show(along)), turn)
 

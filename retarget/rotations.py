@@ -49,8 +49,8 @@ def rotate(q: ArrayLike, v: ArrayLike) -> Array:
     """Vectors (..., 3) rotated by unit quaternions (..., 4)."""
     q, v = np.asarray(q), np.asarray(v)
     w, xyz = q[..., :1], q[..., 1:]
-    t = 2.0 * np.cross(xyz, v)
-    return v + w * t + np.cross(xyz, t)
+    t = 2.0 * _cross(xyz, v)
+    return v + w * t + _cross(xyz, t)
 
 
 def from_axis_angle(rotvec: ArrayLike) -> Array:
@@ -143,9 +143,9 @@ def between(a: ArrayLike, b: ArrayLike) -> Array:
     total, change = start + end, end - start
     # start x end, from the shorter of sum and difference, which cancels no digits.
     obtuse = np.sum(start * end, axis=-1, keepdims=True) < 0
-    axis = np.cross(start, np.where(obtuse, total, change))
+    axis = _cross(start, np.where(obtuse, total, change))
     size = np.linalg.norm(axis, axis=-1, keepdims=True)
-    aside = np.cross(start, np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
+    aside = _cross(start, np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
     axis = np.where(size > _TINY, axis / np.maximum(size, _TINY), aside / np.linalg.norm(aside, axis=-1, keepdims=True))
     # Half-angle cosine and sine from sum and difference of the directions: accurate near 0 and near pi.
     cosine, sine = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (total, change))
@@ -186,3 +186,10 @@ def twist(q: ArrayLike, axis: ArrayLike) -> Array:
     q, axis = np.asarray(q), np.asarray(axis)
     along = np.sum(q[..., 1:] * axis, axis=-1, keepdims=True) * axis
     return normalise(np.concatenate([q[..., :1], along], axis=-1))
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """The cross product (..., 3) by components; NumPy's own takes twice as long."""
+    ax, ay, az = np.moveaxis(a, -1, 0)
+    bx, by, bz = np.moveaxis(b, -1, 0)
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
