@@ -23,7 +23,7 @@ from .storage import (
     clear_map,
     has_map,
     keep_map,
-    map_of,
+    kept_map,
     read_facts,
     slots_of,
     spoken,
@@ -141,7 +141,7 @@ class STEPSMITH_OT_map_mirror(_OnArmature):
         return f"Fill the {other} side of the map with the partners of the {properties.source} side's bones"
 
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
-        keep_map(armature, mirrored(read_rig(armature), map_of(armature), self.source), edited=True)
+        keep_map(armature, mirrored(read_rig(armature), kept_map(armature), self.source), edited=True)
         return ""
 
 
@@ -239,6 +239,7 @@ class STEPSMITH_OT_map_save_preset(_OnArmature, ExportHelper):
     bl_label = "Save Preset"
 
     filename_ext = SUFFIX
+    filepath: StringProperty(name="File", description="The preset, a .json file", subtype="FILE_PATH")
     filter_glob: StringProperty(default=f"*{SUFFIX}", options={"HIDDEN"})
 
     @classmethod
@@ -247,11 +248,12 @@ class STEPSMITH_OT_map_save_preset(_OnArmature, ExportHelper):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not self.filepath:
-            self.filepath = str(_made_folder() / bpy.path.clean_name(armature_of(context).name))
+            armature: Any = armature_of(context)  # poll saw to it
+            self.filepath = str(_made_folder() / bpy.path.clean_name(armature.name))
         return super().invoke(context, event)
 
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
-        bone_map = map_of(armature)
+        bone_map = kept_map(armature)
         check_map(read_rig(armature), bone_map)
         path = Path(bpy.path.abspath(self.filepath))
         save_map(path, bone_map)
@@ -266,6 +268,7 @@ class STEPSMITH_OT_map_load_preset(_OnArmature, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}
     needs_map = False
 
+    filepath: StringProperty(name="File", description="The preset, a .json file", subtype="FILE_PATH")
     filter_glob: StringProperty(default=f"*{SUFFIX}", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -304,7 +307,7 @@ class STEPSMITH_OT_map_match_pose(_OnPose):
         return super().poll(context)
 
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
-        rig, bone_map = read_rig(armature), map_of(armature)
+        rig, bone_map = read_rig(armature), kept_map(armature)
         check_map(rig, bone_map)
         pose = t_pose(rig, bone_map)
         if not is_matching(armature):
@@ -325,7 +328,7 @@ class STEPSMITH_OT_map_store_pose(_OnPose):
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
-        write_facts(armature, pose=read_pose(armature, map_of(armature)))
+        write_facts(armature, pose=read_pose(armature, kept_map(armature)))
         _put_back(armature)
         return "Stored: dances start from this pose"
 

@@ -75,7 +75,7 @@ class STEPSMITH_PT_map_table(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        armature = armature_of(context)
+        armature: Any = armature_of(context)  # poll saw to it
         layout.enabled = _is_editable(armature)
         slots = slots_of(armature)
         taking = armature.mode == "POSE"
@@ -115,7 +115,7 @@ class STEPSMITH_PT_map_pose(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        armature = armature_of(context)
+        armature: Any = armature_of(context)  # poll saw to it
         if is_matching(armature):
             meanwhile = ", without changing the frame" if armature.animation_data is not None else ""
             draw_sentence(layout, context, f"Correct the pose in Pose Mode{meanwhile}, then store it.", "INFO")

@@ -99,6 +99,14 @@ def map_of(armature: bpy.types.Object) -> BoneMap | None:
     )
 
 
+def kept_map(armature: bpy.types.Object) -> BoneMap:
+    """The map that was found or edited in the panel. Raises RigError where that never happened."""
+    bone_map = map_of(armature)
+    if bone_map is None:
+        raise RigError(f"{armature.name} has no bone map: detect it first.")
+    return bone_map
+
+
 def has_map(armature: bpy.types.Object) -> bool:
     """Whether a map is kept on the armature."""
     return bool(getattr(armature, FACTS_KEY, ""))
