@@ -184,7 +184,7 @@ _CMU = {
 }  # fmt: skip
 # A stick figure whose bones carry the names of the joints at their tails, and whose legs hang from nothing.
 _OPENPOSE = {
-    "pelvis": "MidHip", "neck": "Neck",
+    "pelvis": "MidHip",
     **both(
         {
             "collar": "*Shoulder", "shoulder": "*Elbow", "elbow": "*Wrist",
