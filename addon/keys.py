@@ -137,9 +137,17 @@ def check_place(armature: bpy.types.Object, into: Into) -> None:
 
 
 def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
+    """What the pose keys; the bones below one with locks make up for what it can't do."""
+    missing: dict[str, Array] = {}
     for column, bone in enumerate(pose.bones):
         pose_bone = armature.pose.bones[bone]
-        rotation = _rotation(pose_bone, pose.rotations[:, column])
+        lost = _lost_above(pose_bone, pose, missing)
+        turn, rest = pose.rotations[:, column], np.array(pose_bone.bone.matrix_local.to_quaternion())
+        wanted = turn if lost is None else rot.multiply(_seen_from(rest, lost), turn)
+        rotation = _rotation(pose_bone, wanted)
+        if any(pose_bone.lock_rotation) or not all(rotation.free):
+            reached = to_rotations(rotation.values, rotation.mode)
+            missing[bone] = _seen_from(rot.conjugate(rest), rot.multiply(rot.conjugate(reached), wanted))
         if any(rotation.free):
             yield rotation
         free = tuple(not lock for lock in pose_bone.lock_location)
@@ -153,6 +161,19 @@ def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
             path = f'{owner.path_from_id()}["{bpy.utils.escape_identifier(switch.name)}"]'
             values = np.full((len(pose.rotations), 1), float(switch.value))
             yield _Channels(switch.bone, path, _SWITCH, values, np.array([owner[switch.name]]), (True,))
+
+
+def _lost_above(bone: bpy.types.PoseBone, pose: Pose, missing: dict[str, Array]) -> Array | None:
+    """``missing`` of the nearest bone of the pose that the bone turns with, None without it."""
+    if not missing or not bone.bone.use_inherit_rotation:
+        return None
+    above = next((parent.name for parent in bone.parent_recursive if parent.name in pose.bones), "")
+    return missing.get(above)
+
+
+def _seen_from(rest: Array, turns: Array) -> Array:
+    """Turns (T, 4) of armature space in the frame of a bone with this rest orientation (4,)."""
+    return rot.multiply(rot.multiply(rot.conjugate(rest), turns), rest)
 
 
 def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:

@@ -387,8 +387,8 @@ def _take_larger(most: Array, who: NDArray[np.intp], own: Array, track: int) -> 
 def _nodes(rig: Rig, tracks: Sequence[Track], parents: Mapping[str, str]) -> list[_Node]:
     """The bones that turn by themselves, above before below."""
     above_of = list(rig.parents)
-    for bone, parent in parents.items():
-        above_of[rig.indices[bone]] = rig.indices.get(parent, -1)
+    for name, parent in parents.items():
+        above_of[rig.indices[name]] = rig.indices.get(parent, -1)
     order = _top_down(rig, above_of)
     tracked = {rig.indices[track.bone] for track in tracks}
     node_of: dict[int, int] = {-1: -1}  # bone: position of the node that it is or moves with

@@ -251,6 +251,24 @@ def test_a_bone_locked_altogether_gets_no_keys(armature: Any) -> None:
         write_action(armature, pose_of(("head", "neck")), name="Dance", start_frame=1)
 
 
+def test_bones_below_a_locked_one_make_up_for_what_it_cant_do(armature: Any) -> None:
+    """The foot stays flat where the knee is but a hinge; so does what hangs from it over bones that don't dance."""
+    pose = pose_of(("pelvis", "left_hip", "left_knee", "left_foot"))
+    write_action(armature, pose, name="Dance", start_frame=1)
+    free = {bone: turn_of(armature, bone, 12) for bone in pose.bones}
+    armature.pose.bones["left_knee"].rotation_mode = "XYZ"
+    armature.pose.bones["left_knee"].lock_rotation = (False, True, True)
+    armature.pose.bones["left_hip"].lock_rotation = (True, False, False)
+    write_action(armature, pose, name="Dance", start_frame=1)
+    for bone, same in (("pelvis", True), ("left_hip", False), ("left_knee", False), ("left_foot", True)):
+        assert bool(abs(np.dot(turn_of(armature, bone, 12), free[bone])) > 1 - 1e-5) is same, bone
+
+
+def turn_of(armature: Any, bone: str, frame: int) -> Quaternion:
+    bpy.context.scene.frame_set(frame)
+    return armature.pose.bones[bone].matrix.to_quaternion()
+
+
 def test_switches_are_keyed_once_where_the_rig_has_them(armature: Any) -> None:
     armature.pose.bones["head"]['IK "FK"'] = 0.25
     armature.pose.bones["neck"]["follow"] = 3
