@@ -15,7 +15,7 @@ from ...retarget.bone_maps.preset import load_map, save_map
 from ...retarget.errors import RigError, StepsmithError
 from ...retarget.skeleton import SMPL_NAMES
 from ..scene import read_rig
-from .posing import read_channels, read_pose, show_pose, write_channels
+from .posing import read_pose, read_state, show_pose, write_state
 from .presets import SUFFIX, presets_folder
 from .storage import (
     StepsmithBone,
@@ -311,7 +311,7 @@ class STEPSMITH_OT_map_match_pose(_OnPose):
         check_map(rig, bone_map)
         pose = t_pose(rig, bone_map)
         if not is_matching(armature):
-            write_facts(armature, before=read_channels(armature))
+            write_facts(armature, before=read_state(armature, pose.switches))
         show_pose(armature, pose)
         return "Correct the pose by hand, then store it"
 
@@ -380,7 +380,7 @@ def _put_back(armature: bpy.types.Object) -> None:
     """Pose the armature as it was before its T pose was matched; nothing where none was."""
     before = read_facts(armature)["before"]
     if before is not None:
-        write_channels(armature, before)
+        write_state(armature, before)
         write_facts(armature, before=None)
 
 

@@ -343,3 +343,19 @@ def test_a_dance_starts_from_the_stored_pose(room: Room, body: bpy.types.Object,
         shown = body.pose.bones[bone].matrix_basis.to_quaternion()
         assert abs(shown.dot(Quaternion(stored.pose[bone]))) == pytest.approx(1.0, abs=1e-4), bone
     assert body.pose.bones["left_hand"].matrix_basis == Matrix(), "a bone taken out of the map is left alone"
+
+
+def test_the_switches_of_a_control_rig_are_set_meanwhile(room: Room, body: bpy.types.Object) -> None:
+    maps, mapping = room("retarget.bone_maps"), room("addon.mapping")
+    hand = body.pose.bones["left_hand"]
+    hand["IK_FK"], hand["follow"] = 0.25, 3
+    found = mapping.map_of(body)
+    switches = (maps.Switch("left_hand", "IK_FK", 1.0), maps.Switch("left_hand", "follow", 0.0))
+    gone = (maps.Switch("left_hand", "gone", 1.0), maps.Switch("no such bone", "IK_FK", 1.0))
+    parts = {name: getattr(found, name) for name in ("convention", "bones", "confidence", "missing")}
+    mapping.keep_map(body, maps.BoneMap(**parts, switches=(*switches, *gone)))
+    bpy.ops.stepsmith.map_match_pose()
+    assert (hand["IK_FK"], hand["follow"], type(hand["follow"])) == (1.0, 0, int)
+    bpy.ops.stepsmith.map_store_pose()
+    assert (hand["IK_FK"], hand["follow"], type(hand["follow"])) == (0.25, 3, int)
+    assert set(hand.keys()) == {"IK_FK", "follow"}
