@@ -71,14 +71,15 @@ def _dancing(armature: bpy.types.Object, bone_map: BoneMap) -> dict[str, bpy.typ
 
 
 def _moving(armature: bpy.types.Object, bone_map: BoneMap) -> set[str]:
-    """The mapped bones and all above them, by the parents that they really follow."""
-    moving: set[str] = set()
-    for name in _dancing(armature, bone_map):
-        while name and name not in moving:
-            moving.add(name)
-            parent = armature.pose.bones[name].parent
-            name = bone_map.parents.get(name, parent.name if parent else "")
-    return moving
+    """The mapped bones and all above them.
+
+    Of a control rig, which has switches or bones that really follow others than their parents, the mapped
+    bones alone: the constraints between them are how it works, and the map knows of them.
+    """
+    dancing = _dancing(armature, bone_map)
+    if bone_map.switches or bone_map.parents:
+        return set(dancing)
+    return {link.name for bone in dancing.values() for link in (bone, *bone.parent_recursive)}
 
 
 def _constraints(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:

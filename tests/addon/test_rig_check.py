@@ -72,8 +72,10 @@ def test_constraints_above_the_dancing_bones_count_and_those_below_do_not(armatu
     assert said(armature) == ()
     constrain(armature, "mover", "CHILD_OF")
     assert "mover" in said(armature)[0]
-    # Where the bone really follows another, what its parent does is no matter.
+    # In a control rig, constraints between the mapped bones are how it works.
     assert said(armature, parents={"pelvis": ""}) == ()
+    constrain(armature, "pelvis", "COPY_LOCATION")
+    assert "pelvis" in said(armature, parents={"pelvis": ""})[0]
 
 
 @pytest.mark.parametrize(("bone", "chain", "counts"), [("tip", 1, False), ("tip", 2, True), ("tip", 0, True)])
