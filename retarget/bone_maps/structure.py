@@ -298,13 +298,16 @@ class _Chain:
         points = limb.points
         steps = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(axis=1)
         self.way = np.concatenate([[0.0], np.cumsum(steps)])
+        cosines = _cosines(points[1:-1] - points[:-2], points[2:] - points[1:-1])
+        cosines[np.minimum(steps[:-1], steps[1:]) < 0.01 * self.way[-1]] = 1.0
+        self.bends = np.cumsum([0.0, *(6.0 * (1.0 - cosines)), 0.0])
         self.between = np.linalg.norm(points[:, None] - points[None], axis=-1).mean(axis=-1)
         picks = np.array(list(combinations(range(len(points)), 3)))
         self.choices = picks[:, 0], picks[:, 1], picks[:, 2]
 
     def crooked(self, start: Array, end: Array) -> Array:
-        """Cost of pieces of one bone that are not in one line."""
-        return 10.0 * ((self.way[end] - self.way[start]) / np.maximum(self.between[start, end], 1e-12) - 1.0)
+        """Cost of pieces of one bone, from ``start`` to ``end``, that are not in one line."""
+        return self.bends[np.maximum(end - 1, start)] - self.bends[start]
 
     def turn(self, j: Array, k: Array) -> Array:
         """Cosine of the angle at the joints ``k`` between the way from ``j`` and the next bone's."""
@@ -344,15 +347,17 @@ def _joined(tree: _Tree, legs: _Bend, arms: _Bend) -> float:
     """How little a pair of legs and one of arms make one body."""
     spine, down = arms.middle(0) - legs.middle(0), legs.middle(2) - legs.middle(0)
     torso = float(np.linalg.norm(spine))
-    cost = 5.0 * (1.0 - abs(float(legs.across @ arms.across))) + 1.5 * (1.0 + _cos(spine, down))
+    cost = 5.0 * (1.0 - abs(float(legs.across @ arms.across))) + 2.5 * (1.0 + _cos(spine, down))
     cost += 2.0 * abs(_cos(spine, legs.across))
-    cost += 0.5 * (np.log(max(arms.length, 1e-9) / max(legs.length, 1e-9) / 0.65) / 0.5) ** 2
-    cost += 0.5 * (np.log(max(torso, 1e-9) / max(legs.length, 1e-9) / 0.66) / 0.5) ** 2
+    cost += 0.5 * (np.log(max(arms.length, 1e-9) / max(legs.length, 1e-9) / 0.65) / 0.7) ** 2
+    cost += 0.5 * (np.log(max(torso, 1e-9) / max(legs.length, 1e-9) / 0.66) / 0.7) ** 2
     hanging = tree.ancestry(arms.limb.anchor)
     if legs.limb.anchor not in hanging:
         cost += 0.5 if _meeting(tree, legs.limb.anchor, arms.limb.anchor) >= 0 else 1.0
     if legs.limb.anchor != arms.limb.anchor and arms.limb.anchor in tree.ancestry(legs.limb.anchor):
         cost += 2.0
+    # Controls and ornaments are smaller than the body.
+    cost += 1.5 * np.log(tree.size / max(torso + legs.length + arms.length, 1e-6 * tree.size))
     # A body that lies is one as well, but most stand.
     return float(cost - 0.5 * spine[2] / max(torso, 1e-12))
 
