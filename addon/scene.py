@@ -14,13 +14,13 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..retarget.bone_maps import BoneMap, find_map
+from ..retarget.bone_maps import BoneMap, check_map, find_map
 from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
-from ..retarget.solve import FeetMode, RootMode, solve
+from ..retarget.solve import FeetMode, Pose, RootMode, solve
 from .keys import Into, Reduce, check_animatable, check_place, write_action
 from .mapping import map_of
 from .rig_check import notices, strip_notices
@@ -109,8 +109,12 @@ def _world(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Matrix:
 
 
 def chosen_map(armature: bpy.types.Object, rig: Rig) -> BoneMap:
-    """The bone map that the user edited, or else the one found. Raises RigError where no body is found."""
-    return map_of(armature) or find_map(rig)
+    """The bone map that the user edited, or else the one found. Raises RigError where it can't be danced."""
+    edited = map_of(armature)
+    if edited is None:
+        return find_map(rig)
+    check_map(rig, edited)
+    return edited
 
 
 def _parents_first(bones: Iterable[bpy.types.Bone]) -> Iterator[bpy.types.Bone]:
@@ -159,24 +163,10 @@ def apply_motion(
     first = scene.frame_start if start_frame is None else int(start_frame)
     moved = motion.resample(fps)
     bone_map = options.bone_map or chosen_map(armature, rig)
-    start, heading = options.start, options.heading
-    if options.into == "blend" and (start is None or heading is None):
-        stands, faces = _standing(scene, armature, bone_map, first)
-        start, heading = start or stands, faces if heading is None else heading
-    pose = solve(
-        moved,
-        rig,
-        bone_map,
-        feet=options.feet,
-        root=options.root,
-        start=start,
-        heading=heading,
-        reach=options.reach,
-    )
+    pose = _solve(scene, armature, moved, rig, bone_map, first, options)
     last = first + len(moved) - 1
-    warnings: list[str] = []
-
     had_action = armature.animation_data is not None and armature.animation_data.action is not None
+    warnings: list[str] = []
 
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")
@@ -223,6 +213,32 @@ def apply_motion(
         tuple(warnings),
         written.keys,
         None if written.reduction is None else (written.reduction.degrees, written.reduction.millimetres),
+    )
+
+
+def _solve(
+    scene: bpy.types.Scene,
+    armature: bpy.types.Object,
+    motion: Motion,
+    rig: Rig,
+    bone_map: BoneMap,
+    first: int,
+    options: Options,
+) -> Pose:
+    """The pose, where and as the options say; blended in, else where the armature is at the frame ``first``."""
+    start, heading = options.start, options.heading
+    if options.into == "blend" and (start is None or heading is None):
+        stands, faces = _standing(scene, armature, bone_map, first)
+        start, heading = start or stands, faces if heading is None else heading
+    return solve(
+        motion,
+        rig,
+        bone_map,
+        feet=options.feet,
+        root=options.root,
+        start=start,
+        heading=heading,
+        reach=options.reach,
     )
 
 

@@ -393,3 +393,26 @@ def test_a_broken_map_is_not_saved(rooms: Rooms, mapped: bpy.types.Object, tmp_p
     with pytest.raises(RuntimeError):
         bpy.ops.stepsmith.map_save_preset(filepath=str(tmp_path / "broken.json"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dance_goes_by_the_edited_map_and_refuses_a_broken_one(rooms: Rooms, mapped: bpy.types.Object) -> None:
+    still = np.zeros((3, 24, 4))
+    still[..., 0] = 1.0
+    motion = rooms.motion.Motion(30.0, np.tile([0.0, 0.0, 0.9], (3, 1)), still, np.zeros((3, 4)))
+    mapped.stepsmith_map["left_knee"].bone = "right_elbow"
+    mapped.stepsmith_map["right_elbow"].bone = "left_knee"
+    with pytest.raises(rooms.errors.RigError, match="does not hang below"):
+        rooms.scene.apply_motion(bpy.context, mapped, motion)
+    assert mapped.animation_data is None
+    mapped.stepsmith_map["left_knee"].bone = "left_knee"
+    mapped.stepsmith_map["right_elbow"].bone = "right_elbow"
+    mapped.stepsmith_map["head"].bone = ""
+    result = rooms.scene.apply_motion(bpy.context, mapped, motion)
+    curves = (
+        result.action.fcurves
+        if hasattr(result.action, "fcurves")
+        else result.action.layers[0].strips[0].channelbags[0].fcurves
+    )
+    keyed = {curve.data_path.split('"')[1] for curve in curves}
+    assert keyed == set(rooms.storage.map_of(mapped).bones)
+    assert "head" not in keyed
