@@ -117,11 +117,10 @@ class _Body:
             return
         top = self._common(arms)
         path = self._between(pelvis, top[0]) if top else []
-        necks = self.proposals.get("neck", {})
+        necks, named = self.proposals.get("neck", {}), self.proposals.get("spine", {})
         # Biped's clavicles hang below the neck.
-        while len(path) > 1 and necks.get(path[-1], 0.0) > 0.8:
+        while len(path) > 1 and path[-1] in necks and path[-1] not in named:
             path.pop()
-        named = self.proposals.get("spine", {})
         chain = [bone for bone in path if self._is_link(bone, named)]
         for bone, joint in shared(chain, SPINE).items():
             self.put(bone, joint, max(named.get(bone, 0.0), _BY_PLACE))

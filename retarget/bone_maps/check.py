@@ -73,7 +73,8 @@ def effective_parents(rig: Rig, parents: Mapping[str, str]) -> tuple[int, ...]:
 def strays(rig: Rig, bones: Mapping[str, str], parents: tuple[int, ...]) -> list[tuple[str, str]]:
     """(bone, the bone it should hang below) where a bone's chain is not its joint's.
 
-    ``parents``: J indices, as ``effective_parents`` gives them.
+    ``parents``: J indices, as ``effective_parents`` gives them. Legs that hang from nothing are let pass: some
+    motion capture has such bodies.
     """
     first: dict[str, str] = {}
     for bone, joint in bones.items():
@@ -90,9 +91,25 @@ def strays(rig: Rig, bones: Mapping[str, str], parents: tuple[int, ...]) -> list
         wanted, at = rig.indices[first[SMPL_NAMES[parent]]], parents[rig.indices[bone]]
         while at >= 0 and at != wanted:
             at = parents[at]
-        if at < 0:
+        if at < 0 and not (joint.endswith("_hip") and _hangs_free(rig.indices[bone], parents, bones, rig)):
             found.append((bone, rig.names[wanted]))
     return found
+
+
+def _hangs_free(bone: int, parents: tuple[int, ...], bones: Mapping[str, str], rig: Rig) -> bool:
+    """Whether nothing above ``bone`` is in the map, nor bears anything that is but what is below ``bone``."""
+    top = bone
+    while parents[top] >= 0:
+        top = parents[top]
+    for name in bones:
+        at = rig.indices[name]
+        chain = {at}
+        while parents[at] >= 0:
+            at = parents[at]
+            chain.add(at)
+        if at == top and bone not in chain:
+            return False
+    return True
 
 
 def spoken(joint: str) -> str:

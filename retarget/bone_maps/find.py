@@ -16,6 +16,7 @@ from .convention import MIDDLE_PARTS, Convention
 from .conventions import CONVENTIONS
 from .names import LEFT, MIDDLE, RIGHT, read
 from .shape import shape_of
+from .structure import check_two_legged, map_by_structure
 from .words import is_aid, propose
 
 BY_WORDS = "names"
@@ -29,6 +30,8 @@ _TELLING = ("hip", "knee", "shoulder", "elbow")
 _TELLING_BONES, _PREFIXES = 8, 4
 # A convention must know so many joints to be tried, and so many conventions are.
 _KNOWN, _TRIED = 10, 3
+# A map by names this sure needs no second opinion; names lack few joints where they lack no more.
+_SURE, _FEW = 0.9, 4
 # Below this a body's shape speaks against its names.
 _SOUND = 0.5
 
@@ -41,12 +44,13 @@ class _Name:
 
 
 class RigNames:
-    """The names of a rig's bones, read once, without what all of them carry."""
+    """The names of a rig's bones, read once; where ``trim``, without the end that most of them carry."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, *, trim: bool = True) -> None:
         self.rig = rig
         readings = [read(name) for name in rig.names]
-        words = _without_suffix([reading.words for reading in readings])
+        words = [reading.words for reading in readings]
+        words = _without_suffix(words) if trim else words
         sides = _letter_sides(words, [reading.side for reading in readings])
         self.names = [_Name(side, w, "".join(w)) for (side, w) in zip(*sides, strict=True)]
         self.prefixes = ["", *_prefixes([name.words for name in self.names])]
@@ -115,18 +119,54 @@ def find_map(rig: Rig) -> BoneMap:
         if convention.recognise is not None and convention.recognise(rig):
             return map_control_rig(rig, convention)
     named = map_by_names(rig)
-    if _is_body(rig, named):
-        return named
-    lost = [joint for joint in REQUIRED if joint in named.missing]
-    if lost:
-        spoken_of = ", ".join(map(spoken, lost[:3])) + (" and more" if len(lost) > 3 else "")
-        raise RigError(
-            f"No bone of this armature is known as {spoken_of}: choose a two-legged "
-            "character, or map its bones by hand."
-        )
-    for bone, above in strays(rig, named.bones, rig.parents)[:1]:
-        raise RigError(f"The bone “{bone}” does not hang below “{above}”: parent it there, or choose another armature.")
-    raise RigError("The bones of this armature do not stand like a body: choose a two-legged character.")
+    if not _is_body(rig, named):
+        return _by_structure(rig, named)
+    check_two_legged(rig, named)
+    return named if named.confidence >= _SURE else _compared(rig, named)
+
+
+def _by_structure(rig: Rig, named: BoneMap) -> BoneMap:
+    """The map by structure, where ``named`` is no body; raises RigError with what lacks to either."""
+    try:
+        built = map_by_structure(rig)
+    except RigError:
+        lost = [joint for joint in REQUIRED if joint in named.missing]
+        if 0 < len(lost) <= _FEW:
+            gone = ", ".join(map(spoken, lost[:3])) + (" and more" if len(lost) > 3 else "")
+            raise RigError(
+                f"No bone of this armature is known as {gone}: choose a two-legged character, or map its bones by hand."
+            ) from None
+        loose = [] if lost else strays(rig, named.bones, rig.parents)
+        if loose:
+            raise RigError(
+                f"The bone “{loose[0][0]}” does not hang below “{loose[0][1]}”: parent it there, or choose another "
+                "armature."
+            ) from None
+        raise
+    return replace(
+        built, confidence=_with(built.confidence, _agreement(named, built)) if named.bones else built.confidence
+    )
+
+
+def _compared(rig: Rig, named: BoneMap) -> BoneMap:
+    """``named``, surer where the rig's build says the same, less sure where it says something else."""
+    try:
+        built = map_by_structure(rig)
+    except RigError:
+        # A build that says nothing contradicts no names.
+        return replace(named, confidence=_with(named.confidence, 0.5))
+    return replace(named, confidence=_with(named.confidence, _agreement(named, built)))
+
+
+def _agreement(named: BoneMap, built: BoneMap) -> float:
+    """0 to 1, on how many of the joints that both know they name the same bone."""
+    limbs = [joint for joint in SMPL_NAMES if "_" in joint and joint not in (*named.missing, *built.missing)]
+    return sum(named.bone(joint) == built.bone(joint) for joint in limbs) / max(len(limbs), 1)
+
+
+def _with(confidence: float, agreement: float) -> float:
+    """A confidence that has been agreed with to that share."""
+    return confidence * (0.75 + 0.25 * agreement) + 0.5 * (1.0 - confidence) * max(0.0, 2.0 * agreement - 1.0)
 
 
 def map_by_names(rig: Rig) -> BoneMap:
@@ -143,7 +183,7 @@ def map_by_names(rig: Rig) -> BoneMap:
 def map_control_rig(rig: Rig, convention: Convention) -> BoneMap:
     """The map of a control rig that ``convention`` recognised: the bones it names, as they stand."""
     places: dict[int, str] = {}
-    for joint, known in RigNames(rig).named(convention, convention.prefixes[0]):
+    for joint, known in RigNames(rig, trim=False).named(convention, convention.prefixes[0]):
         if joint in ("spine", "neck"):
             places |= shared(list(known), SPINE if joint == "spine" else ("neck",))
         elif known:

@@ -94,7 +94,7 @@ OPENPOSE_ENDS_CONVENTION = Convention(
     name="OpenPose, named by ends",
     parts={
         "pelvis": ("midhip",),
-        "head": ("neck",),
+        "neck": ("neck",),
         "hip": ("knee",),
         "knee": ("ankle",),
         "ankle": ("bigtoe",),

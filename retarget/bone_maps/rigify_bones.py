@@ -6,7 +6,8 @@ from .convention import Convention
 
 _PARTS = {
     "pelvis": ("spine", "hips"),
-    "spine": ("spine1", "spine2", "spine3", "chest"),
+    # Some rigs have five bones in the trunk: what bears the arms is no neck.
+    "spine": ("spine1", "spine2", "spine3", "spine4", "chest"),
     "neck": ("spine4", "spine5", "neck"),
     "head": ("spine6", "head"),
     "hip": ("thigh",),
