@@ -6,6 +6,6 @@ armature is touched.
 
 from __future__ import annotations
 
-from .storage import clear_map, keep_map, map_of, register_storage
+from .storage import clear_map, keep_map, map_of
 
-__all__ = ["clear_map", "keep_map", "map_of", "register_storage"]
+__all__ = ["clear_map", "keep_map", "map_of"]

@@ -66,8 +66,10 @@ class StepsmithBone(bpy.types.PropertyGroup):
 def map_of(armature: bpy.types.Object) -> BoneMap | None:
     """The bone map that was found or edited in the panel; None where that never happened.
 
-    Bones that are in the map and no longer in the armature stay in it: ``check_map`` says so.
+    Bones that are in the map and no longer in the armature stay in it: ``check_map`` says so. A program
+    without the interface, that opens a file of one with it, finds its maps too.
     """
+    register_storage()
     if not has_map(armature):
         return None
     slots, facts = slots_of(armature), read_facts(armature)
@@ -118,6 +120,7 @@ def keep_map(armature: bpy.types.Object, bone_map: BoneMap, *, edited: bool = Fa
     ``edited``: by hand, so that its confidence is that of its bones. Raises RigError, with the armature
     as it was, where the table has no room for the map or Blender lets nobody change the object.
     """
+    register_storage()
     check_editable(armature)
     places = _places(bone_map)
     slots = slots_of(armature)
@@ -225,7 +228,7 @@ def spoken(slot: str) -> str:
 
 
 def register_storage() -> None:
-    """Let objects keep bone maps. Needed once, also where the rest of the interface is not; again is harmless."""
+    """Let objects keep bone maps; again is harmless."""
     if not hasattr(bpy.types.Object, SLOTS_KEY):
         bpy.utils.register_class(StepsmithBone)
         slots = CollectionProperty(type=StepsmithBone, override={"LIBRARY_OVERRIDABLE", "USE_INSERTION"})
@@ -234,8 +237,8 @@ def register_storage() -> None:
 
 
 def unregister_storage() -> None:
-    """Take the properties out again; what files hold stays in them."""
-    if hasattr(bpy.types.Object, SLOTS_KEY):
+    """Take the properties out again, where they came from here; what files hold stays in them."""
+    if StepsmithBone.is_registered:
         delattr(bpy.types.Object, SLOTS_KEY)
         delattr(bpy.types.Object, FACTS_KEY)
         bpy.utils.unregister_class(StepsmithBone)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -278,13 +280,25 @@ def test_switching_the_extension_off_and_on_keeps_maps(rooms: Rooms, mapped: bpy
     rooms.registration.unregister()
     try:
         assert not hasattr(bpy.types.Object, rooms.storage.SLOTS_KEY)
-        assert rooms.storage.map_of(mapped) is None
-        rooms.storage.register_storage()
-        rooms.storage.register_storage()
-        assert rooms.storage.map_of(mapped) == before
     finally:
         rooms.registration.register()
     assert rooms.storage.map_of(mapped) == before
+
+
+def test_a_program_without_the_interface_finds_the_map(rooms: Rooms, mapped: bpy.types.Object, tmp_path: Path) -> None:
+    mapped.stepsmith_map["head"].bone = ""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "body.blend"))
+    look = (
+        "import sys, bpy\n"
+        "from stepsmith.addon.mapping import map_of\n"
+        "from stepsmith.addon.scene import chosen_map, read_rig\n"
+        "bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); body = bpy.data.objects['Body']\n"
+        "print('seen', map_of(body).bone('head'), chosen_map(body, read_rig(body)).bone('neck'))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", look, tmp_path / "body.blend"], capture_output=True, text=True, timeout=60
+    )
+    assert "seen None neck" in ended.stdout, ended.stderr
 
 
 @pytest.mark.parametrize("had_map", [False, True])
