@@ -17,19 +17,19 @@ def capture(rig: Rig, bone_map: BoneMap, rotations: Array, root: Array, fps: flo
     """The Motion that a posed rig shows: the inverse of ``solve``, without contacts.
 
     ``rotations``: (T, J, 4) basis quaternions of all the rig's bones; ``root``: (T, 3) basis location of
-    the bone that follows the pelvis. Joints that no bone follows stay at rest.
+    the bone that travels, ``Pose.root_bone``. Joints that no bone follows stay at rest.
     """
     fit = Fit(rig, bone_map)
     posed = _posed(fit, np.asarray(rotations))
     turns = np.stack([posed[:, f.bone] for f in fit.followers], axis=1)
-    turned = _joints(fit, rot.multiply(turns, rot.conjugate(fit.aligns)))
+    turned = _joints(fit, rot.multiply(fit.stretch(turns), rot.conjugate(fit.aligns)))
     parents = np.array(SMPL.parents)
     local = rot.multiply(rot.conjugate(turned[:, np.maximum(parents, 0)]), turned)
     local[:, 0] = turned[:, 0]
 
     bone = fit.root_bone
-    pelvis = fit.heads[bone] + rot.rotate(fit.rest[bone], np.asarray(root))
-    hips = pelvis + rot.rotate(posed[:, bone], fit.pelvis_to_hips)
+    pelvis = fit.heads[bone] + rot.rotate(fit.rest[fit.travel_bone], np.asarray(root))
+    hips = fit.show(pelvis + rot.rotate(posed[:, bone], fit.pelvis_to_hips))
     hips = hips - [0.0, 0.0, fit.hip_height]
     middle = hips / fit.scale + [0.0, 0.0, HIP_HEIGHT]
     frames = len(middle)
@@ -40,10 +40,10 @@ def capture(rig: Rig, bone_map: BoneMap, rotations: Array, root: Array, fps: flo
 def _posed(fit: Fit, rotations: Array) -> Array:
     """(T, J, 4) turns from rest of all bones, in the dance frame, from their basis rotations."""
     posed = np.empty_like(rotations)
-    for bone, parent in enumerate(fit.rig.parents):
-        rest = fit.rest[bone]
+    for bone in fit.order:
+        rest, parent = fit.rest[bone], fit.parents[bone]
         posed[:, bone] = rot.multiply(rot.multiply(rest, rotations[:, bone]), rot.conjugate(rest))
-        if parent >= 0:
+        if parent >= 0 and fit.rig.inherits_rotation[bone]:
             posed[:, bone] = rot.multiply(posed[:, parent], posed[:, bone])
     return posed
 

@@ -247,6 +247,14 @@ class Fit:
         return chain
 
     @cached_property
+    def order(self) -> list[int]:
+        """Indices of all bones, each after the one that it follows."""
+        done: dict[int, None] = {}
+        for bone in range(len(self.parents)):
+            done |= dict.fromkeys(b for b in reversed([bone, *self.ancestors(bone)]) if b not in done)
+        return list(done)
+
+    @cached_property
     def links(self) -> tuple[tuple[int, tuple[tuple[int, Array], ...]], ...]:
         """For each follower, from where and by what steps its head is reached.
 
@@ -302,7 +310,7 @@ class Fit:
         heads, turned = np.array(rig.heads), np.tile(rot.IDENTITY, (len(rig), 1))
         if not self.bone_map.pose:
             return heads, rig.tails, turned
-        for bone in _parents_first(self.parents):
+        for bone in self.order:
             parent = self.parents[bone]
             basis = rot.normalise(self.bone_map.pose.get(rig.names[bone], tuple(rot.IDENTITY)))
             own = rot.multiply(rot.multiply(rig.rotations[bone], basis), rot.conjugate(rig.rotations[bone]))
@@ -501,18 +509,6 @@ def _effective_parents(rig: Rig, bone_map: BoneMap) -> tuple[int, ...]:
             if at >= 0:
                 raise RigError(f"The bone “{rig.names[bone]}” follows itself in the bone map: map its bones anew.")
     return tuple(parents)
-
-
-def _parents_first(parents: tuple[int, ...]) -> list[int]:
-    """All bones, each after the one that it follows."""
-    done: dict[int, None] = {}
-    for bone in range(len(parents)):
-        chain = []
-        while bone >= 0 and bone not in done:
-            chain.append(bone)
-            bone = parents[bone]
-        done |= dict.fromkeys(reversed(chain))
-    return list(done)
 
 
 def _sides(*parts: str) -> list[str]:

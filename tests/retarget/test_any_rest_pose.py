@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import BoneMap
+from stepsmith.retarget.capture import capture
 from stepsmith.retarget.errors import RigError
 from stepsmith.retarget.fit import Fit
 from stepsmith.retarget.motion import Motion
@@ -303,3 +304,38 @@ def test_toes_lie_flat_while_the_heel_rises(make_walk: MakeMotion) -> None:
     turned = posed[:, 10, :3, :3]
     steps = rot.angle(rot.from_matrix(np.swapaxes(turned[1:], 1, 2) @ turned[:-1]))
     assert np.abs(np.diff(steps)).max() < 0.15
+
+
+def every_basis(rig: Rig, pose: Pose) -> Array:
+    """(T, J, 4) basis rotations of all the rig's bones."""
+    full = np.tile(rot.IDENTITY, (len(pose), len(rig), 1))
+    full[:, [rig.indices[name] for name in pose.bones]] = pose.rotations
+    return full
+
+
+@kept
+@given(
+    scale=st.tuples(*[st.floats(0.5, 2.0)] * 3),
+    arms=st.floats(-30.0, 85.0),
+    elbow=st.floats(-90.0, 20.0),
+    rolls=st.integers(0, 99),
+    loose=st.sets(st.sampled_from(SMPL_NAMES[1:]), max_size=5),
+    tied=st.booleans(),
+)
+def test_the_dance_can_be_read_back_from_any_rig(
+    make_motion: MakeMotion,
+    scale: tuple[float, float, float],
+    arms: float,
+    elbow: float,
+    rolls: int,
+    loose: set[str],
+    tied: bool,
+) -> None:
+    rig = rest_rig({"left_shoulder": (0, arms, 0), "left_elbow": (0, 0, elbow), "right_knee": (20, 0, 0)}, rolls)
+    rig = with_root(replace(rig, world=transform(0.3, scale)), connected=(False, tied) + (False,) * 23)
+    rig = replace(rig, inherits_rotation=tuple(name not in loose for name in rig.names))
+    motion = make_motion(8)
+    found = solve(motion, rig, EVERYTHING)
+    back = capture(rig, EVERYTHING, every_basis(rig, found), found.locations, motion.fps)
+    assert np.degrees(rot.angle(rot.multiply(rot.conjugate(back.rotations), motion.rotations))).max() < 1e-4
+    assert np.abs(back.root - motion.root).max() < 1e-6
