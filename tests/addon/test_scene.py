@@ -673,3 +673,22 @@ def test_a_slot_of_a_first_action_is_a_dance_like_any(scene: Any, dance: Motion,
 def test_keys_go_nowhere_else(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     with pytest.raises(ValueError, match="sky"):
         apply_motion(bpy.context, new_armature("Rig"), dance, options=Options(into="sky"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("into", ["action", "slot", "nla", "blend"])
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_the_shortest_motions_go_everywhere(
+    scene: Any, dance: Motion, new_armature: MakeArmature, into: Any, frames: int
+) -> None:
+    if into == "slot" and bpy.app.version < (4, 4):
+        pytest.skip("actions have slots from 4.4 on")
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, dance)
+    for key_error in (None, (0.5, 5.0)):
+        options = Options(into=into, key_error=key_error, feet="never", start=(2.0, 1.0), heading=0.0)
+        result = apply_motion(bpy.context, armature, dance.slice(5, 5 + frames), start_frame=20, options=options)
+        assert result.frames == (20, 19 + frames)
+        if into == "nla":
+            armature.animation_data.action = None
+        scene.frame_set(20 + frames // 2)  # blended in altogether
+        assert place_of(armature, "pelvis")[:2, 3] == pytest.approx([2.0, 1.0], abs=0.1)
