@@ -128,6 +128,8 @@ def map_by_structure(rig: Rig) -> BoneMap:
     rival = next((other for other in bodies[1:] if _apart(tree, body, other)), None)
     if rival is not None and rival.cost < body.cost + _RIVAL:
         raise RigError("This armature holds more than one body: give each its own armature.")
+    if _many_legged(tree, body):
+        raise RigError(f"This armature has more than two pairs of legs: {_ADVICE}.")
     if _on_all_fours(*(part.limb.points[list(part.at)].mean(axis=1)[[0, 2]] for part in (body.legs, body.arms))):
         raise RigError(f"This armature stands on four legs: {_ADVICE}.")
     return _bone_map(rig, _name(tree, body))
@@ -154,7 +156,8 @@ def _on_all_fours(legs: Array, arms: Array) -> bool:
     spine, down, arm = arms[0] - legs[0], legs[1] - legs[0], arms[1] - arms[0]
     if _cos(spine, down) < _UPRIGHT or _cos(arm, down) < _DOWNWARD:
         return False
-    return bool((arms[1] - legs[0]) @ _unit(down) > _ON_FLOOR * np.linalg.norm(down))
+    floor = _unit(_unit(down) + _unit(arm))
+    return bool((arms[1] - legs[0]) @ floor > _ON_FLOOR * (down @ floor))
 
 
 # --- the tree and its pairs -------------------------------------------------------------------------------
@@ -199,7 +202,7 @@ def _limbs(tree: _Tree) -> list[_Limb]:
         long = [bone for bone in children if tree.reach[bone] > _SHORTEST_LIMB * tree.size]
         long = sorted(long, key=lambda bone: -tree.reach[bone])[:_MOST_CHILDREN]
         for a, b in combinations(long, 2):
-            if min(tree.reach[a], tree.reach[b]) < 0.5 * max(tree.reach[a], tree.reach[b]):
+            if min(tree.reach[a], tree.reach[b]) < 0.3 * max(tree.reach[a], tree.reach[b]):
                 continue
             limb = _descend(tree, anchor, a, b)
             if limb is not None:
@@ -239,8 +242,9 @@ def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]
         shortest, longest = sorted((tree.reach[x], tree.reach[y]))
         p = float(np.linalg.norm(tree.heads[x] - tree.heads[a]))
         q = float(np.linalg.norm(tree.heads[y] - tree.heads[b]))
-        alike = (shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
-        if alike > 0.5:
+        # A prop in one hand makes that side longer.
+        alike = (0.3 + 0.7 * shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
+        if alike > 0.4:
             found.append((shortest * alike, (x, y)))
     return found
 
@@ -370,6 +374,15 @@ def _apart(tree: _Tree, one: _Body, other: _Body) -> bool:
     return other.legs.limb.anchor != one.legs.limb.anchor and other.arms.limb.anchor != one.arms.limb.anchor
 
 
+def _many_legged(tree: _Tree, body: _Body) -> bool:
+    """Whether legs and arms are but two of several pairs of legs round one bone."""
+    anchor = body.legs.limb.anchor
+    if anchor < 0 or anchor != body.arms.limb.anchor:
+        return False
+    leg = tree.reach[int(body.legs.limb.bones[0, 0])]
+    return sum(0.75 * leg < tree.reach[child] < 1.33 * leg for child in tree.children[anchor]) > 5
+
+
 def _meeting(tree: _Tree, a: int, b: int) -> int:
     """The lowest bone above or at both, -1 for none."""
     above = set(tree.ancestry(a))
@@ -479,7 +492,7 @@ def _head(tree: _Tree, body: _Body, up: Array, torso: float) -> list[int]:
         same = [k for k in range(place, len(chain)) if heights[k] - heights[place] < 0.03]
         children = max(fork[k] for k in same)
         skull = top(bone) - heights[place]
-        cost = ((heights[place] - 0.35) / 0.3) ** 2 + ((skull - 0.3) / 0.25) ** 2
+        cost = ((heights[place] - 0.35) / 0.3) ** 2 + min(((skull - 0.3) / 0.25) ** 2, 1.0)
         cost -= 1.5 * float(np.log2(max(children, 1)))
         costs.append(cost + 0.8 * (place == 0) + 0.05 * place)
     return chain[: int(np.argmin(costs)) + 1]

@@ -3,11 +3,14 @@
 Every rig comes with its truth: {SMPL joint: the bone, or the bones, that may follow it}.
 """
 
+# ruff: noqa: RUF005 (+ adds arrays)
+
 from __future__ import annotations
 
 import json
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -272,3 +275,341 @@ TRUTH: dict[str, Truth] = {
     "kaykit Knight": _KAYKIT,
     "kaykit Rogue": _KAYKIT,
 }
+
+
+# --- bodies of any make -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Make:
+    """How a body is built; lengths in metres, angles in degrees, before ``scale``.
+
+    ``arms``: degrees below the T pose. ``elbows``, ``knees``: their bend. ``twists``: pieces added to
+    upper arms, forearms, thighs and shins, in their line. ``helpers``: twist bones beside them instead.
+    ``hair``, ``skirt``, ``tail``: bones of each chain. ``uneven``: metres by which joints stray.
+    """
+
+    spine: int = 3
+    neck: int = 1
+    head: bool = True
+    head_end: bool = False
+    clavicles: bool = True
+    toes: bool = True
+    toe_end: bool = False
+    heels: bool = False
+    fingers: int = 5
+    twists: int = 0
+    helpers: bool = False
+    controls: bool = False
+    face: bool = False
+    hair: int = 0
+    skirt: int = 0
+    tail: int = 0
+    wings: bool = False
+    weapon: bool = False
+    hip_helpers: bool = False
+    floor_root: bool = False
+    arms: float = 0.0
+    elbows: float = 5.0
+    knees: float = 5.0
+    leg_length: float = 0.82
+    arm_length: float = 0.52
+    torso_length: float = 0.5
+    head_length: float = 0.2
+    scale: float = 1.0
+    uneven: float = 0.0
+    seed: int = 0
+
+
+class _Maker:
+    """Bones, one by one."""
+
+    def __init__(self, make: Make) -> None:
+        self.make = make
+        self.rng = np.random.default_rng(make.seed)
+        self.names: list[str] = []
+        self.parents: list[int] = []
+        self.heads: list[Array] = []
+        self.tails: list[Array] = []
+        self.plain: list[bool] = []
+
+    def add(self, name: str, parent: int, head: Array, tail: Array, deforms: bool = True) -> int:
+        self.names.append(name)
+        self.parents.append(parent)
+        self.heads.append(np.asarray(head, dtype=float) + self.make.uneven * self.rng.uniform(-1.0, 1.0, 3))
+        self.tails.append(np.asarray(tail, dtype=float))
+        self.plain.append(deforms)
+        return len(self.names) - 1
+
+    def chain(self, name: str, parent: int, points: Array) -> list[int]:
+        bones: list[int] = []
+        for k in range(len(points) - 1):
+            bones.append(self.add(f"{name}{k}", bones[-1] if bones else parent, points[k], points[k + 1]))
+        return bones
+
+    def limb(self, name: str, parent: int, head: Array, tail: Array) -> tuple[int, int]:
+        """(first, last) piece of a long bone."""
+        points = np.linspace(head, tail, self.make.twists + 2)
+        bones = self.chain(name, parent, points)
+        if self.make.helpers:
+            for k, share in enumerate((0.1, 0.5)):
+                at = head + share * (tail - head)
+                self.add(f"{name}twist{k}", bones[0], at, at + 0.3 * (tail - head))
+        return bones[0], bones[-1]
+
+    def rig(self, **more: Any) -> Rig:
+        scale = self.make.scale
+        heads, tails = np.array(self.heads) * scale, np.array(self.tails) * scale
+        short = np.linalg.norm(tails - heads, axis=-1) < 1e-3 * scale
+        tails[short] = heads[short] + [0.0, 0.0, 0.02 * scale]
+        rolls = self.rng.uniform(-3.0, 3.0, len(heads))
+        return build(self.names, self.parents, heads, tails, rolls, deforms=tuple(self.plain), **more)
+
+
+def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig, Truth]:
+    """A body that faces -y, its left towards +x, and its truth."""
+    make = make or Make()
+    body = _Maker(make)
+    truth: dict[str, str | tuple[str, ...]] = {}
+    knee_bend, elbow_bend = np.radians(make.knees), np.radians(make.elbows)
+    thigh = shin = make.leg_length / 2.0
+    hip = 0.08 + thigh * np.cos(knee_bend / 2.0) + shin * np.cos(knee_bend / 2.0)
+    shoulders = hip + make.torso_length
+    waist = np.array([0.0, 0.0, hip + 0.05])
+    chest_top = np.array([0.0, 0.0, shoulders + 0.03])
+
+    root = body.add("ground", -1, np.zeros(3), [0.0, 0.2, 0.0]) if make.floor_root else -1
+    knots = np.linspace(waist + [0.0, 0.0, 0.08], chest_top, make.spine + 1)
+    pelvis = body.add("pelvis", root, waist, knots[0])
+    truth["pelvis"] = "pelvis"
+    spine = body.chain("spine", pelvis, knots)
+    for k in range(3 if spine else 0):
+        wanted = {f"spine{j}" for j in range(len(spine)) if -(-(j + 1) * 3 // len(spine)) == k + 1}
+        if wanted:
+            truth[f"spine{k + 1}"] = tuple(wanted)
+    chest = spine[-1] if spine else pelvis
+    crown = chest_top + [0.0, -0.01, 0.11]
+    if make.head:
+        neck = body.chain("neck", chest, np.linspace(chest_top + [0.0, 0.0, 0.01], crown, make.neck + 1))
+        head = body.add("head", neck[-1] if neck else chest, crown, crown + [0.0, 0.0, make.head_length])
+        truth["head"] = "head"
+        if neck:
+            truth["neck"] = tuple(f"neck{k}" for k in range(make.neck))
+        _add_to_head(body, head, crown)
+
+    for side, sign in (("l", 1.0), ("r", -1.0)):
+        mirror = np.array([sign, 1.0, 1.0])
+        joint = np.array([0.09, 0.0, hip])
+        bend = np.array([0.0, -np.sin(knee_bend / 2.0), -np.cos(knee_bend / 2.0)])
+        knee = joint + thigh * bend
+        ankle = knee + shin * bend * [1.0, -1.0, 1.0]
+        ball, tip = ankle + [0.01, -0.13, -0.06], ankle + [0.01, -0.2, -0.07]
+        above = pelvis
+        if make.hip_helpers:
+            above = body.add(f"hip_{side}", pelvis, (waist - [0.0, 0.0, 0.02]) * mirror, joint * mirror)
+        first, last = body.limb(f"thigh_{side}_", above, joint * mirror, knee * mirror)
+        second, end = body.limb(f"shin_{side}_", last, knee * mirror, ankle * mirror)
+        foot = body.add(f"foot_{side}", end, ankle * mirror, ball * mirror)
+        spoken = "left" if side == "l" else "right"
+        truth |= {
+            f"{spoken}_hip": body.names[first], f"{spoken}_knee": body.names[second], f"{spoken}_ankle": f"foot_{side}"
+        }  # fmt: skip
+        if make.toes:
+            toe = body.add(f"toe_{side}", foot, ball * mirror, tip * mirror)
+            truth[f"{spoken}_foot"] = f"toe_{side}"
+            if make.toe_end:
+                body.add(f"toe_end_{side}", toe, tip * mirror, (tip + [0.0, -0.02, 0.0]) * mirror)
+        if make.heels:
+            body.add(
+                f"heel_{side}", foot, (ankle + [-0.03, 0.04, -0.07]) * mirror, (ankle + [0.03, 0.04, -0.07]) * mirror
+            )
+
+        joint = np.array([0.175, 0.01, shoulders])
+        down, inward = np.radians(make.arms), elbow_bend
+        half = make.arm_length / 2.0
+        elbow = joint + half * np.array([np.cos(down), 0.0, -np.sin(down)])
+        lower = np.array([np.cos(down) * np.cos(inward), -np.sin(inward), -np.sin(down) * np.cos(inward)])
+        wrist = elbow + half * lower
+        above = chest
+        if make.clavicles:
+            above = body.add(f"clavicle_{side}", chest, np.array([0.025, 0.01, shoulders]) * mirror, joint * mirror)
+            truth[f"{spoken}_collar"] = f"clavicle_{side}"
+        first, last = body.limb(f"upper_{side}_", above, joint * mirror, elbow * mirror)
+        second, end = body.limb(f"fore_{side}_", last, elbow * mirror, wrist * mirror)
+        hand = body.add(f"hand_{side}", end, wrist * mirror, (wrist + 0.09 * lower) * mirror)
+        truth |= {
+            f"{spoken}_shoulder": body.names[first], f"{spoken}_elbow": body.names[second],
+            f"{spoken}_wrist": f"hand_{side}",
+        }  # fmt: skip
+        for k in range(make.fingers):
+            aside = np.array([0.0, 0.02 * (k - make.fingers / 2.0), 0.0])
+            start = wrist + (0.03 if k == 0 else 0.09) * lower + aside * (2.0 if k == 0 else 1.0)
+            lengths = np.array([0.0, 0.03, 0.055, 0.075 - 0.003 * k])[:, None]
+            body.chain(f"finger{k}_{side}_", hand, (start + lengths * lower + aside * lengths * 5.0) * mirror)
+        if make.weapon and side == "r":
+            body.chain("sword", hand, (wrist + np.array([[0.02], [0.2], [0.9]]) * [0.2, -1.0, 0.3]) * mirror)
+        if make.wings:
+            reach = np.array([[0.05, 0.1, 0.0], [0.4, 0.2, 0.25], [0.9, 0.3, 0.1], [1.3, 0.35, -0.2]])
+            body.chain(f"wing_{side}_", chest, (reach + [0.0, 0.0, shoulders - 0.1]) * mirror)
+        if make.controls:
+            for name, at in (("foot", ankle), ("knee", knee + [0.0, -0.5, 0.0]), ("elbow", elbow + [0.0, 0.5, 0.0])):
+                body.add(f"ik_{name}_{side}", root, at * mirror, at * mirror + [0.0, 0.15, 0.0], deforms=False)
+            body.add(f"ik_hand_{side}", root, wrist * mirror, wrist * mirror + [0.0, 0.15, 0.0], deforms=False)
+    _add_below(body, pelvis, hip)
+    return body.rig(world=np.eye(4) if world is None else world), truth
+
+
+def _add_to_head(body: _Maker, head: int, at: Array) -> None:
+    make = body.make
+    long = make.head_length
+    if make.head_end:
+        body.add("head_end", head, at + [0.0, 0.0, long], at + [0.0, 0.0, long + 0.05])
+    if make.face:
+        jaw = body.add("jaw", head, at + [0.0, -0.02, 0.02], at + [0.0, -0.09, -0.02])
+        body.chain("tongue", jaw, at + np.array([[0.0, -0.03, 0.01], [0.0, -0.05, 0.01], [0.0, -0.07, 0.01]]))
+        for side in (1.0, -1.0):
+            eye = at + [0.03 * side, -0.07, 0.5 * long]
+            body.add(f"eye{side}", head, eye, eye + [0.0, -0.03, 0.0])
+            brow = np.array([[0.01, 0.0, 0.03], [0.03, 0.01, 0.035], [0.05, 0.02, 0.03]]) * [side, 1.0, 1.0]
+            body.chain(f"brow{side}", head, at + [0.0, -0.09, 0.5 * long] + brow)
+    for k in range(5 if make.hair else 0):
+        angle = np.pi * (0.1 + 0.2 * k)
+        out = np.array([np.cos(angle), np.sin(angle), 0.0])
+        steps = np.arange(make.hair + 1)[:, None]
+        body.chain(f"hair{k}_", head, at + 0.1 * out + steps * (0.02 * out - [0.0, 0.0, 0.07]) + [0.0, 0.0, long])
+
+
+def _add_below(body: _Maker, pelvis: int, hip: float) -> None:
+    make = body.make
+    for k in range(8 if make.skirt else 0):
+        angle = 2 * np.pi * (k + 0.5) / 8
+        out = np.array([np.cos(angle), np.sin(angle), 0.0])
+        steps = np.arange(make.skirt + 1)[:, None]
+        body.chain(f"skirt{k}_", pelvis, [0.0, 0.0, hip + 0.05] + 0.14 * out + steps * (0.04 * out - [0.0, 0.0, 0.12]))
+    if make.tail:
+        steps = np.arange(make.tail + 1)[:, None]
+        body.chain("tail", pelvis, np.array([0.0, 0.1, hip]) + steps * np.array([0.0, 0.1, -0.05]))
+
+
+# --- and what has no human shape --------------------------------------------------------------------------
+
+
+def creature(kind: str) -> Rig:
+    """A rig that can't dance: one of ``CREATURES``."""
+    body = _Maker(Make())
+    return _CREATURES[kind](body)
+
+
+def _quadruped(body: _Maker, height: float = 0.6, length: float = 0.7) -> Rig:
+    spine = body.chain("spine", -1, np.linspace([0.0, length / 2, height], [0.0, -length / 2, height], 5))
+    neck = body.chain(
+        "neck", spine[-1], np.linspace([0.0, -length / 2, height], [0.0, -length / 2 - 0.3, 1.5 * height], 3)
+    )
+    head = body.add("head", neck[-1], body.tails[-1], body.tails[-1] + [0.0, -0.2, -0.05])
+    body.add("jaw", head, body.heads[head] + [0.0, -0.03, -0.03], body.tails[head] - [0.0, 0.0, 0.05])
+    for sign in (1.0, -1.0):
+        body.add(
+            f"ear{sign}", head, body.heads[head] + [0.04 * sign, 0, 0.05], body.heads[head] + [0.06 * sign, 0, 0.12]
+        )
+        for name, parent, y, bend in (("hind", spine[0], length / 2, 0.08), ("fore", spine[-1], -length / 2, -0.05)):
+            x = 0.1 * sign
+            body.chain(
+                name + str(sign),
+                parent,
+                np.array([
+                    [x, y, 0.95 * height], [x, y - bend, 0.55 * height], [x, y + bend, 0.25 * height],
+                    [x, y, 0.04], [x, y - 0.06, 0.01],
+                ]),
+            )  # fmt: skip
+    body.chain("tail", spine[0], np.linspace([0.0, length / 2, height], [0.0, length, 0.7 * height], 6))
+    return body.rig()
+
+
+def _spider(body: _Maker) -> Rig:
+    middle = body.add("body", -1, [0.0, 0.0, 0.3], [0.0, -0.2, 0.3])
+    body.add("rear", middle, [0.0, 0.1, 0.3], [0.0, 0.5, 0.35])
+    for sign in (1.0, -1.0):
+        for k, angle in enumerate(np.radians([-50.0, -15.0, 20.0, 55.0])):
+            out = np.array([sign * np.cos(angle), np.sin(angle), 0.0])
+            points = [0.1 * out, 0.4 * out + [0, 0, 0.3], 0.8 * out + [0, 0, 0.1], 1.0 * out - [0, 0, 0.3]]
+            body.chain(f"leg{k}{sign}", middle, np.array(points) + [0.0, 0.0, 0.3])
+    return body.rig()
+
+
+def _bird(body: _Maker) -> Rig:
+    spine = body.chain("spine", -1, np.linspace([0.0, 0.15, 0.3], [0.0, -0.15, 0.36], 4))
+    neck = body.chain("neck", spine[-1], np.linspace([0.0, -0.15, 0.36], [0.0, -0.25, 0.55], 4))
+    head = body.add("head", neck[-1], [0.0, -0.25, 0.55], [0.0, -0.35, 0.55])
+    body.add("beak", head, [0.0, -0.3, 0.55], [0.0, -0.42, 0.54])
+    body.chain("tail", spine[0], np.linspace([0.0, 0.2, 0.3], [0.0, 0.4, 0.28], 3))
+    for sign in (1.0, -1.0):
+        mirror = np.array([sign, 1.0, 1.0])
+        leg = [[0.06, 0.02, 0.28], [0.07, -0.05, 0.2], [0.07, 0.03, 0.1], [0.07, 0.0, 0.02], [0.07, -0.06, 0.0]]
+        body.chain(f"leg{sign}", spine[0], np.array(leg) * mirror)
+        wing = [[0.06, -0.12, 0.36], [0.3, -0.05, 0.4], [0.6, -0.15, 0.4], [0.9, 0.0, 0.38], [1.2, 0.15, 0.37]]
+        body.chain(f"wing{sign}", spine[-1], np.array(wing) * mirror)
+    return body.rig()
+
+
+def _tentacle(body: _Maker) -> Rig:
+    body.chain("tentacle", -1, np.linspace([0.0, 0.0, 0.0], [0.0, 0.3, 2.0], 13))
+    return body.rig()
+
+
+def _snake(body: _Maker) -> Rig:
+    along = np.linspace(0.0, 3.0, 31)
+    body.chain("snake", -1, np.stack([0.2 * np.sin(3.0 * along), along, np.full(31, 0.05)], axis=1))
+    tip = body.tails[-1]
+    head = body.add("head", 29, tip, tip + [0.0, 0.1, 0.0])
+    body.add("jaw", head, tip, tip + [0.0, 0.1, -0.03])
+    return body.rig()
+
+
+def _tree(body: _Maker) -> Rig:
+    rng = np.random.default_rng(5)
+    trunk = body.chain("trunk", -1, np.linspace([0.0, 0.0, 0.0], [0.0, 0.0, 3.0], 7))
+    for k, bone in enumerate(trunk[2:] * 3):
+        out = rng.normal(0.0, 0.4, 3) + [0.0, 0.0, 0.4]
+        body.chain(f"branch{k}_", bone, body.tails[bone] + np.arange(4)[:, None] * out * rng.uniform(0.4, 1.0))
+    return body.rig()
+
+
+def _single(body: _Maker) -> Rig:
+    body.add("bone", -1, [0.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    return body.rig()
+
+
+def _prop(body: _Maker) -> Rig:
+    root = body.add("car", -1, [0.0, 0.0, 0.3], [0.0, -1.0, 0.3])
+    for x in (0.7, -0.7):
+        for y in (1.2, -1.2):
+            axle = body.add(f"axle{x}{y}", root, [x * 0.8, y, 0.3], [x, y, 0.3])
+            body.add(f"wheel{x}{y}", axle, [x, y, 0.3], [x * 1.2, y, 0.3])
+    return body.rig()
+
+
+def _couple(body: _Maker) -> Rig:
+    rig, _ = humanoid()
+    for k, step in enumerate(([0.0, 0.0, 0.0], [1.5, 0.0, 0.0])):
+        offset = len(body.names)
+        for bone, name in enumerate(rig.names):
+            above = rig.parents[bone]
+            body.add(
+                f"{name}_{k}", above + offset if above >= 0 else -1, rig.heads[bone] + step, rig.tails[bone] + step
+            )
+    return body.rig()
+
+
+_CREATURES: dict[str, Callable[[_Maker], Rig]] = {
+    "dog": _quadruped,
+    "horse": partial(_quadruped, height=1.4, length=1.5),
+    "spider": _spider,
+    "bird": _bird,
+    "tentacle": _tentacle,
+    "snake": _snake,
+    "tree": _tree,
+    "single bone": _single,
+    "prop": _prop,
+    "two bodies": _couple,
+}
+CREATURES = tuple(_CREATURES)
