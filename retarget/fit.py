@@ -492,22 +492,22 @@ def _effective_parents(rig: Rig, bone_map: BoneMap) -> tuple[int, ...]:
     """
     followed = [parent for parent in bone_map.parents.values() if parent]
     for what in (bone_map.bones, bone_map.pose, bone_map.parents, followed):
-        for bone in what:
-            if bone not in rig.indices:
-                raise RigError(f"The armature has no bone “{bone}”: map its bones anew.")
+        for name in what:
+            if name not in rig.indices:
+                raise RigError(f"The armature has no bone “{name}”: map its bones anew.")
     for joint in bone_map.bones.values():
         if joint not in SMPL_NAMES:
             raise RigError(f"The bone map names a joint “{joint}” that no body has: map its bones anew.")
     parents = list(rig.parents)
-    for bone, parent in bone_map.parents.items():
-        parents[rig.indices[bone]] = rig.indices.get(parent, -1)
+    for name, parent in bone_map.parents.items():
+        parents[rig.indices[name]] = rig.indices.get(parent, -1)
     if bone_map.parents:
-        for bone in range(len(rig)):
-            at, seen = bone, 0
-            while at >= 0 and seen <= len(rig):
-                at, seen = parents[at], seen + 1
+        for bone, name in enumerate(rig.names):
+            at, steps = bone, 0
+            while at >= 0 and steps <= len(rig):
+                at, steps = parents[at], steps + 1
             if at >= 0:
-                raise RigError(f"The bone “{rig.names[bone]}” follows itself in the bone map: map its bones anew.")
+                raise RigError(f"The bone “{name}” follows itself in the bone map: map its bones anew.")
     return tuple(parents)
 
 

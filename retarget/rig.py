@@ -76,8 +76,8 @@ class Rig:
             raise RigError(f"The bone “{names[int(np.argmin(lengths))]}” has no length: delete it or give it one.")
         columns = rest[:, :3, :3] / np.maximum(np.linalg.norm(rest[:, :3, :3], axis=1, keepdims=True), 1e-30)
         if (np.linalg.det(columns) < 1e-6).any():
-            bone = names[int(np.argmin(np.linalg.det(columns)))]
-            raise RigError(f"The bone “{bone}” is flat or mirrored at rest: check the armature's rest pose.")
+            flat = names[int(np.argmin(np.linalg.det(columns)))]
+            raise RigError(f"The bone “{flat}” is flat or mirrored at rest: check the armature's rest pose.")
         size = np.linalg.det(world[:3, :3])
         if abs(size) < 1e-18:
             raise RigError("The armature's object is scaled to nothing: give it a scale other than 0.")

@@ -32,7 +32,9 @@ def test_world_directions_follow_the_object(make_rig: Callable[..., Rig]) -> Non
         ({"names": ("a", "b", "a")}, "two bones named “a”"),
         ({"lengths": np.array([1.0, 0.0, 1.0])}, "“b” has no length"),
         ({"rest": np.full((3, 4, 4), np.nan)}, "not finite"),
-        ({"world": np.diag([0.0, 0.0, 0.0, 1.0])}, "scale"),
+        ({"rest": np.stack([np.eye(4), np.diag([1.0, 0.0, 1.0, 1.0]), np.eye(4)])}, "“b” is flat"),
+        ({"world": np.diag([0.0, 0.0, 0.0, 1.0])}, "scaled to nothing"),
+        ({"world": np.diag([1.0, -1.0, 1.0, 1.0])}, "negative scale"),
     ],
 )
 def test_impossible_rigs_say_what_to_do(change: dict, message: str) -> None:
