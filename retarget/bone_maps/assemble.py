@@ -33,6 +33,8 @@ _BY_PLACE = 0.7
 _TOGETHER = 0.003
 # A limb's longer half is at most this many times the shorter.
 _HALVES = 4.0
+# Bones that go on in one line do so within this cosine.
+_STRAIGHT = 0.98
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,11 @@ class _Body:
         for side in SIDES:
             for parts in (LEG_PARTS, ARM_PARTS):
                 chain = self._best_chain(side, parts)
-                for part, bone in chain:
+                following = [*(bone for _, bone in chain[1:]), None]
+                for (part, bone), below in zip(chain, following, strict=False):
                     joint = f"{side}_{part}"
-                    self.put(bone, joint, self.proposals[joint][bone])
+                    whole = bone if below is None or part not in ("hip", "shoulder") else self._upper_half(bone, below)
+                    self.put(whole, joint, self.proposals[joint][bone])
 
     def find_pelvis(self) -> None:
         """Where legs and arms meet, or a bone above that is called so and stands as high."""
@@ -121,7 +125,7 @@ class _Body:
         # Biped's clavicles hang below the neck.
         while len(path) > 1 and path[-1] in necks and path[-1] not in named:
             path.pop()
-        chain = [bone for bone in path if self._is_link(bone, named)]
+        chain = self._unfolded(pelvis, [bone for bone in path if self._is_link(bone, named)], named)
         for bone, joint in shared(chain, SPINE).items():
             self.put(bone, joint, max(named.get(bone, 0.0), _BY_PLACE))
 
@@ -201,6 +205,27 @@ class _Body:
             before = self._apart(chain.bones[-2][1], last)
             return before < _HALVES * step and step < _HALVES * before
         return True
+
+    def _unfolded(self, pelvis: int, chain: Sequence[int], named: Mapping[int, float]) -> list[int]:
+        """A chain without bones that lead there and back again, as Second Life's: those less surely named go."""
+        kept: list[int] = []
+        for bone in sorted(chain, key=lambda bone: (-named.get(bone, 0.0), len(self.rig.ancestors(bone)))):
+            if named.get(bone, 0.0) == 1.0 or all(
+                self._apart(bone, other) > self.together for other in (pelvis, *kept)
+            ):
+                kept.append(bone)
+        return [bone for bone in chain if bone in kept]
+
+    def _upper_half(self, bone: int, below: int) -> int:
+        """Where a limb really begins: at a twist bone above ``bone`` that is the upper half of its length."""
+        above = self.rig.parents[bone]
+        if above not in self.aids or above < 0:
+            return bone
+        upper = self.rig.heads[bone] - self.rig.heads[above]
+        lower = self.rig.heads[below] - self.rig.heads[bone]
+        lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
+        straight = float(upper @ lower) > _STRAIGHT * lengths[0] * lengths[1]
+        return above if straight and lengths[0] > 0.2 * lengths[1] else bone
 
     def _is_link(self, bone: int, named: Mapping[int, float]) -> bool:
         """Whether a bone on a chain's way is one of its links, not a helper in between."""

@@ -53,8 +53,8 @@ _VOCABULARY = {
     "head": "head skull kopf schaedel tete cabeza testa cabeca tou 头 頭",
     # What shares words with the body and is none of it.
     "aid": (
-        "ik null grp group zero pole target tgt twist twst roll helper hlp aim goal effector switch swivel parent mch vis "
-        "tweak pivot master socket slot attach prop weapon gun sword shield holder reference offset "
+        "ik null grp group zero pole target tgt twist twst roll helper hlp aim goal effector switch swivel parent "
+        "mch vis tweak pivot master socket slot attach prop weapon gun sword shield holder reference offset "
         "corrective driver share sharebone d ex キャンセル 捩 捩り 親 先ik ダミー dummy nub end tip site effectorend "
         "ctrl control ctl pin"
     ),

@@ -554,6 +554,25 @@ pelvis = pelvis
   thigh_<l|r> = hip
     calf_<l|r> = knee
 """,
+    "auto-rig pro whose limbs begin with their twist bones": """
+root.x = pelvis
+  spine_01.x = spine
+    spine_02.x = spine
+      neck.x = neck
+        head.x = head
+      shoulder.<l|r> = collar
+        c_arm_twist_offset.<l|r> = shoulder
+          arm_stretch.<l|r>
+            forearm_stretch.<l|r> = elbow
+              forearm_twist.<l|r>
+                hand.<l|r> = wrist
+  thigh_twist.<l|r> = hip
+    thigh_stretch.<l|r>
+      leg_stretch.<l|r> = knee
+        leg_twist.<l|r>
+          foot.<l|r> = ankle
+            toes_01.<l|r> = foot
+""",
     "three neck bones": """
 Hips = pelvis
   Spine = spine
@@ -578,3 +597,30 @@ def test_the_hierarchy_decides_what_names_leave_open(case: str) -> None:
     found = find_map(listed.rig)
     assert not wrong(found, listed.truth)
     assert found.confidence > 0.5
+
+
+def test_a_spine_that_folds_back_bends_once() -> None:
+    listed = build("""
+mPelvis = pelvis
+  mSpine1
+    mSpine2
+      mTorso = spine
+        mSpine3
+          mSpine4
+            mChest = spine
+              mNeck = neck
+                mHead = head
+              mCollar<Left|Right> = collar
+                mShoulder<Left|Right> = shoulder
+                  mElbow<Left|Right> = elbow
+                    mWrist<Left|Right> = wrist
+  mHip<Left|Right> = hip
+    mKnee<Left|Right> = knee
+      mAnkle<Left|Right> = ankle
+        mFoot<Left|Right> = foot
+          mToe<Left|Right>
+""")
+    rest = listed.rig.rest.copy()
+    for bone, place in (("mSpine1", "mTorso"), ("mSpine2", "mPelvis"), ("mSpine3", "mChest"), ("mSpine4", "mTorso")):
+        rest[listed.rig.indices[bone], :3, 3] = listed.rig.heads[listed.rig.indices[place]]
+    assert not wrong(find_map(replace(listed.rig, rest=rest)), listed.truth)
