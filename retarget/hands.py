@@ -54,14 +54,15 @@ def palm_roll(thumb: Array, along: Array) -> float:
 
 
 def _fingers(rig: Rig, hand: int) -> list[tuple[Array, Array]]:
-    """(middle, tip) of each branch of at least two bones below the hand, (3,) armature space."""
-    branches = []
-    for first in rig.children[hand]:
-        bones = [first]
-        for bone in bones:
-            bones.extend(rig.children[bone])
-        if len(bones) > 1:
-            tips = rig.tails[bones]
-            far = tips[np.argmax(np.linalg.norm(tips - rig.heads[hand], axis=-1))]
-            branches.append((np.vstack([rig.heads[bones], far[None]]).mean(axis=0), far))
-    return branches
+    """(middle, tip), (3,) armature space, of each finger: the last two or three bones of an unbranched chain."""
+    below = [hand]
+    for bone in below:
+        below.extend(rig.children[bone])
+    fingers = []
+    for tip in (bone for bone in below[1:] if not rig.children[bone]):
+        chain = [tip]
+        while len(chain) < 3 and rig.parents[chain[-1]] != hand and len(rig.children[rig.parents[chain[-1]]]) == 1:
+            chain.append(rig.parents[chain[-1]])
+        if len(chain) > 1:
+            fingers.append((np.vstack([rig.heads[chain], rig.tails[tip, None]]).mean(axis=0), rig.tails[tip]))
+    return fingers

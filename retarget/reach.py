@@ -65,10 +65,10 @@ def keep_touch(fit: Fit, positions: Array, turned: Array, pelvis: Array, turns: 
     turns = np.array(turns)
     for side in arms:
         moved = np.flatnonzero(np.abs(moves[side]).max(axis=-1) > 1e-9)
-        chain = [shown[f"{side}_{part}"][moved, None] for part in ("shoulder", "elbow", "wrist")]
+        shoulder, elbow, wrist = (shown[f"{side}_{part}"][moved, None] for part in ("shoulder", "elbow", "wrist"))
         # A stretched arm bends its elbow to the back.
         behind = rot.rotate(turned[moved, SMPL_NAMES.index(f"{side}_shoulder")], [0.0, 1.0, 0.0])[:, None]
-        bent = bend(*chain, chain[2] + moves[side][moved, None], behind)
+        bent = bend(shoulder, elbow, wrist, wrist + moves[side][moved, None], behind)
         for part, turn in zip(("shoulder", "elbow"), bent, strict=True):
             for k in fit.all_of(f"{side}_{part}"):
                 turns[moved, k] = rot.multiply(turn[:, 0], turns[moved, k])
