@@ -32,6 +32,8 @@ _TELLING_BONES, _PREFIXES = 8, 4
 _KNOWN, _TRIED = 10, 3
 # A map by names this sure needs no second opinion; names lack few joints where they lack no more.
 _SURE, _FEW = 0.9, 4
+# What marks count for between conventions that are as sure.
+_MARKED = 0.05
 # Below this a body's shape speaks against its names.
 _SOUND = 0.5
 
@@ -94,7 +96,7 @@ class RigNames:
 
     def marks(self, convention: Convention) -> int:
         """How many of the convention's marks the rig bears."""
-        return sum(mark in self.plain or mark in self.words for mark in convention.marks)
+        return sum(mark in self.plain or mark in self.words or mark in self.prefixes for mark in convention.marks)
 
     def proposals(self) -> dict[str, dict[int, float]]:
         """Joint to the bones that words propose for it."""
@@ -175,9 +177,13 @@ def map_by_names(rig: Rig) -> BoneMap:
     words, aids = names.proposals(), names.aids()
     hits = [(names.look(c), names.marks(c), c.name) for c in CONVENTIONS if c.recognise is None]
     ranked = sorted(hits, key=lambda hit: (len(hit[0]), hit[1]), reverse=True)[:_TRIED]
-    maps = [_named_and_by_words(rig, known, words, aids, name) for known, _, name in ranked if len(known) >= _KNOWN]
-    maps.append(assemble(rig, words, BY_WORDS, aids))
-    return max((_judged(rig, found) for found in maps), key=lambda found: found.confidence)
+    maps = [
+        (_judged(rig, _named_and_by_words(rig, known, words, aids, name)), _MARKED if marks else 0.0)
+        for known, marks, name in ranked
+        if len(known) >= _KNOWN
+    ]
+    maps.append((_judged(rig, assemble(rig, words, BY_WORDS, aids)), 0.0))
+    return max(maps, key=lambda found: found[0].confidence + found[1])[0]
 
 
 def map_control_rig(rig: Rig, convention: Convention) -> BoneMap:

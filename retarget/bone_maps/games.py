@@ -38,7 +38,7 @@ QUATERNIUS_CONVENTION = Convention(
         "elbow": ("lowerarm",),
         "wrist": ("palm", "fist", "wrist", "hand"),
     },
-    marks=("torso", "abdomen"),
+    marks=("abdomen",),
 )
 SYNTY_CONVENTION = Convention(
     name="Synty",
@@ -78,6 +78,7 @@ SECOND_LIFE_CONVENTION = Convention(
 )
 ROBLOX_CONVENTION = Convention(
     name="Roblox R15",
+    marks=("lowertorso", "uppertorso"),
     parts={
         "pelvis": ("lowertorso",),
         "spine": ("uppertorso",),

@@ -24,13 +24,8 @@ MIXAMO_CONVENTION = Convention(
     parts=_PARTS,
     marks=("mixamorig", "headtopend"),
 )
-READY_PLAYER_ME_CONVENTION = Convention(
-    name="Ready Player Me",
-    parts=_PARTS,
-    marks=("headtopend", "lefteye", "righteye", "neutralbone"),
-)
 HUMAN_IK_CONVENTION = Convention(
     name="HumanIK",
     parts=_PARTS,
-    marks=("reference", "character", "leftarmroll", "leftuplegroll", "lefthandthumb1"),
+    marks=("reference", "character", "armroll", "uplegroll"),
 )

@@ -43,7 +43,8 @@ class _Tree:
     """The bones that may be a body's, in the world.
 
     ``parents``: J indices, -1 for a root and for bones left out. ``kept``: indices of the bones.
-    ``reach``: (J,) the longest way from the bone's parent through it to a leaf's end. ``size``: the diagonal
+    ``reach``: (J,) the longest way from the bone's parent through it to a leaf's end; ``depth``: how
+    many bones are on it. ``size``: the diagonal
     of all heads.
     """
 
@@ -53,6 +54,7 @@ class _Tree:
     parents: list[int]
     children: list[list[int]]
     reach: list[float]
+    depth: list[int]
     size: float
 
     def ancestry(self, bone: int) -> list[int]:
@@ -70,12 +72,14 @@ class _Limb:
 
     ``anchor``: the bone that both hang from, -1 for none. ``bones``: (n, 2) indices. ``points``:
     (n + 1, 2, 3) the heads, and the ends of the last bones. ``forks``: n counts of children that are chains.
+    ``crowd``: cost of chains beside it that are like it, as those of a skirt are.
     """
 
     anchor: int
     bones: Array
     points: Array
     forks: Array
+    crowd: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,11 +188,14 @@ def _grow(rig: Rig) -> _Tree:
     steps = np.linalg.norm(heads - heads[above], axis=-1)
     below = [0.0] * count
     reach = [0.0] * count
+    depth = [0] * count
     for bone in reversed(kept):
         # A leaf's tail is often a guess of the program that wrote the file.
-        below[bone] = max((reach[child] for child in children[bone]), default=0.5 * float(own[bone]))
+        next_one = max(children[bone], key=lambda child: reach[child], default=None)
+        below[bone] = 0.5 * float(own[bone]) if next_one is None else reach[next_one]
+        depth[bone] = 1 if next_one is None else depth[next_one] + 1
         reach[bone] = below[bone] + (float(steps[bone]) if parents[bone] >= 0 else 0.0)
-    return _Tree(heads, tails, kept, parents, children, reach, size)
+    return _Tree(heads, tails, kept, parents, children, reach, depth, size)
 
 
 def _limbs(tree: _Tree) -> list[_Limb]:
@@ -204,14 +211,15 @@ def _limbs(tree: _Tree) -> list[_Limb]:
         for a, b in combinations(long, 2):
             if min(tree.reach[a], tree.reach[b]) < 0.3 * max(tree.reach[a], tree.reach[b]):
                 continue
-            limb = _descend(tree, anchor, a, b)
+            alike = sum(_like(tree, a, other) for other in long if other not in (a, b))
+            limb = _descend(tree, anchor, a, b, 0.8 * alike)
             if limb is not None:
                 found.append((float(np.linalg.norm(np.diff(limb.points, axis=0), axis=-1).sum()), limb))
     found.sort(key=lambda pair: -pair[0])
     return [limb for _, limb in found[: 3 * _MOST_LIMBS]]
 
 
-def _descend(tree: _Tree, anchor: int, a: int, b: int) -> _Limb | None:
+def _descend(tree: _Tree, anchor: int, a: int, b: int, crowd: float) -> _Limb | None:
     """Both chains from ``a`` and ``b`` down as long as they are alike; None where they are no limbs."""
     rows, forks = [(a, b)], []
     while True:
@@ -229,7 +237,7 @@ def _descend(tree: _Tree, anchor: int, a: int, b: int) -> _Limb | None:
     apart = np.linalg.norm(points[:, 0] - points[:, 1], axis=-1).max()
     if steps.min() < _ALIKE * steps.max() or apart < _NARROWEST * tree.size:
         return None
-    return _Limb(anchor, bones, points, np.array(forks))
+    return _Limb(anchor, bones, points, np.array(forks), crowd)
 
 
 def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]:
@@ -249,6 +257,11 @@ def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]
     return found
 
 
+def _like(tree: _Tree, a: int, b: int) -> bool:
+    """Whether two chains are as long and have as many bones."""
+    return tree.depth[a] == tree.depth[b] and abs(tree.reach[a] - tree.reach[b]) < 0.15 * tree.reach[a]
+
+
 def _fan(tree: _Tree, bone: int) -> int:
     """How many of the bone's children are chains of their own, as fingers are."""
     return sum(1 for child in tree.children[bone] if tree.children[child])
@@ -263,12 +276,13 @@ def _bend_leg(limb: _Limb, size: float) -> _Bend:
     i, j, k = chain.choices
     thigh, shin = chain.between[i, j], chain.between[j, k]
     whole = np.maximum(thigh + shin, 1e-9 * size)
-    # A leaf's tail is often a guess.
-    foot = np.maximum((chain.way[-1] + chain.way[-2]) / 2.0 - chain.way[k], 0.0) / whole
+    # The tail of a leaf beyond the foot is often a guess.
+    end = np.where(k < len(limb.bones) - 1, (chain.way[-1] + chain.way[-2]) / 2.0, chain.way[-1])
+    foot = np.maximum(end - chain.way[k], 0.0) / whole
     cost = _square((thigh / whole - 0.5) / 0.1) + chain.crooked(i, j) + chain.crooked(j, k)
     cost += 2.0 * chain.way[i] / whole + np.where(i > 0, 1.5 * np.maximum(chain.cos_at(i, j), 0.0), 0.0)
     shape = np.minimum(_square((foot - 0.3) / np.where(foot < 0.3, 0.2, 0.4)), 4.0) + 1.5 * chain.turn(j, k)
-    cost += np.where(k == len(limb.bones), 1.5, shape)
+    cost += np.where(k == len(limb.bones), 2.5, shape) + limb.crowd
     return chain.bend(cost, whole)
 
 
@@ -291,7 +305,7 @@ def _bend_arm(limb: _Limb, legs: _Bend) -> _Bend:
     cost -= np.where(last, 0.0, np.select([fan >= 3, fan == 2], [2.5, 1.0], 0.0))
     early = [int((limb.forks[:n] >= 3).any()) for n in range(len(limb.bones) + 1)]
     cost += 2.5 * np.array(early)[np.minimum(k, len(limb.bones))]
-    return chain.bend(cost, whole)
+    return chain.bend(cost + limb.crowd, whole)
 
 
 class _Chain:
@@ -408,7 +422,7 @@ def _name(tree: _Tree, body: _Body) -> dict[int, tuple[str, float]]:
             for at, joint in zip(part.at, joints, strict=True):
                 if at < len(column):
                     found[int(column[at])] = (f"{word}_{joint}", fit * sureness)
-            if part is legs and part.at[2] + 1 < len(column):
+            if part is legs and _has_toes(legs):
                 found[int(column[part.at[2] + 1])] = (f"{word}_foot", 0.9 * fit * sureness)
             if part is arms and part.at[0] > 0:
                 ways = np.linalg.norm(np.diff(part.limb.points[: part.at[0] + 1, side], axis=0), axis=-1)
@@ -518,9 +532,8 @@ def _left(tree: _Tree, body: _Body, head: list[int]) -> tuple[int, float]:
     hip, knee, ankle = (legs.middle(joint) for joint in range(3))
     evidence = 0.0
     if legs.at[2] < len(legs.limb.bones):
-        toes = legs.limb.points[-1].mean(axis=0) if len(legs.limb.bones) == legs.at[2] + 1 else None
-        toes = legs.limb.points[legs.at[2] + 1].mean(axis=0) if toes is None else toes
-        evidence += 3.0 * float((toes - ankle) @ facing) / legs.length
+        toes = legs.limb.points[legs.at[2] + 1] if _has_toes(legs) else tree.tails[legs.limb.bones[legs.at[2]]]
+        evidence += 3.0 * float((toes.mean(axis=0) - ankle) @ facing) / legs.length
     evidence += 2.0 * float((knee - (hip + ankle) / 2.0) @ facing) / legs.length
     shoulder, elbow, wrist = (arms.middle(joint) for joint in range(3))
     evidence -= 1.0 * float((elbow - (shoulder + wrist) / 2.0) @ facing) / arms.length
@@ -531,6 +544,16 @@ def _left(tree: _Tree, body: _Body, head: list[int]) -> tuple[int, float]:
     if abs(evidence) < 0.01:
         return (0 if facing[1] <= 0.0 else 1), 0.6
     return (0 if evidence > 0.0 else 1), float(min(1.0, 0.7 + 2.0 * abs(evidence)))
+
+
+def _has_toes(legs: _Bend) -> bool:
+    """Whether the bone after the foot is ahead of the ankle; a heel is below it."""
+    after = legs.at[2] + 1
+    if after >= len(legs.limb.bones):
+        return False
+    step, down = legs.limb.points[after] - legs.limb.points[legs.at[2]], _unit(legs.middle(2) - legs.middle(0))
+    drop = step @ down
+    return bool((np.linalg.norm(step - drop[:, None] * down, axis=-1) > 0.8 * np.abs(drop)).all())
 
 
 def _score(part: _Bend) -> float:
