@@ -184,7 +184,8 @@ class _Body:
                 worth += _NEEDED_WORTH if part in _NEEDED else 0.0
                 above = [
                     (before, chain)
-                    for ancestor in self.rig.ancestors(bone)
+                    # Of a bone in several pieces the topmost.
+                    for ancestor in reversed(self.rig.ancestors(bone))
                     for before, chain in ends.get(ancestor, ())
                     if before < rank and self._fits(chain, part, bone)
                 ]

@@ -32,6 +32,8 @@ _TELLING_BONES, _PREFIXES = 8, 4
 _KNOWN, _TRIED = 10, 3
 # A map by names this sure needs no second opinion; names lack few joints where they lack no more.
 _SURE, _FEW = 0.9, 4
+# Names and build agree from here on; what the build adds to names is at most this sure.
+_AGREED, _BUILT = 0.8, 0.8
 # What marks count for between conventions that are as sure.
 _MARKED = 0.05
 # Below this a body's shape speaks against its names.
@@ -157,7 +159,31 @@ def _compared(rig: Rig, named: BoneMap) -> BoneMap:
     except RigError:
         # A build that says nothing contradicts no names.
         return replace(named, confidence=_with(named.confidence, 0.5))
-    return replace(named, confidence=_with(named.confidence, _agreement(named, built)))
+    agreement = _agreement(named, built)
+    whole = _filled(rig, named, built) if agreement > _AGREED else named
+    return replace(whole, confidence=_with(whole.confidence, agreement))
+
+
+def _filled(rig: Rig, named: BoneMap, built: BoneMap) -> BoneMap:
+    """``named`` with the bones that only the build shows, as a head without a name."""
+    more = {
+        bone: joint
+        for bone, joint in built.bones.items()
+        if joint in named.missing and joint not in SPINE and bone not in named.bones
+    }
+    scores = {**named.scores, **{bone: _BUILT * built.scores.get(bone, 1.0) for bone in more}}
+    places = {**named.bones, **more}
+    bones = {bone: places[bone] for bone in rig.names if bone in places}
+    if strays(rig, bones, rig.parents):
+        return named
+    shape = shape_of(rig, bones)
+    return replace(
+        named,
+        bones=bones,
+        missing=_missing(bones),
+        scores={bone: scores[bone] for bone in bones},
+        confidence=confidence_of(bones, scores, shape.sound),
+    )
 
 
 def _agreement(named: BoneMap, built: BoneMap) -> float:

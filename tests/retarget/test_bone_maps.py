@@ -624,3 +624,29 @@ mPelvis = pelvis
     for bone, place in (("mSpine1", "mTorso"), ("mSpine2", "mPelvis"), ("mSpine3", "mChest"), ("mSpine4", "mTorso")):
         rest[listed.rig.indices[bone], :3, 3] = listed.rig.heads[listed.rig.indices[place]]
     assert not wrong(find_map(replace(listed.rig, rest=rest)), listed.truth)
+
+
+def test_a_head_without_a_name_is_found_where_it_is(make_rig: MakeRig) -> None:
+    names = {**MAKERS["side last"], "neck": "b1", "head": "b2"}
+    found = humanoid(names, make_rig)
+    assert found.bone("head") in ("b1", "b2")
+    assert found.scores[str(found.bone("head"))] < 0.9
+
+
+def test_limbs_in_pieces_begin_at_the_first() -> None:
+    listed = build("""
+hip = pelvis
+  back = spine
+    head = head
+    <L|R>Arm_a = shoulder
+      <L|R>Arm_b
+        <L|R>Forearm_a = elbow
+          <L|R>Forearm_b
+            <L|R>Hand = wrist
+  <L|R>Thigh_a = hip
+    <L|R>Thigh_b
+      <L|R>Shin_a = knee
+        <L|R>Shin_b
+          <L|R>Foot = ankle
+""")
+    assert not wrong(find_map(listed.rig), listed.truth)
