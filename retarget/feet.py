@@ -128,17 +128,27 @@ def steady(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Hei
     return rot.from_axis_angle(turns)
 
 
-def plant(ankles: Array, toes: Array, contacts: Array, fps: float, heights: Heights | None = None) -> Array:
+def plant(
+    ankles: Array,
+    toes: Array,
+    contacts: Array,
+    fps: float,
+    heights: Heights | None = None,
+    dancer: tuple[Array, Array] | None = None,
+) -> Array:
     """How far each foot must be moved, (T, 2, 3) metres, to stand still during its contacts.
 
     ``ankles``, ``toes``: (T, 2, 3) metres above the floor z = 0. ``contacts``: (T, 4) as in Motion.
+    ``dancer``: the ankles and toes whose contacts they are, where those are another body's. They tell
+    whether a foot stands, steps or glides, since feet of other proportions stray while they turn.
     """
     heights = heights or Heights()
     shift = np.zeros(ankles.shape)
     for side in (0, 1):
         floors = (heights.ankles[side], heights.toes[side])
         joints = np.stack([ankles[:, side], toes[:, side]])
-        shift[:, side] = _plant_one(joints, contacts[:, [side, side + 2]].T, fps, floors)
+        judged = joints if dancer is None else np.stack([feet[:, side] for feet in dancer])
+        shift[:, side] = _plant_one(joints, judged, contacts[:, [side, side + 2]].T, fps, floors)
         shift[:, side, 2] += _lift(joints[..., 2] + shift[:, side, 2], floors)
     return shift
 
@@ -236,9 +246,10 @@ def _lift(height: Array, floors: tuple[float, float]) -> Array:
     return soft.max(axis=0)
 
 
-def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, float]) -> Array:
-    """The shift (T, 3) of one foot; ``joints``: (2, T, 3) ankle and toe, ``contacts``: (2, T).
+def _plant_one(joints: Array, judged: Array, contacts: Array, fps: float, floors: tuple[float, float]) -> Array:
+    """The shift (T, 3) of one foot.
 
+    ``joints``: (2, T, 3) ankle and toe; ``judged``: (2, T, 3) those of the dancer; ``contacts``: (2, T).
     The longest contacts choose their places first. A later one of the other joint, which overlaps, takes
     the place where the foot then stands, so that rolling from heel to toe does not drag the foot along.
     While both stand the toe counts: a foot pivots and rises on its ball.
@@ -249,14 +260,14 @@ def _plant_one(joints: Array, contacts: Array, fps: float, floors: tuple[float, 
         (which, slice(start + a, start + b), place)
         for which in (0, 1)
         for start, stop in _stretches(contacts[which], fps)
-        for a, b, place in _places(joints[which, start:stop, :2], fps)
+        for a, b, place in _places(joints[which, start:stop, :2], judged[which, start:stop, :2], fps)
     ]
     for which, part, place in sorted(held, key=lambda h: h[1].start - h[1].stop):
         path, other = joints[which, part], 1 - which
         shared = shares[other, part] > 0
         if shared.any():
             chosen = _median((path[:, :2] + shifts[other, part, :2])[shared])
-            if _farthest(path[:, :2] - chosen) <= 1.5 * _STRAY:
+            if _farthest(np.atleast_2d(place - chosen)) <= 1.5 * _STRAY:
                 place = chosen
         shifts[which, part] = np.column_stack([place - path[:, :2], floors[which] + _CORNER - path[:, 2]])
         count = len(path)
@@ -301,24 +312,23 @@ def _runs(mask: Mask) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _places(path: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
-    """(start, stop, place) for a contact's path (n, 2) over the floor.
+def _places(path: Array, judged: Array, fps: float) -> Iterator[tuple[int, int, Array]]:
+    """(start, stop, place) for a contact's path (n, 2) over the floor, and that of the dancer's foot (n, 2).
 
-    ``place`` is (2,), where the foot stands, or the path itself (m, 2) where it glides. A contact that
+    ``place`` is (2,), where the foot stands, or the way (m, 2) that it glides. A contact that
     strays too far for one place is divided where it moves fastest, with room to move between.
     """
     room = max(1, round(_EASE * fps / 2))
     waiting = [(0, len(path))]
     while waiting:
         start, stop = waiting.pop()
-        part, count = path[start:stop], stop - start
-        place = _median(part)
+        part, count = judged[start:stop], stop - start
         glides = math.dist(part[-1], part[0]) * fps > _GLIDE * count
-        strayed = _farthest(part - place)
+        strayed = _farthest(part - _median(part))
         if strayed <= _STRAY or (strayed <= _DRIFT and not glides and _farthest(part[1:] - part[:-1]) * fps < _STEP):
-            yield start, stop, place
+            yield start, stop, _median(path[start:stop])
         elif count < 4 * room or glides:
-            yield start, stop, part
+            yield start, stop, part + _median(path[start:stop] - part)
         else:
             # Not so near the ends that nothing would be left beside the cut.
             inner = slice(2 * room - 1, count - 2 * room)

@@ -23,7 +23,7 @@ import numpy as np
 from . import rotations as rot
 from .bone_maps import BoneMap, Switch, find_map
 from .chains import carried, leg_positions
-from .feet import Heights, bend, plant, possible_contacts, settle, steady, uncurl
+from .feet import ANKLES, TOES, Heights, bend, plant, possible_contacts, settle, steady, uncurl
 from .fit import Fit
 from .motion import Motion, detect_contacts
 from .reach import keep_touch
@@ -100,7 +100,7 @@ def solve(
     if feet == "always" and not (contacts > 0.5).any():
         contacts = detect_contacts(positions, motion.fps)
     if feet != "never" and (contacts > 0.5).any():
-        pelvis, turns = _lock(fit, pelvis, turns, turned, contacts, motion.fps)
+        pelvis, turns = _lock(fit, pelvis, turns, positions, turned, contacts, motion.fps)
     if reach:
         turns = keep_touch(fit, positions, turned, pelvis, turns, motion.fps)
     turns = fit.unstretch(turns)
@@ -142,10 +142,13 @@ def _real(fit: Fit, turns: Array, joint: str) -> Array:
     return fit.unstretch(turns)[:, fit.index(joint)]
 
 
-def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array, fps: float) -> tuple[Array, Array]:
+def _lock(
+    fit: Fit, pelvis: Array, turns: Array, positions: Array, turned: Array, contacts: Array, fps: float
+) -> tuple[Array, Array]:
     """Pelvis (T, 3) and turns (T, B, 4) with the target's feet held in place by its legs.
 
-    Feet work in metres of the dancer, so that what counts as near or slow does not depend on the rig.
+    ``positions``: (T, 24, 3) metres and ``turned``: (T, 24, 4), the dancer. Feet work in the dancer's
+    metres, so that what counts as near or slow does not depend on the rig.
     """
     spots = leg_positions(fit, pelvis, fit.unstretch(turns)) / fit.scale
     hips, knees, ankles, toes = (spots[:, :, k] for k in range(4))
@@ -157,7 +160,8 @@ def _lock(fit: Fit, pelvis: Array, turns: Array, turned: Array, contacts: Array,
     contacts = possible_contacts(ankles, toes, contacts, metres)
     heading = steady(ankles, toes, contacts, fps, metres)
     toes = ankles + rot.rotate(heading, toes - ankles)
-    targets = ankles + plant(ankles, toes, contacts, fps, metres)
+    dancer = (positions[:, ANKLES], positions[:, TOES])
+    targets = ankles + plant(ankles, toes, contacts, fps, metres, dancer)
     down = np.zeros((len(pelvis), 1, 3))
     down[..., 2] = -settle(hips, knees, ankles, targets, fps)[:, None]
     pelvis = pelvis + down[:, 0] * fit.scale

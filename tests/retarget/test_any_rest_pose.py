@@ -339,3 +339,30 @@ def test_the_dance_can_be_read_back_from_any_rig(
     back = capture(rig, EVERYTHING, every_basis(rig, found), found.locations, motion.fps)
     assert np.degrees(rot.angle(rot.multiply(rot.conjugate(back.rotations), motion.rotations))).max() < 1e-4
     assert np.abs(back.root - motion.root).max() < 1e-6
+
+
+def test_large_feet_stand_while_they_roll(make_walk: MakeMotion) -> None:
+    """A toy's ankles are high above its balls: rolling on the ball must not count as a step."""
+    rig = rest_rig({"left_shoulder": (0, 45, 0), "right_shoulder": (0, -45, 0)}, 13)
+    rest = np.array(rig.rest)
+    for side in ("left", "right"):
+        foot, toe = rig.indices[f"{side}_ankle"], rig.indices[f"{side}_foot"]
+        rest[foot, :3, 3] += [0.0, 0.0, 0.2]
+        rest[toe, :3, 3] += [0.0, -0.1, 0.0]
+    rig, walk = replace(rig, rest=rest), make_walk(noise=0.01)
+    rotations = np.array(walk.rotations)
+    roll = 0.5 * np.sin(np.linspace(0, 6 * np.pi, len(walk)))[:, None] ** 2
+    for joint, share in ((7, 1.0), (8, 0.6)):
+        rotations[:, joint] = rot.multiply(rotations[:, joint], rot.from_axis_angle(roll * [share, 0.0, 0.0]))
+    # The dancer rolls on the balls of the feet, whose toes stay where they are.
+    before = walk.positions()[:, [10, 11]].mean(axis=1)
+    motion = replace(walk, rotations=rotations, contacts=walk.contacts * [0, 0, 1, 1])
+    motion = replace(motion, root=motion.root + before - motion.positions()[:, [10, 11]].mean(axis=1))
+    slides = {}
+    for feet in ("never", "auto"):
+        shown = world_heads(rig, solve(motion, rig, EVERYTHING, feet=feet))  # type: ignore[arg-type]
+        toes = np.stack([shown["left_foot"], shown["right_foot"]], axis=1)[..., :2]
+        held = (motion.contacts[1:, 2:] > 0.5) & (motion.contacts[:-1, 2:] > 0.5)
+        slides[feet] = 100.0 * np.linalg.norm(np.diff(toes, axis=0), axis=-1)[held].mean() * motion.fps
+    assert slides["never"] > 5.0
+    assert slides["auto"] < 0.5
