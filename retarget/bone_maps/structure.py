@@ -199,7 +199,7 @@ def _grow(rig: Rig) -> _Tree:
 
 
 def _limbs(tree: _Tree) -> list[_Limb]:
-    """All pairs of chains that may be limbs, the longest first."""
+    """All pairs of chains that may be limbs, those that stand alone and are long first."""
     found: list[tuple[float, _Limb]] = []
     roots = [bone for bone in tree.kept if tree.parents[bone] < 0]
     for anchor in [-1, *tree.kept]:
@@ -212,10 +212,10 @@ def _limbs(tree: _Tree) -> list[_Limb]:
             if min(tree.reach[a], tree.reach[b]) < 0.3 * max(tree.reach[a], tree.reach[b]):
                 continue
             alike = sum(_like(tree, a, other) for other in long if other not in (a, b))
-            limb = _descend(tree, anchor, a, b, 0.8 * alike)
+            limb = _descend(tree, anchor, a, b, min(0.8 * alike, 4.0))
             if limb is not None:
                 found.append((float(np.linalg.norm(np.diff(limb.points, axis=0), axis=-1).sum()), limb))
-    found.sort(key=lambda pair: -pair[0])
+    found.sort(key=lambda pair: (pair[1].crowd, -pair[0]))
     return [limb for _, limb in found[: 3 * _MOST_LIMBS]]
 
 
@@ -252,7 +252,7 @@ def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]
         q = float(np.linalg.norm(tree.heads[y] - tree.heads[b]))
         # A prop in one hand makes that side longer.
         alike = (0.3 + 0.7 * shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
-        if alike > 0.4:
+        if alike > 0.3:
             found.append((shortest * alike, (x, y)))
     return found
 
@@ -393,8 +393,8 @@ def _many_legged(tree: _Tree, body: _Body) -> bool:
     anchor = body.legs.limb.anchor
     if anchor < 0 or anchor != body.arms.limb.anchor:
         return False
-    leg = tree.reach[int(body.legs.limb.bones[0, 0])]
-    return sum(0.75 * leg < tree.reach[child] < 1.33 * leg for child in tree.children[anchor]) > 5
+    leg = int(body.legs.limb.bones[0, 0])
+    return sum(_like(tree, leg, child) for child in tree.children[anchor]) > 5
 
 
 def _meeting(tree: _Tree, a: int, b: int) -> int:
@@ -445,7 +445,7 @@ def _name_middle(tree: _Tree, body: _Body) -> dict[int, tuple[str, float]]:
     torso = float((arms.middle(0) - legs.middle(0)) @ up)
     head = _head(tree, body, up, torso)
     neck = head[:-1]
-    if len(spine) > 1 and not neck and head and float((arms.middle(0) - tree.heads[spine[-1]]) @ up) < 0.1 * torso:
+    if len(spine) > 1 and not neck and head and float((arms.middle(0) - tree.heads[spine[-1]]) @ up) < 0.02 * torso:
         neck, spine = [spine[-1]], spine[:-1]
     found = {pelvis: ("pelvis", sure)}
     count = len(spine)
@@ -465,25 +465,24 @@ def _head(tree: _Tree, body: _Body, up: Array, torso: float) -> list[int]:
     limbs = {int(bone) for part in (legs, arms) for bone in part.limb.bones[0]}
 
     def central(bone: int) -> bool:
-        aside = abs(float((tree.heads[bone] - shoulders) @ across))
-        return bone not in limbs and aside < 0.1 * torso and not paired(bone)
+        aside = float((tree.heads[bone] - shoulders) @ across)
+        beyond = float((tree.tails[below(bone)].mean(axis=0) - shoulders) @ across)
+        return bone not in limbs and max(abs(aside), abs(beyond)) < 0.1 * torso
 
-    def paired(bone: int) -> bool:
-        """Whether it leaves the middle, and a sibling leaves it on the other side."""
-        asides = {b: float((tree.tails[b] - shoulders) @ across) / torso for b in tree.children[tree.parents[bone]]}
-        return abs(asides[bone]) > 0.05 and any(abs(asides[bone] + aside) < 0.02 for aside in asides.values())
+    def below(bone: int) -> list[int]:
+        """The bone and all that hang from it."""
+        found = [bone]
+        for at in found:
+            found += tree.children[at]
+        return found
 
     def height(bone: int) -> float:
         return float((tree.heads[bone] - shoulders) @ up) / torso
 
     def top(bone: int) -> float:
         """Height of the highest head or tail in the subtree."""
-        highest, waiting = -np.inf, [bone]
-        while waiting:
-            at = waiting.pop()
-            highest = max(highest, height(at), float((tree.tails[at] - shoulders) @ up) / torso)
-            waiting += tree.children[at]
-        return highest
+        points = np.concatenate([tree.heads[below(bone)], tree.tails[below(bone)]])
+        return float(((points - shoulders) @ up).max()) / torso
 
     chain: list[int] = []
     at = arms.limb.anchor
@@ -494,7 +493,7 @@ def _head(tree: _Tree, body: _Body, up: Array, torso: float) -> list[int]:
         options = [option for option in options if option[0] > 0.1]
         if not options:
             break
-        at = max(options, key=lambda option: (_weight(tree, option[1]), option[0]))[1]
+        at = max(options, key=lambda option: (len(below(option[1])).bit_length(), option[0]))[1]
         chain.append(at)
     if not chain:
         return []
@@ -510,15 +509,6 @@ def _head(tree: _Tree, body: _Body, up: Array, torso: float) -> list[int]:
         cost -= 1.5 * float(np.log2(max(children, 1)))
         costs.append(cost + 0.8 * (place == 0) + 0.05 * place)
     return chain[: int(np.argmin(costs)) + 1]
-
-
-def _weight(tree: _Tree, bone: int) -> int:
-    """How many bones are below, in rough steps: a head carries more than a collar does."""
-    count, waiting = 0, [bone]
-    while waiting and count < 64:
-        count += 1
-        waiting += tree.children[waiting.pop()]
-    return count.bit_length()
 
 
 def _left(tree: _Tree, body: _Body, head: list[int]) -> tuple[int, float]:
