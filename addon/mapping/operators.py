@@ -196,8 +196,9 @@ class STEPSMITH_OT_map_select_bone(_OnSlot):
         armature = armature_of(context)
         slot = None if armature is None else slots_of(armature).get(properties.slot)
         if slot is None or not slot.bone:
-            return f"No bone is mapped to the {spoken(properties.slot)}"
-        return f"The {spoken(properties.slot)} is “{slot.bone}”, {slot.score:.0%} sure. Click to select it in Pose Mode"
+            return f"No bone is mapped to the {_both_names(properties.slot)}"
+        part = _both_names(properties.slot)
+        return f"The {part} is “{slot.bone}”, {slot.score:.0%} sure. Click to select it in Pose Mode"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -369,6 +370,16 @@ class STEPSMITH_OT_map_clear_pose(_OnArmature):
     def work(self, _context: bpy.types.Context, armature: bpy.types.Object) -> str:
         write_facts(armature, pose={})
         return ""
+
+
+def _both_names(slot: str) -> str:
+    """A slot as the table calls it, and by the joint where it begins, as messages do.
+
+    >>> _both_names("left_knee"), _both_names("head")
+    ('left shin (left knee)', 'head')
+    """
+    part, joint = spoken(slot), slot.replace("_", " ")
+    return part if part == joint else f"{part} ({joint})"
 
 
 def is_matching(armature: bpy.types.Object) -> bool:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -359,3 +360,26 @@ def test_the_switches_of_a_control_rig_are_set_meanwhile(room: Room, body: bpy.t
     bpy.ops.stepsmith.map_store_pose()
     assert (hand["IK_FK"], hand["follow"], type(hand["follow"])) == (0.25, 3, int)
     assert set(hand.keys()) == {"IK_FK", "follow"}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["Knight", "Rogue"])
+def test_a_downloaded_character_is_mapped_and_stands_in_its_t_pose(room: Room, name: str) -> None:
+    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "rigs" / "kaykit" / f"{name}.glb"
+    if not path.exists():
+        pytest.skip("needs the KayKit characters")
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    armature = next(ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE")
+    bpy.context.view_layer.objects.active = armature
+    before = channels(armature)
+    assert bpy.ops.stepsmith.map_detect() == {"FINISHED"}
+    found = room("addon.mapping.target").check(armature)
+    assert found.problem == ""
+    assert room("addon.mapping.panel").rest_pose(found.stance) == "Rest pose: T pose"
+    assert bpy.ops.stepsmith.map_match_pose() == {"FINISHED"}
+    at = heads(armature)
+    for side, sign in (("l", 1.0), ("r", -1.0)):
+        along = at[f"wrist.{side}"] - at[f"upperarm.{side}"]
+        assert sign * along[0] / np.linalg.norm(along) > 0.99
+    assert bpy.ops.stepsmith.map_cancel_pose() == {"FINISHED"}
+    assert channels(armature) == before, "it holds its weapons again"
