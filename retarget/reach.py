@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from . import rotations as rot
-from .chains import joint_positions
+from .chains import joint_positions, leg_positions
 from .feet import bend
 from .fit import Fit
 from .rotations import Array
@@ -40,10 +40,12 @@ def keep_touch(fit: Fit, positions: Array, turned: Array, pelvis: Array, turns: 
     without shoulder, elbow and wrist bones is left alone.
     """
     arms = [side for side in ("left", "right") if all(fit.has(f"{side}_{p}") for p in ("shoulder", "elbow", "wrist"))]
-    if not arms:
+    if not arms or not all(fit.has(f"{side}_shoulder") for side in ("left", "right")):
         return turns
     real = fit.unstretch(turns)
     shown = {joint: where / fit.scale for joint, where in joint_positions(fit, pelvis, real, SMPL_NAMES).items()}
+    shins = leg_positions(fit, pelvis, real)[:, :, 2] / fit.scale
+    shown["left_ankle"], shown["right_ankle"] = shins[:, 0], shins[:, 1]
     source = {name: positions[:, k] for k, name in enumerate(SMPL_NAMES)}
     if fit.has("head"):
         crown = rot.rotate(turned[:, SMPL_NAMES.index("head")], _CROWN)

@@ -170,9 +170,12 @@ def _lock(
         _turn(fit, turns, part, heading)
     forward = rot.rotate(turned[:, [SMPL_NAMES.index(f"{s}_hip") for s in _SIDES]], [0.0, -1.0, 0.0])
     # Under uneven scale a leg's length depends on where it points: again, for the lengths it then has.
-    for _ in range(_STRETCHED_STEPS if fit.stretched else 1):
-        spots = leg_positions(fit, pelvis, fit.unstretch(turns)) / fit.scale
-        thigh, shin = bend(spots[:, :, 0], spots[:, :, 1], spots[:, :, 2], targets, forward)
+    hips, knees, ankles = hips + down, knees + down, ankles + down
+    for step in range(_STRETCHED_STEPS if fit.stretched else 1):
+        if step > 0:
+            spots = leg_positions(fit, pelvis, fit.unstretch(turns)) / fit.scale
+            hips, knees, ankles = (spots[:, :, k] for k in range(3))
+        thigh, shin = bend(hips, knees, ankles, targets, forward)
         _turn(fit, turns, "hip", thigh)
         _turn(fit, turns, "knee", shin)
     if fit.toe_tips is not None:

@@ -366,3 +366,46 @@ def test_large_feet_stand_while_they_roll(make_walk: MakeMotion) -> None:
         slides[feet] = 100.0 * np.linalg.norm(np.diff(toes, axis=0), axis=-1)[held].mean() * motion.fps
     assert slides["never"] > 5.0
     assert slides["auto"] < 0.5
+
+
+@pytest.mark.parametrize("frames", [1, 2, 30])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("spine1", "spine2", "spine3"),
+        ("neck", "head"),
+        ("left_collar", "right_collar", "left_hand", "right_hand", "left_wrist", "right_wrist"),
+        ("left_foot", "right_foot"),
+        ("left_foot", "right_foot", "left_ankle", "right_ankle"),
+        ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "left_hand", "right_hand"),
+    ],
+)
+def test_bodies_that_lack_parts_dance(make_walk: MakeMotion, missing: tuple[str, ...], frames: int) -> None:
+    walk = make_walk(seconds=1.0, noise=0.01).slice(0, frames)
+    rig = rest_rig({"left_shoulder": (0, 45, 0), "right_shoulder": (0, -45, 0)}, 14)
+    bones = {name: name for name in SMPL_NAMES if name not in missing}
+    found = solve(walk, rig, BoneMap("by hand", bones, 1.0, missing), heading=0.3, start=(1.0, 1.0), reach=True)
+    assert found.rotations.shape == (frames, len(bones), 4)
+    assert np.isfinite(found.rotations).all()
+    turn = rot.from_axis_angle([0.0, 0.0, 0.3])
+    shown = world_heads(rig, found)
+    arms = [(a, b) for a, b in LIMBS if "shoulder" in a]
+    assert errors(walk, shown, arms, turn).max() < 8.0
+    held = walk.contacts[1:, :2] * walk.contacts[:-1, :2] > 0.5
+    if frames == 30 and "left_ankle" in shown:
+        ankles = np.stack([shown["left_ankle"], shown["right_ankle"]], axis=1)[..., :2]
+        assert 100.0 * np.linalg.norm(np.diff(ankles, axis=0), axis=-1)[held].mean() * walk.fps < 0.5
+
+
+def test_one_bone_more_for_a_joint_changes_nothing(make_motion: MakeMotion, make_walk: MakeMotion) -> None:
+    """Two bones that follow one joint, as an upper arm and its twist bone do."""
+    rig = rest_rig({"left_shoulder": (0, 45, 0)}, 15)
+    twice = replace(
+        EVERYTHING, bones=dict(EVERYTHING.bones) | {"left_collar": "left_shoulder", "right_ankle": "right_knee"}
+    )
+    motion = make_motion(10)
+    shown = world_heads(rig, solve(motion, rig, twice))
+    assert np.isfinite(shown["left_elbow"]).all()
+    walk = make_walk(slide=0.1)
+    found = solve(walk, rig, twice, reach=True)
+    assert np.isfinite(found.rotations).all()
