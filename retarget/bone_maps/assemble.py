@@ -7,7 +7,7 @@ what lies between them and the head.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,11 +87,11 @@ class _Body:
         for side in SIDES:
             for parts in (LEG_PARTS, ARM_PARTS):
                 chain = self._best_chain(side, parts)
-                following = [*(bone for _, bone in chain[1:]), None]
-                for (part, bone), below in zip(chain, following, strict=False):
+                taken, below = {bone for _, bone in chain}, None
+                for part, bone in reversed(chain):
                     joint = f"{side}_{part}"
-                    whole = bone if below is None or part not in ("hip", "shoulder") else self._upper_half(bone, below)
-                    self.put(whole, joint, self.proposals[joint][bone])
+                    below = bone if below is None else self._topmost(joint, bone, below, taken)
+                    self.put(below, joint, self.proposals[joint][bone])
 
     def find_pelvis(self) -> None:
         """Where legs and arms meet, or a bone above that is called so and stands as high."""
@@ -217,16 +217,21 @@ class _Body:
                 kept.append(bone)
         return [bone for bone in chain if bone in kept]
 
-    def _upper_half(self, bone: int, below: int) -> int:
-        """Where a limb really begins: at a twist bone above ``bone`` that is the upper half of its length."""
-        above = self.rig.parents[bone]
-        if above not in self.aids or above < 0:
-            return bone
-        upper = self.rig.heads[bone] - self.rig.heads[above]
-        lower = self.rig.heads[below] - self.rig.heads[bone]
-        lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
-        straight = float(upper @ lower) > _STRAIGHT * lengths[0] * lengths[1]
-        return above if straight and lengths[0] > 0.2 * lengths[1] else bone
+    def _topmost(self, joint: str, bone: int, below: int, taken: Container[int]) -> int:
+        """Where a limb's part really begins: at the bone, or at pieces or twist bones above it in the same line."""
+        likely = self.proposals[joint]
+        first = joint.endswith(("_hip", "_shoulder"))
+        while (above := self.rig.parents[bone]) >= 0:
+            if not (first and above in self.aids) and likely.get(above, 0.0) < 0.8 * likely.get(bone, 0.0):
+                break
+            upper = self.rig.heads[bone] - self.rig.heads[above]
+            lower = self.rig.heads[below] - self.rig.heads[bone]
+            lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
+            straight = float(upper @ lower) > _STRAIGHT * lengths[0] * lengths[1]
+            if above in taken or not straight or lengths[0] < 0.2 * lengths[1]:
+                break
+            bone = above
+        return bone
 
     def _is_link(self, bone: int, named: Mapping[int, float]) -> bool:
         """Whether a bone on a chain's way is one of its links, not a helper in between."""

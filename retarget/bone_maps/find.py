@@ -28,10 +28,10 @@ _LETTERS = (("g", "d"), ("e", "d"), ("i", "d"), ("s", "d"))
 _TELLING = ("hip", "knee", "shoulder", "elbow")
 # A prefix is shared by as many bones as limbs have, at least; so many prefixes are tried.
 _TELLING_BONES, _PREFIXES = 8, 4
-# A convention must know so many joints to be tried, and so many conventions are.
-_KNOWN, _TRIED = 10, 3
+# A convention must know so many joints, and of the telling ones, to be tried, and so many conventions are.
+_KNOWN, _TOLD, _TRIED = 10, 6, 3
 # A map by names this sure needs no second opinion; names lack few joints where they lack no more.
-_SURE, _FEW = 0.9, 4
+_SURE, _FEW = 0.9, 2
 # Names and build agree from here on; what the build adds to names is at most this sure.
 _AGREED, _BUILT = 0.8, 0.8
 # What marks count for between conventions that are as sure.
@@ -206,7 +206,7 @@ def map_by_names(rig: Rig) -> BoneMap:
     maps = [
         (_judged(rig, _named_and_by_words(rig, known, words, aids, name)), _MARKED if marks else 0.0)
         for known, marks, name in ranked
-        if len(known) >= _KNOWN
+        if len(known) >= _KNOWN and sum(joint.endswith(_TELLING) for joint in known) >= _TOLD
     ]
     maps.append((_judged(rig, assemble(rig, words, BY_WORDS, aids)), 0.0))
     return max(maps, key=lambda found: found[0].confidence + found[1])[0]

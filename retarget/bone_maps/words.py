@@ -117,6 +117,8 @@ _CENTRAL: tuple[tuple[tuple[str, ...], Proposal], ...] = (
     (("spine",), {"spine": 1.0}),
     (("root",), {"pelvis": 0.4}),
 )
+# "Upper_L" of who knows what.
+_HALVES: Mapping[str, Proposal] = {"upper": {"shoulder": 0.35, "hip": 0.35}, "lower": {"elbow": 0.35, "knee": 0.35}}
 
 
 @lru_cache(maxsize=8192)
@@ -128,6 +130,8 @@ def propose(words: tuple[str, ...], sided: bool) -> Proposal:
         notions |= {_NOTIONS[a + b] for a, b in pairwise(words) if a + b in _NOTIONS}
     if notions & _FOREIGN and not (notions & {"spine", "toe"} and not notions & {"aid"}):
         return {}
+    if sided and len(notions) == 1 and notions <= _HALVES.keys():
+        return _HALVES[min(notions)]
     table = _SIDED if sided else _CENTRAL
     return next((proposal for needed, proposal in table if notions.issuperset(needed)), {})
 

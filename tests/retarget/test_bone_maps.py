@@ -9,7 +9,7 @@ import pytest
 from bone_lists import LISTS, build
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rigs_at_hand import RIGS, TRUTH
+from rigs_at_hand import CREATURES, RIGS, TRUTH, Make, creature, humanoid
 from stepsmith.retarget.bone_maps import (
     CONVENTIONS,
     REQUIRED,
@@ -47,7 +47,7 @@ def wrong(found: BoneMap, truth: dict[str, str]) -> dict[str, tuple[str | None, 
     }
 
 
-def humanoid(names: dict[str, str], make_rig: MakeRig, **more: object) -> BoneMap:
+def body_named(names: dict[str, str], make_rig: MakeRig, **more: object) -> BoneMap:
     """The map of a SMPL-shaped rig whose joints have these names, without the others."""
     return find_map(make_rig(rename=names.__getitem__, skip=tuple(j for j in SMPL_NAMES if j not in names), **more))
 
@@ -171,7 +171,7 @@ MAKERS = {
 @pytest.mark.parametrize("maker", MAKERS)
 def test_words_for_the_body_are_understood_in_names_of_any_make(make_rig: MakeRig, maker: str) -> None:
     names = MAKERS[maker]
-    found = humanoid(names, make_rig)
+    found = body_named(names, make_rig)
     assert {bone: joint for bone, joint in found.bones.items() if "spine" not in joint} == {
         name: joint for joint, name in names.items() if "spine" not in joint
     }
@@ -439,27 +439,79 @@ def test_structure_has_a_say_in_how_sure_names_are(make_rig: MakeRig) -> None:
     assert find_map(rig).confidence > map_by_names(rig).confidence
 
 
-def test_a_beast_with_the_names_of_a_body_is_refused() -> None:
-    listed = BUILT["Mixamo"]
-    turned = listed.rig.rest.copy()
-    heads = listed.rig.heads
-    arms = [bone for bone, joint in listed.truth.items() if joint.endswith(("shoulder", "elbow", "wrist"))]
-    # The trunk lies level, and the arms stand on the floor as the legs do.
-    hip = heads[listed.rig.indices["mixamorig:Hips"]]
-    for bone, name in enumerate(listed.rig.names):
-        if "Leg" in name or "Foot" in name or "Toe" in name or name.endswith("Hips"):
-            continue
-        step = heads[bone] - hip
-        turned[bone, :3, 3] = hip + np.array([step[0], -step[2], step[1]])
-    for name in arms:
-        bone = listed.rig.indices[name]
-        drop = {"Arm": 0.1, "ForeArm": 0.45, "Hand": 0.8}[
-            name.removeprefix("mixamorig:Left").removeprefix("mixamorig:Right")
-        ]
-        side = 0.15 if "Left" in name else -0.15
-        turned[bone, :3, 3] = hip + np.array([side, -0.45, -drop])
+@pytest.mark.parametrize("kind", [kind for kind in CREATURES if kind != "two bodies"])
+def test_what_is_no_body_is_refused_in_one_sentence(kind: str) -> None:
+    with pytest.raises(RigError) as caught:
+        find_map(creature(kind))
+    assert str(caught.value).count(". ") == 0
+    assert "\n" not in str(caught.value)
+
+
+def test_of_two_bodies_with_names_one_dances() -> None:
+    found = find_map(creature("two bodies"))
+    assert len({bone[-2:] for bone in found.bones}) == 1
+
+
+@pytest.mark.parametrize("kind", ["dog", "horse"])
+def test_a_beast_with_the_names_of_a_body_is_refused(kind: str) -> None:
+    beast = creature(kind)
+    parts = {"hind": ("thigh", "shin", "foot", "toe"), "fore": ("upperarm", "forearm", "hand", "finger")}
+    names = []
+    for name in beast.names:
+        limb = name[:4]
+        if limb in parts:
+            names.append(f"{parts[limb][int(name[-1])]}.{'R' if '-' in name else 'L'}")
+        else:
+            names.append("hips" if name == "spine0" else name)
     with pytest.raises(RigError, match="four legs"):
-        find_map(replace(listed.rig, rest=turned))
+        find_map(renamed(beast, names))
+
+
+@st.composite
+def makes(draw: st.DrawFn) -> Make:
+    return Make(
+        spine=draw(st.integers(0, 6)),
+        neck=draw(st.integers(0, 3)),
+        head=draw(st.booleans()),
+        arms=draw(st.sampled_from([0.0, 45.0, 80.0])),
+        elbows=draw(st.sampled_from([5.0, 40.0])),
+        knees=draw(st.sampled_from([5.0, 30.0])),
+        twists=draw(st.integers(0, 2)),
+        fingers=draw(st.sampled_from([0, 3, 5])),
+        hair=draw(st.sampled_from([0, 3])),
+        skirt=draw(st.sampled_from([0, 3])),
+        tail=draw(st.sampled_from([0, 4])),
+        scale=draw(st.sampled_from([0.01, 1.0, 100.0])),
+        seed=draw(st.integers(0, 99)),
+        **{
+            flag: draw(st.booleans())
+            for flag in (
+                "clavicles", "toes", "toe_end", "heels", "helpers", "controls", "face", "wings", "weapon",
+                "hip_helpers", "floor_root",
+            )
+        },
+    )  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    make=makes(),
+    words=st.sampled_from([
+        {"upper": "UpperArm", "fore": "LowerArm", "thigh": "UpperLeg", "shin": "LowerLeg", "clavicle": "Shoulder"},
+        {"upper": "arm", "fore": "forearm", "thigh": "thigh", "shin": "calf", "clavicle": "clav"},
+        {"upper": "Oberarm", "fore": "Unterarm", "thigh": "Oberschenkel", "shin": "Unterschenkel"},
+        {"upper": "brazo", "fore": "antebrazo", "thigh": "muslo", "shin": "pantorrilla", "foot": "pie", "hand": "mano"},
+    ]),
+)  # fmt: skip
+def test_bodies_of_any_build_with_words_in_their_names_are_understood(make: Make, words: dict[str, str]) -> None:
+    rig, truth = humanoid(make)
+    names = {}
+    for name in rig.names:
+        start = name.split("_")[0]
+        names[name] = name.replace(start, words[start], 1) if start in words else name
+    found = find_map(renamed(rig, list(names.values())))
+    allowed = {joint: {names[b] for b in ((bone,) if isinstance(bone, str) else bone)} for joint, bone in truth.items()}
+    assert {joint: found.bone(joint) for joint in truth if found.bone(joint) not in allowed[joint]} == {}
 
 
 TRICKY = {
@@ -628,7 +680,7 @@ mPelvis = pelvis
 
 def test_a_head_without_a_name_is_found_where_it_is(make_rig: MakeRig) -> None:
     names = {**MAKERS["side last"], "neck": "b1", "head": "b2"}
-    found = humanoid(names, make_rig)
+    found = body_named(names, make_rig)
     assert found.bone("head") in ("b1", "b2")
     assert found.scores[str(found.bone("head"))] < 0.9
 
