@@ -32,6 +32,8 @@ _LONGEST_CHAIN = 12
 # A body dearer than this is none; two bodies are told apart by costs no further than this from each other.
 _DEAREST = 9.0
 _RIVAL = 3.0
+# From ankle to ball, as a share of the leg.
+_FOOT = 0.175
 # Where arms stand on the floor beside the legs, and the spine is not upright above them, there is no dance.
 _UPRIGHT = -0.5
 _DOWNWARD = 0.5
@@ -423,7 +425,7 @@ def _name(tree: _Tree, body: _Body) -> dict[int, tuple[str, float]]:
                 if at < len(column):
                     found[int(column[at])] = (f"{word}_{joint}", fit * sureness)
             if part is legs and _has_toes(legs):
-                found[int(column[part.at[2] + 1])] = (f"{word}_foot", 0.9 * fit * sureness)
+                found[int(column[_toes(legs)])] = (f"{word}_foot", 0.9 * fit * sureness)
             if part is arms and part.at[0] > 0:
                 ways = np.linalg.norm(np.diff(part.limb.points[: part.at[0] + 1, side], axis=0), axis=-1)
                 found[int(column[int(np.argmax(ways))])] = (f"{word}_collar", 0.9 * fit * sureness)
@@ -544,6 +546,17 @@ def _has_toes(legs: _Bend) -> bool:
     step, down = legs.limb.points[after] - legs.limb.points[legs.at[2]], _unit(legs.middle(2) - legs.middle(0))
     drop = step @ down
     return bool((np.linalg.norm(step - drop[:, None] * down, axis=-1) > 0.8 * np.abs(drop)).all())
+
+
+def _toes(legs: _Bend) -> int:
+    """The place of the toes in the limb; some feet have a bone for the instep before them."""
+    ankle, after = legs.at[2], legs.at[2] + 1
+    if after + 1 >= len(legs.limb.bones):
+        return after
+    ways = np.linalg.norm(legs.limb.points[after : after + 2] - legs.limb.points[ankle], axis=-1).mean(axis=1)
+    costs = np.abs(np.log(np.maximum(ways / legs.length, 1e-6) / _FOOT))
+    costs[1] += 0.4
+    return after + int(np.argmin(costs))
 
 
 def _score(part: _Bend) -> float:

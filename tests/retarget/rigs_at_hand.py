@@ -286,7 +286,8 @@ class Make:
 
     ``arms``: degrees below the T pose. ``elbows``, ``knees``: their bend. ``twists``: pieces added to
     upper arms, forearms, thighs and shins, in their line. ``helpers``: twist bones beside them instead.
-    ``hair``, ``skirt``, ``tail``: bones of each chain. ``uneven``: metres by which joints stray.
+    ``hair``, ``skirt``, ``tail``: bones of each chain. ``split_hips``: legs hang from a bone
+    beside the spine. ``instep``: a bone between foot and toes. ``uneven``: metres by which joints stray.
     """
 
     spine: int = 3
@@ -308,6 +309,8 @@ class Make:
     wings: bool = False
     weapon: bool = False
     hip_helpers: bool = False
+    split_hips: bool = False
+    instep: bool = False
     floor_root: bool = False
     arms: float = 0.0
     elbows: float = 5.0
@@ -382,6 +385,7 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
     knots = np.linspace(waist + [0.0, 0.0, 0.08], chest_top, make.spine + 1)
     pelvis = body.add("pelvis", root, waist, knots[0])
     truth["pelvis"] = "pelvis"
+    hips = body.add("hips", pelvis, waist, waist - [0.0, 0.0, 0.05]) if make.split_hips else pelvis
     spine = body.chain("spine", pelvis, knots)
     for k in range(3 if spine else 0):
         wanted = {f"spine{j}" for j in range(len(spine)) if -(-(j + 1) * 3 // len(spine)) == k + 1}
@@ -404,9 +408,9 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
         knee = joint + thigh * bend
         ankle = knee + shin * bend * [1.0, -1.0, 1.0]
         ball, tip = ankle + [0.01, -0.13, -0.06], ankle + [0.01, -0.2, -0.07]
-        above = pelvis
+        above = hips
         if make.hip_helpers:
-            above = body.add(f"hip_{side}", pelvis, (waist - [0.0, 0.0, 0.02]) * mirror, joint * mirror)
+            above = body.add(f"hip_{side}", hips, (waist - [0.0, 0.0, 0.02]) * mirror, joint * mirror)
         first, last = body.limb(f"thigh_{side}_", above, joint * mirror, knee * mirror)
         second, end = body.limb(f"shin_{side}_", last, knee * mirror, ankle * mirror)
         foot = body.add(f"foot_{side}", end, ankle * mirror, ball * mirror)
@@ -414,6 +418,9 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
         truth |= {
             f"{spoken}_hip": body.names[first], f"{spoken}_knee": body.names[second], f"{spoken}_ankle": f"foot_{side}"
         }  # fmt: skip
+        if make.instep:
+            middle = ankle + 0.35 * (ball - ankle)
+            foot = body.add(f"instep_{side}", foot, middle * mirror, ball * mirror)
         if make.toes:
             toe = body.add(f"toe_{side}", foot, ball * mirror, tip * mirror)
             truth[f"{spoken}_foot"] = f"toe_{side}"
