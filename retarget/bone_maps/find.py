@@ -291,15 +291,16 @@ def _without_suffix(words: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def _letter_sides(words: list[tuple[str, ...]], sides: list[str]) -> tuple[list[str], list[tuple[str, ...]]]:
     """Sides, and words without them, with those that only a partner tells: "lthigh" beside "rthigh", "Bras_G"."""
     sides, words = list(sides), list(words)
-    free = {"".join(w): bone for bone, w in enumerate(words) if not sides[bone]}
-    for plain, bone in free.items():
-        if len(plain) < 3:
-            continue
-        for cut, partner in ((plain[1:], "r" + plain[1:]), (plain[:-1], plain[:-1] + "r")):
-            own = plain[0] if cut == plain[1:] else plain[-1]
-            if own == "l" and partner in free:
-                sides[bone], sides[free[partner]] = LEFT, RIGHT
-                words[bone] = words[free[partner]] = (cut,)
+    free = {w: bone for bone, w in enumerate(words) if not sides[bone]}
+    for w, bone in free.items():
+        for at, word in enumerate(w):
+            glued = [(word[1:], "r" + word[1:])] if word[0] == "l" else []
+            glued += [(word[:-1], word[:-1] + "r")] if word[-1] == "l" else []
+            for bare, partner in glued:
+                other = free.get((*w[:at], partner, *w[at + 1 :]))
+                if len(bare) > 1 and other is not None:
+                    sides[bone], sides[other] = LEFT, RIGHT
+                    words[bone] = words[other] = (*w[:at], bare, *w[at + 1 :])
     if LEFT in sides:
         return sides, words
     for left, right in _LETTERS:

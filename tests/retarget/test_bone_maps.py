@@ -92,9 +92,6 @@ def test_prefixes_suffixes_namespaces_and_case_change_nothing(
     name: str, prefix: str, suffix: str, case: Callable[[str], str]
 ) -> None:
     rig, truth = BUILT[name].rig, BUILT[name].truth
-    # In one case throughout, "LHip" and "lhip" are told by their partners only; "LeftUpLeg" and "CC_Base_L" still read.
-    if case is not str and name in ("CMU", "Second Life", "Poser", "Daz Genesis 3 to 8", "OpenPose"):
-        case = str
     names = {bone: prefix + case(bone) + suffix for bone in rig.names}
     found = find_map(renamed(rig, list(names.values())))
     assert not wrong(found, {names[bone]: joint for bone, joint in truth.items()})
