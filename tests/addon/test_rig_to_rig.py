@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix, Vector
+from stepsmith.addon.character import make_character
+from stepsmith.addon.rig_to_rig import actions_of, read_motion, retarget_action, retarget_actions
+from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import MotionError, StepsmithError
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS
+
+MakeArmature = Callable[[str], Any]
+LIMBS = [SMPL_NAMES.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "ankle", "elbow", "wrist")]
+
+
+@pytest.fixture(autouse=True)
+def scene() -> Any:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.context.scene.render.fps = 30
+    return bpy.context.scene
+
+
+@pytest.fixture
+def dance() -> Motion:
+    """2 s of swaying all over while walking, with all joints' turns different."""
+    frames = 60
+    swing = np.random.default_rng(3).normal(scale=0.25, size=(24, 3))
+    swing = np.sin(np.linspace(0, 6, frames))[:, None, None] * swing
+    root = np.array([0.0, 0.0, SMPL.rest_root_height]) + np.linspace(0, 1, frames)[:, None] * [1.0, 0.4, 0.0]
+    return Motion(30.0, root, rot.from_axis_angle(swing), np.zeros((frames, 4)))
+
+
+def dancer(make: MakeArmature, name: str, dance: Motion) -> Any:
+    armature = make(name)
+    apply_motion(bpy.context, armature, dance, options=Options(feet="never"))
+    return armature
+
+
+def directions(motion: Motion) -> np.ndarray:
+    positions = motion.positions()
+    spans = positions[:, LIMBS] - positions[:, [SMPL_PARENTS[joint] for joint in LIMBS]]
+    return np.asarray(spans / np.linalg.norm(spans, axis=-1, keepdims=True))
+
+
+def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.degrees(2.0 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2.0, 0.0, 1.0)))
+
+
+def assert_same(back: Motion, dance: Motion) -> None:
+    assert len(back) == len(dance)
+    assert back.fps == pytest.approx(dance.fps)
+    turns = rot.angle(rot.multiply(rot.conjugate(back.rotations), dance.rotations))
+    assert np.degrees(turns).mean() < 0.5
+    assert np.abs(back.root - dance.root).max() < 2e-3
+
+
+def test_reads_back_what_was_danced(new_armature: MakeArmature, dance: Motion) -> None:
+    assert_same(read_motion(bpy.context, dancer(new_armature, "Source", dance)), dance)
+
+
+def test_reads_the_same_from_curves_and_from_frames(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    quick = read_motion(bpy.context, source)
+    constraint = source.pose.bones["head"].constraints.new("COPY_ROTATION")
+    constraint.target, constraint.subtarget, constraint.influence = source, "neck", 0.0
+    slow = read_motion(bpy.context, source)
+    assert np.abs(quick.root - slow.root).max() < 1e-4
+    assert np.degrees(rot.angle(rot.multiply(rot.conjugate(quick.rotations), slow.rotations))).max() < 0.1
+
+
+def test_constraints_count(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    hand = bpy.data.objects.new("Goal", None)
+    bpy.context.scene.collection.objects.link(hand)
+    hand.location = (0.4, -0.3, 1.5)
+    ik = source.pose.bones["left_elbow"].constraints.new("IK")
+    ik.target, ik.chain_count = hand, 2
+    back = read_motion(bpy.context, source)
+    for k in (0, 30, 59):
+        bpy.context.scene.frame_set(bpy.context.scene.frame_start + k)
+        seen = source.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones
+        for start, end in (("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist")):
+            way = (seen[end].head - seen[start].head).normalized()
+            column = LIMBS.index(SMPL_NAMES.index(end))
+            assert degrees_between(directions(back)[k, column], np.array(way)) < 0.35
+
+
+def test_an_animated_object_carries_the_dancer(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    carrier = bpy.data.objects.new("Carrier", None)
+    bpy.context.scene.collection.objects.link(carrier)
+    source.parent = carrier
+    carrier.location = (0.0, 0.0, 0.0)
+    carrier.keyframe_insert("location", frame=1)
+    carrier.location = (0.0, 3.0, 0.0)
+    carrier.keyframe_insert("location", frame=60)
+    back = read_motion(bpy.context, source)
+    scale = np.linalg.norm(dance.root[-1] - dance.root[0])
+    assert scale > 1.0
+    assert back.root[-1] - back.root[0] == pytest.approx(dance.root[-1] - dance.root[0] + [0.0, 3.0, 0.0], abs=5e-3)
+
+
+def test_scale_place_and_frame_rate_of_the_source_make_no_difference(new_armature: MakeArmature, dance: Motion) -> None:
+    bpy.context.scene.render.fps = 24
+    source = new_armature("Source")
+    source.location, source.scale, source.rotation_euler = (3.0, -2.0, 0.5), (0.01, 0.01, 0.01), (0.0, 0.0, 2.0)
+    source.keyframe_insert("location", frame=1)  # so that the scene keeps its frame rate
+    apply_motion(bpy.context, source, dance, options=Options(feet="never"), start_frame=1)
+    source.location = (3.0, -2.0, 0.5)
+    back = read_motion(bpy.context, source)
+    assert back.fps == pytest.approx(24.0)
+    assert_same(back, dance.resample(24.0))
+
+
+def test_everything_is_as_before(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    source = dancer(new_armature, "Source", dance)
+    danced = source.animation_data.action
+    apply_motion(bpy.context, source, dance.mirror(), options=Options(feet="never"))
+    played = source.animation_data.action
+    source.pose.bones["head"].scale = (1.0, 2.0, 1.0)
+    scene.frame_set(7)
+    source.pose.bones["neck"].rotation_quaternion = (0.0, 1.0, 0.0, 0.0)
+    before = [tuple(bone.rotation_quaternion) for bone in source.pose.bones]
+    slot = getattr(source.animation_data, "action_slot", None)
+    back = read_motion(bpy.context, source, action=danced)
+    assert np.degrees(rot.angle(rot.multiply(rot.conjugate(back.rotations), dance.rotations))).mean() < 0.5
+    assert source.animation_data.action == played
+    assert getattr(source.animation_data, "action_slot", None) == slot
+    assert source.animation_data.use_nla
+    assert scene.frame_current == 7
+    assert [tuple(bone.rotation_quaternion) for bone in source.pose.bones] == before
+    assert tuple(source.pose.bones["head"].scale) == (1.0, 2.0, 1.0)
+
+
+def test_an_action_of_something_else_is_refused(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    played = source.animation_data.action
+    with pytest.raises(MotionError, match="moves no bone"):
+        read_motion(bpy.context, source, action=bpy.data.actions.new("Nothing"))
+    assert source.animation_data.action == played
+
+
+def test_from_rig_to_rig(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    target = make_character(bpy.context)
+    target.location, target.scale = (2.0, 1.0, 0.0), (1.5, 1.5, 1.5)
+    result = retarget_action(bpy.context, source, target, options=Options(feet="never"))
+    assert result.frames == (1, 60)
+    assert result.action.name == f"{target.name} Source Dance"
+    back = read_motion(bpy.context, target)
+    error = degrees_between(directions(back), directions(dance))
+    assert error.mean() < 0.35
+    assert error.max() < 2.0
+    with pytest.raises(StepsmithError, match="own source"):
+        retarget_action(bpy.context, source, source)
+
+
+def test_a_batch_keeps_what_the_target_plays(new_armature: MakeArmature, dance: Motion) -> None:
+    source, target = dancer(new_armature, "Source", dance), dancer(new_armature, "Target", dance)
+    apply_motion(bpy.context, source, dance.mirror(), name="Mirrored", options=Options(feet="never"))
+    played = target.animation_data.action
+    bad = bpy.data.actions.new("Bad")
+    actions = [*(a for a in actions_of(source) if a != played), bad]
+    batch = retarget_actions(bpy.context, source, target, actions)
+    assert sorted(batch.results) == ["Mirrored", "Source Dance"]
+    assert list(batch.errors) == ["Bad"]
+    assert {result.action.name for result in batch.results.values()} == {"Target Mirrored", "Target Source Dance"}
+    assert target.animation_data.action == played
+
+
+def raised(armature: Any, degrees: float) -> None:
+    """Turn the upper arms' rest pose down by these degrees, the arms' bones with them."""
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        bones = armature.data.edit_bones
+        pivot = Vector(bones[f"{side}_shoulder"].head)
+        turn = Matrix.Rotation(sign * np.radians(degrees), 4, "Y")
+        whole = Matrix.Translation(pivot) @ turn @ Matrix.Translation(-pivot)
+        for part in ("shoulder", "elbow", "wrist", "hand"):
+            bones[f"{side}_{part}"].transform(whole)
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+@pytest.mark.parametrize("rest", [0.0, 45.0])
+def test_either_rest_pose_gives_the_same_dance(new_armature: MakeArmature, dance: Motion, rest: float) -> None:
+    source = new_armature("Source")
+    raised(source, rest)
+    apply_motion(bpy.context, source, dance, options=Options(feet="never"))
+    back = read_motion(bpy.context, source)
+    assert degrees_between(directions(back), directions(dance)).mean() < 0.35
+
+
+def test_a_minute_takes_less_than_seconds(new_armature: MakeArmature, dance: Motion) -> None:
+    long = replace(
+        dance,
+        root=np.tile(dance.root, (30, 1)),
+        rotations=np.tile(dance.rotations, (30, 1, 1)),
+        contacts=np.tile(dance.contacts, (30, 1)),
+    )
+    source = dancer(new_armature, "Source", long)
+    assert len(read_rig(source)) == 24
+    started = time.perf_counter()
+    assert len(read_motion(bpy.context, source)) == 1800
+    assert time.perf_counter() - started < 5.0
