@@ -18,24 +18,29 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import bpy
 
-from ..retarget.bone_maps import find_map
-from ..retarget.errors import RigError, StepsmithError
+from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
+from ..retarget.rig_path import split_rig
+from . import arguments
+from .arguments import How
 from .character import make_character
-from .scene import apply_motion, read_rig
+from .rig_check import notices
+from .rig_files import enable, open_rig
+from .scene import apply_motion
 from .stage import stage
 
 Progress = Callable[[float, str], None]
 Put = Callable[..., None]
+Say = Callable[[dict[str, Any]], None]
 
-ENDINGS = (".blend", ".glb", ".fbx", ".mp4")
+ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".mp4")
 _INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
 _VIDEO_SIZE = (640, 360)
 # Cycles takes far longer a frame than Workbench: a smaller picture, few samples, smoothed.
@@ -45,30 +50,31 @@ _CYCLES_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Wish:
-    """What to export. ``rig``: a .blend file and the armature's name in it (None: the only one that can
-    dance); without it the built-in character dances."""
+    """What to export. ``rig``: a file and the armature's name in it (None: the only one that can dance);
+    without it the built-in character dances. ``how``: how the motion becomes keys."""
 
     motion: Path
     outs: tuple[Path, ...]
     song: Path | None = None
     song_start: float = 0.0
     rig: tuple[Path, str | None] | None = None
+    how: How = field(default_factory=How)
 
 
-def export(wish: Wish, progress: Progress) -> None:
-    """Write every file of ``wish.outs``, by its ending. Raises StepsmithError."""
+def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
+    """Write every file of ``wish.outs``, by its ending; returns what the user should know. Raises StepsmithError."""
     check_outs(wish.outs)
-    motion = load_motion(wish.motion)
+    motion = wish.how.motion(load_motion(wish.motion))
     progress(0.0, "Setting the scene")
     context = bpy.context
     if wish.rig is None:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         armature = make_character(context)
     else:
-        armature = _open_rig(*wish.rig)
-    result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start)
-    for warning in result.warnings:
-        progress(0.02, warning)
+        armature = open_rig(*wish.rig, fps=motion.fps, check=wish.how.bone_map)
+    options = wish.how.options_for(armature)
+    result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start, options=options)
+    progress(0.02, "Dancing")
     if wish.rig is None:
         stage(bpy.context, armature)
     # Videos last: a user's scene gets a camera and lights, where it has none, for them alone.
@@ -89,11 +95,27 @@ def export(wish: Wish, progress: Progress) -> None:
             part(1.0, f"Wrote {out.name}")  # the last moment to stop before the file is there
         done += share
     progress(1.0, "Done")
+    return result.warnings
 
 
-def check_rig(path: Path, name: str | None) -> None:
-    """Raise StepsmithError where the rig can't dance."""
-    _open_rig(path, name)
+def describe(path: Path, name: str | None, how: How) -> dict[str, Any]:
+    """The armature's bone map for programs: every joint with its bones and how sure they are."""
+    armature = open_rig(path, name, check=how.bone_map)
+    bone_map = how.bone_map(armature)
+    return {
+        "object": armature.name,
+        "convention": bone_map.convention,
+        "confidence": round(bone_map.confidence, 3),
+        "bones": [
+            {"joint": joint, "bone": bone, "confidence": round(bone_map.scores.get(bone, 1.0), 3)}
+            for bone, joint in bone_map.bones.items()
+        ],
+        "missing": list(bone_map.missing),
+        "switches": [
+            {"bone": switch.bone, "property": switch.name, "value": switch.value} for switch in bone_map.switches
+        ],
+        "notices": list(notices(armature, bone_map)),
+    }
 
 
 def _is_video(out: Path) -> bool:
@@ -124,39 +146,6 @@ def written_beside(out: Path) -> Iterator[Path]:
             raise StepsmithError(f"{out} can't be written ({reason}): choose another place.") from error
 
 
-def _open_rig(path: Path, name: str | None) -> bpy.types.Object:
-    """Open the .blend and return the armature that is to dance."""
-    if not path.is_file():
-        raise StepsmithError(f"There is no rig file {path}: check the path.")
-    try:
-        bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
-    except RuntimeError as error:
-        raise StepsmithError(f"{path} can't be opened as a .blend file: check that it is one.") from error
-    armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
-    there = ", ".join(ob.name for ob in armatures) or "none"
-    if name is not None:
-        chosen = bpy.context.scene.objects.get(name)
-        if chosen is None:
-            raise RigError(f"{path.name} has no object {name!r} in its scene: its armatures are {there}.")
-        find_map(read_rig(chosen))
-        return chosen
-    dancing = [ob for ob in armatures if _can_dance(ob)]
-    if len(dancing) != 1:
-        raise RigError(
-            f"{path.name} has {len(dancing) or 'no'} armatures with a body that can dance (armatures: {there}):"
-            " name one as FILE.blend:OBJECT."
-        )
-    return dancing[0]
-
-
-def _can_dance(armature: bpy.types.Object) -> bool:
-    try:
-        find_map(read_rig(armature))
-    except RigError:
-        return False
-    return True
-
-
 # --- one writer an ending --------------------------------------------------------------------------------
 
 
@@ -168,13 +157,13 @@ def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> 
 
 
 def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
-    _enable("io_scene_gltf2")
+    enable("io_scene_gltf2")
     with _selected(armature):
         bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True, export_yup=True)
 
 
 def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
-    _enable("io_scene_fbx")
+    enable("io_scene_fbx")
     with _selected(armature):
         bpy.ops.export_scene.fbx(
             filepath=str(path),
@@ -186,11 +175,13 @@ def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> No
         )
 
 
-def _enable(module: str) -> None:
-    import addon_utils
-
-    if not addon_utils.check(module)[1]:
-        addon_utils.enable(module)
+def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
+    if not hasattr(bpy.types, "WM_OT_usd_export"):
+        raise StepsmithError(f"This Blender writes no USD: write {path.stem}.glb or {path.stem}.fbx instead.")
+    with _selected(armature):
+        bpy.ops.wm.usd_export(
+            filepath=str(path), selected_objects_only=True, export_animation=True, export_armatures=True
+        )
 
 
 @contextlib.contextmanager
@@ -365,6 +356,9 @@ _WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
     ".blend": _write_blend,
     ".glb": _write_glb,
     ".fbx": _write_fbx,
+    ".usd": _write_usd,
+    ".usda": _write_usd,
+    ".usdc": _write_usd,
     ".mp4": _write_mp4,
 }
 
@@ -372,9 +366,9 @@ _WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
 # --- command line ----------------------------------------------------------------------------------------
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    work = _parse(arguments)
+    work = _parse(words)
     interrupted = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -391,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         try:
             with _on_interrupt(interrupt):
-                work(progress)
+                work(progress, say)
         except StepsmithError as error:
             say({"error": str(error)})
             return 1
@@ -401,32 +395,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> Callable[[Progress], None]:
+def _parse(words: Sequence[str] | None) -> Callable[[Progress, Say], None]:
     """What the command line asks for, ready to be done."""
     parser = argparse.ArgumentParser(prog="python -m stepsmith.addon.export", description=__doc__)
     parser.add_argument("--motion", type=Path, help="a motion file: .npz, .pkl or .bvh")
     parser.add_argument("--out", type=Path, action="append", help=f"a file to write: {ENDINGS}")
     parser.add_argument("--song", type=Path, help="the song's file")
     parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
-    parser.add_argument("--rig", type=_rig, help="FILE.blend[:OBJECT], the armature that dances")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--rig", type=_rig, metavar="FILE[:OBJECT]", help="the armature that dances")
+    parser.add_argument("--describe", action="store_true", help="say the rig's bone map")
+    arguments.add_options(parser)
+    given = parser.parse_args(words)
+    how = arguments.read(given)
     if given.rig is not None and given.motion is None and given.out is None:
-        return lambda progress: check_rig(*given.rig)
+        return lambda progress, say: _look(say, given.rig, how, given.describe)
     if given.motion is None or given.out is None:
         parser.error("--motion and --out are needed, or --rig alone to check a rig")
     outs = tuple(out.absolute() for out in given.out)
-    wish = Wish(given.motion, outs, given.song, given.song_start, given.rig)
-    return lambda progress: export(wish, progress)
+    wish = Wish(given.motion, outs, given.song, given.song_start, given.rig, how)
+    return lambda progress, say: say({"warnings": export(wish, progress)})
+
+
+def _look(say: Say, rig: tuple[Path, str | None], how: How, aloud: bool) -> None:
+    found = describe(*rig, how)
+    if aloud:
+        say({"rig": found})
 
 
 def _rig(text: str) -> tuple[Path, str | None]:
-    """FILE.blend[:OBJECT]; a colon inside the file's own name or drive is no separator."""
-    head, separator, name = text.rpartition(".blend:")
-    return (Path(f"{head}.blend").absolute(), name) if separator else (Path(text).absolute(), None)
+    file, name = split_rig(text)
+    return file.absolute(), name
 
 
 @contextlib.contextmanager
-def _own_stdout() -> Iterator[Callable[[dict[str, Any]], None]]:
+def _own_stdout() -> Iterator[Say]:
     """A function that writes JSON lines to the real stdout, while what Blender prints goes to stderr."""
     sys.stdout.flush()
     saved = os.dup(1)

@@ -16,16 +16,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from .. import __version__
 from ..retarget.errors import StepsmithError
-from .progress import Progress, part
+from ..retarget.rig_path import split_rig
+from . import keying
+from .bar import progress_bar
+from .keying import Keying
+from .progress import part
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from .choreography import Wish
 
 _VERBOSE = "stepsmith.verbose"
@@ -167,7 +168,11 @@ def dance(
     ],
     rig: Annotated[
         str | None,
-        typer.Option(metavar="FILE.blend[:OBJECT]", help="Your own armature; without it, the built-in character."),
+        typer.Option(
+            metavar="FILE[:OBJECT]",
+            help="Your own character: .blend, .glb, .gltf, .vrm, .fbx, .usd, or a SMPL model; without it, "
+            "the built-in one.",
+        ),
     ] = None,
     genre: Annotated[str | None, typer.Option(help="What is danced; without it, what suits the song.")] = None,
     seed: Annotated[
@@ -179,12 +184,23 @@ def dance(
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Other weights than those that come with Stepsmith.")
     ] = None,
+    preset: keying.Map = None,
+    feet: keying.Feet = "auto",
+    in_place: keying.InPlace = False,
+    place: Annotated[
+        str | None, typer.Option(metavar="X,Y", help="Where the dancer stands first, in units of the scene.")
+    ] = None,
+    heading: keying.Heading = None,
+    reach: keying.Reach = False,
+    mirror: keying.Mirror = False,
+    keys: keying.Keys = None,
     verbose: Verbose = False,
 ) -> None:
     """Make a dance for a song."""
     from .choreography import Wish
 
-    for path in _dance(Wish(song, genre, seed, start, duration, bpm), out, rig, model):
+    how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
+    for path in _dance(Wish(song, genre, seed, start, duration, bpm), out, rig, model, how):
         print(path)
 
 
@@ -202,7 +218,7 @@ def demo(verbose: Verbose = False) -> None:
         raise StepsmithError(f"The folder {folder.absolute()} can't be made ({error.strerror}).") from error
     song, blend, video = folder / "demo.wav", folder / "demo.blend", folder / "demo.mp4"
     write_wav(song, synthesise(_DEMO_TEMPO, duration=_DEMO_SECONDS, seed=3))
-    _dance(Wish(song), [blend, video], None, None)
+    _dance(Wish(song), [blend, video], None, None, Keying())
     print(f"A song of {_DEMO_SECONDS:.0f} s, a dance for it and a video, made in {time.monotonic() - began:.0f} s:")
     print(f"  {song}   the song\n  {blend}  the scene: open it in Blender and press space\n  {video}    the video")
     print("Try next:")
@@ -240,12 +256,14 @@ def serve(
     run(Settings(token, host, port, data or data_folder(), parent, model))
 
 
+mount("retarget", "stepsmith.backend.retarget_command:retarget_app", "Put a motion file on a character.")
+mount("rig", "stepsmith.backend.retarget_command:rig_app", "Show which bones of a character dance.")
 mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")
 mount("mesh", "stepsmith.backend.mesh_command:mesh_app", "Write a dance as meshes of your own SMPL body.")
 mount("train", "stepsmith.backend.dance.train_command:train_app", "Train the dance model on recorded dances.")
 
 
-def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | None) -> list[Path]:
+def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | None, how: Keying) -> list[Path]:
     """Check, choreograph, export; the files written."""
     from . import export
     from .choreography import Choreographer
@@ -254,41 +272,16 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
     if not wish.song.is_file():
         raise StepsmithError(f"There is no sound file “{wish.song}”: check the name.")
     read_header(weights).check_genre(wish.genre)
-    export.check(outs, rig, sources=[wish.song, *([export.rig_file(rig)] if rig else [])])
+    export.check(outs, rig, sources=[wish.song, *([split_rig(rig)[0]] if rig else [])], how=how)
     # Rendering a video takes many times as long as all the rest.
     choreography = 0.15 if any(out.suffix.lower() == ".mp4" for out in outs) else 0.6
-    with _bar() as progress:
+    with progress_bar() as progress:
         motion = Choreographer(weights).dance(wish, part(progress, 0.0, choreography))
-        stage = export.Stage(wish.song, wish.start, rig)
-        export.export(motion, outs, stage, part(progress, choreography, 1.0))
+        stage = export.Stage(wish.song, wish.start, rig, how)
+        warnings = export.export(motion, outs, stage, part(progress, choreography, 1.0))
+    for warning in warnings:
+        print(f"stepsmith: {warning}", file=sys.stderr)
     return list(outs)
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Progress]:
-    """A progress bar with the time left, where there is a terminal to show it: on its error stream, so that
-    the output can be piped."""
-    from rich import progress as rich
-    from rich.text import Text
-
-    columns = (
-        rich.BarColumn(),
-        rich.TaskProgressColumn(),
-        rich.TimeRemainingColumn(),
-        rich.TextColumn("left"),
-    )
-    console = Console(stderr=True)
-
-    class Bar(rich.Progress):
-        def get_renderables(self) -> Iterator[RenderableType]:
-            """What is being done above how far it is: the words may be long."""
-            for task in self.tasks:
-                yield Text(task.description)
-                yield self.make_tasks_table([task])
-
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Starting", total=1.0)
-        yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
 
 
 def main() -> None:

@@ -11,21 +11,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..retarget.errors import StepsmithError
 from ..retarget.files import save_motion
 from ..retarget.motion import Motion
+from ..retarget.rig_path import split_rig
+from .keying import Keying
 from .progress import Progress, part, silent
 
 MOTION_ENDINGS = (".npz", ".pkl", ".bvh")
-SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".mp4")
+SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".mp4")
 ENDINGS = MOTION_ENDINGS + SCENE_ENDINGS
 
 _EXPORTER = "stepsmith.addon.export"
-_ROOM = {".mp4": 64 << 20, ".blend": 64 << 20, ".glb": 32 << 20, ".fbx": 64 << 20}  # bytes a file may well need
+_ROOM = dict.fromkeys(SCENE_ENDINGS, 64 << 20)  # bytes a file may well need
 _ROOM_FOR_MOTION = 16 << 20
 _PATIENCE = 10.0  # seconds the exporter has to clean up when it is stopped
 _LAST_WORDS = 2000  # bytes of what it said on stderr
@@ -39,19 +41,25 @@ class ExportError(StepsmithError):
 class Stage:
     """Who dances to what in scene files.
 
-    ``song``: the sound beside the dance, from ``song_start`` seconds on. ``rig``: "FILE.blend" or
-    "FILE.blend:OBJECT"; None for the built-in character.
+    ``song``: the sound beside the dance, from ``song_start`` seconds on. ``rig``: "FILE" or "FILE:OBJECT";
+    None for the built-in character. ``how``: how the motion becomes keys.
     """
 
     song: Path | None = None
     song_start: float = 0.0
     rig: str | None = None
+    how: Keying = field(default_factory=Keying)
 
 
-def check(outs: Sequence[Path], rig: str | None = None, sources: Sequence[Path] = ()) -> None:
+def check(
+    outs: Sequence[Path],
+    rig: str | None = None,
+    sources: Sequence[Path] = (),
+    how: Keying | None = None,
+) -> None:
     """Say before the work what would fail after it: names, folders, room on the disk, Blender's module, the rig.
 
-    ``sources``: files that must not be overwritten. Raises ExportError.
+    ``sources``: files that must not be overwritten. ``how``: how the rig is to be keyed. Raises ExportError.
     """
     seen: set[Path] = set()
     for out in outs:
@@ -64,28 +72,28 @@ def check(outs: Sequence[Path], rig: str | None = None, sources: Sequence[Path] 
         seen.add(place)
     _check_room(outs)
     scenes = [out for out in outs if is_scene(out)]
-    if scenes and importlib.util.find_spec("bpy") is None:
-        raise ExportError(
-            f"Writing {scenes[0].suffix} needs Blender's Python module: in a copy of Stepsmith's source run"
-            " “pip install -c constraints.txt '.[bpy]'”, or write .npz, .pkl or .bvh."
-        )
+    if scenes:
+        _check_blender(f"Writing {scenes[0].suffix}")
     if rig is not None:
-        _check_rig(rig, scenes)
+        _check_rig(rig, scenes, how or Keying())
 
 
-def export(motion: Motion, outs: Sequence[Path], stage: Stage, progress: Progress = silent) -> None:
+def export(motion: Motion, outs: Sequence[Path], stage: Stage, progress: Progress = silent) -> list[str]:
     """Write ``motion`` as every one of ``outs``, by its ending; all appear whole at the end, or none.
 
-    Raises ExportError; lets what ``progress`` raises through, KeyboardInterrupt as well.
+    Returns sentences that the user should see. Raises ExportError; lets what ``progress`` raises through,
+    KeyboardInterrupt as well.
     """
+    warnings: list[str] = []
     with _staged(outs) as staged:
         for out, beside in staged.items():
             if not is_scene(out):
-                save_motion(beside, motion)
+                save_motion(beside, motion.mirror() if stage.how.mirror else motion)
         scenes = [beside for out, beside in staged.items() if is_scene(out)]
         if scenes:
-            _export_scenes(motion, scenes, stage, part(progress, 0.0, 1.0))
+            warnings = _export_scenes(motion, scenes, stage, part(progress, 0.0, 1.0))
     progress(1.0, "Done")
+    return warnings
 
 
 def is_scene(out: Path) -> bool:
@@ -121,19 +129,30 @@ def _check_room(outs: Sequence[Path]) -> None:
             )
 
 
-def _check_rig(rig: str, scenes: Sequence[Path]) -> None:
-    file = rig_file(rig)
+def _check_rig(rig: str, scenes: Sequence[Path], how: Keying) -> None:
+    file, _ = split_rig(rig)
     if not file.is_file():
         raise ExportError(f"There is no rig file {file}: check the path.")
     if not scenes:
         raise ExportError(f"A rig is of no use for motion files: add an output that ends in {SCENE_ENDINGS[0]}.")
-    _run(["--rig", rig], silent)
+    _run(["--rig", rig, *how.arguments()], silent)
 
 
-def rig_file(rig: str) -> Path:
-    """The file of FILE.blend:OBJECT."""
-    head, separator, _ = rig.rpartition(".blend:")
-    return Path(f"{head}.blend") if separator else Path(rig)
+def describe(rig: str, how: Keying) -> dict[str, Any]:
+    """The bone map of the armature in "FILE" or "FILE:OBJECT", as ``addon.export`` describes it.
+
+    Raises ExportError where there is none that can dance.
+    """
+    _check_blender("Reading a character")
+    return dict(_run(["--rig", rig, "--describe", *how.arguments()], silent)["rig"])
+
+
+def _check_blender(what: str) -> None:
+    if importlib.util.find_spec("bpy") is None:
+        raise ExportError(
+            f"{what} needs Blender's Python module: in a copy of Stepsmith's source run"
+            " “pip install -c constraints.txt '.[bpy]'”."
+        )
 
 
 @contextmanager
@@ -155,7 +174,7 @@ def _staged(outs: Sequence[Path]) -> Iterator[dict[Path, Path]]:
             raise ExportError(f"{place} can't be written ({error.strerror}): choose another folder.") from error
 
 
-def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progress: Progress) -> None:
+def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progress: Progress) -> list[str]:
     progress(0.0, "Starting Blender")
     with tempfile.TemporaryDirectory(prefix="stepsmith-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "dance.npz"
@@ -167,11 +186,16 @@ def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progres
             arguments += ["--song", str(stage.song.absolute()), "--song-start", repr(stage.song_start)]
         if stage.rig is not None:
             arguments += ["--rig", stage.rig]
-        _run(arguments, progress)
+        said = _run([*arguments, *stage.how.arguments()], progress)
+    return [str(warning) for warning in said.get("warnings", [])]
 
 
-def _run(arguments: Sequence[str], progress: Progress) -> None:
-    """Run the exporter, its JSON lines as progress. Whatever happens, it is gone afterwards."""
+def _run(arguments: Sequence[str], progress: Progress) -> dict[str, Any]:
+    """Run the exporter, its JSON lines as progress; returns all else that they say.
+
+    Whatever happens, it is gone afterwards.
+    """
+    result: dict[str, Any] = {}
     with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", _EXPORTER, *arguments],
@@ -182,19 +206,19 @@ def _run(arguments: Sequence[str], progress: Progress) -> None:
             encoding="utf-8",
             errors="replace",
         )
-        reason = None
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 said = _parsed(line)
-                reason = said.get("error", reason)
                 if "fraction" in said:
                     progress(float(said["fraction"]), str(said.get("text", "")))
+                else:
+                    result |= said
             code = process.wait()
         finally:
             _end(process)
-        if reason is not None:
-            raise ExportError(str(reason))
+        if "error" in result:
+            raise ExportError(str(result["error"]))
         if code != 0:
             stderr.seek(0)
             said_last = stderr.read()[-_LAST_WORDS:].decode("utf-8", "replace").strip()
@@ -202,6 +226,7 @@ def _run(arguments: Sequence[str], progress: Progress) -> None:
             raise ExportError(
                 f"Blender's module ended with code {code} ({last_line}): see more of it with --verbose."
             ) from RuntimeError(said_last)
+    return result
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from ..retarget.errors import StepsmithError
 from ..retarget.solve import FeetMode
+from .bar import progress_bar
 
 mesh_app = typer.Typer(help="Write a dance as meshes of your own SMPL body.", add_completion=False)
 
@@ -47,10 +45,7 @@ def mesh(
 
     shape = _numbers(betas)
     dance = load_motion(motion)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Bar(*columns, TextColumn("left"), console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Starting", total=1.0)
+    with progress_bar() as progress:
         files = write_meshes(
             dance,
             body,
@@ -58,7 +53,7 @@ def mesh(
             betas=shape,
             frame=frame,
             feet=feet,
-            progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
+            progress=progress,
         )
     print(files[0] if len(files) == 1 else f"{files[0]} to {files[-1].name}")
 

@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 import pytest
 from stepsmith.addon import export as exporter
+from stepsmith.addon.rig_files import enable, open_rig
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import RigError, StepsmithError
 from stepsmith.retarget.files import save_motion
@@ -137,7 +138,7 @@ def test_a_glb_holds_the_character_and_its_dance(exported: tuple[Path, Any]) -> 
 
 def test_an_fbx_can_be_read_back(exported: tuple[Path, Any]) -> None:
     bpy.ops.wm.read_homefile(use_empty=True)
-    exporter._enable("io_scene_fbx")
+    enable("io_scene_fbx")
     bpy.ops.import_scene.fbx(filepath=str(exported[0] / "dance.fbx"))
     armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
     assert len(armatures) == 1
@@ -161,7 +162,7 @@ def test_a_users_rig_dances_in_its_own_file(folder: Path, rig_file: Path) -> Non
 
 
 def test_the_only_armature_that_can_dance_is_found(rig_file: Path) -> None:
-    assert exporter._open_rig(rig_file, None).name == "Body"
+    assert open_rig(rig_file, None).name == "Body"
 
 
 def test_a_rig_alone_is_only_looked_at(rig_file: Path) -> None:
@@ -177,15 +178,15 @@ def test_a_rig_alone_is_only_looked_at(rig_file: Path) -> None:
 )
 def test_a_rig_that_can_not_dance_is_an_error(rig_file: Path, name: str, words: str) -> None:
     with pytest.raises(RigError, match=words):
-        exporter._open_rig(rig_file, name)
+        open_rig(rig_file, name)
 
 
 def test_a_file_that_is_no_blend_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "text.blend").write_text("no blend")
     with pytest.raises(StepsmithError, match=r"\.blend"):
-        exporter._open_rig(tmp_path / "text.blend", None)
+        open_rig(tmp_path / "text.blend", None)
     with pytest.raises(StepsmithError, match="check the path"):
-        exporter._open_rig(tmp_path / "missing.blend", None)
+        open_rig(tmp_path / "missing.blend", None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Characters from files of every kind that Blender reads: ``open_rig``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+
+from ..retarget.errors import RigError, StepsmithError
+from ..retarget.rig_path import BODY_RIGS, RIG_ENDINGS
+from .scene import chosen_map, read_rig
+from .smpl_body import make_smpl_body
+
+Check = Callable[[bpy.types.Object], object]
+
+# A file larger than this is no character; an importer would fill the memory with it.
+_LARGEST = 4 << 30
+
+
+def can_dance(armature: bpy.types.Object) -> None:
+    """Raise RigError where the armature is no body that can dance."""
+    chosen_map(armature, read_rig(armature))
+
+
+def open_rig(path: Path, name: str | None = None, *, fps: float = 30.0, check: Check = can_dance) -> bpy.types.Object:
+    """The armature in a file, which becomes the open file: a .blend as it is, another kind in an empty scene.
+
+    ``name``: the armature's; without it the only one that passes ``check``, which raises RigError.
+    ``fps``: of the scene that a file other than a .blend is read into; its own animation stays in the file,
+    played at this rate. Raises StepsmithError where the file can't be read or holds no such armature.
+    """
+    ending = path.suffix.lower()
+    if ending not in RIG_ENDINGS:
+        raise StepsmithError(f"{path.name} is no character: give a file that ends in {', '.join(RIG_ENDINGS)}.")
+    if not path.is_file():
+        raise StepsmithError(f"There is no rig file {path}: check the path.")
+    size = path.stat().st_size
+    if size == 0:
+        raise StepsmithError(f"{path.name} is empty: choose another file.")
+    if size > _LARGEST:
+        raise StepsmithError(f"{path.name} is larger than {_LARGEST >> 30} GB: choose a file with the character alone.")
+    if ending == ".blend":
+        _open_blend(path)
+        return _choose(path, name, check)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    scene = bpy.context.scene
+    scene.render.fps = max(1, round(fps))
+    scene.render.fps_base = scene.render.fps / fps
+    if ending in BODY_RIGS:
+        return make_smpl_body(bpy.context, path)
+    _import(path, ending)
+    # The range is the dance's, not that of the animations which came along.
+    scene.frame_start = scene.frame_end = scene.frame_current = 1
+    return _choose(path, name, check)
+
+
+def _open_blend(path: Path) -> None:
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(path), load_ui=False, use_scripts=False)
+    except RuntimeError as error:
+        raise StepsmithError(f"{path} can't be opened as a .blend file: check that it is one.") from error
+
+
+def _import(path: Path, ending: str) -> None:
+    try:
+        if ending == ".vrm":
+            with _named(path, ".glb") as beside:
+                _import_gltf(beside)
+        elif ending in (".glb", ".gltf"):
+            _import_gltf(path)
+        elif ending == ".fbx":
+            _import_fbx(path)
+        else:
+            _import_usd(path)
+    except StepsmithError:
+        raise
+    # Importers fail on damaged files with whatever they stumble over.
+    except Exception as error:
+        words = " ".join(str(error).removeprefix("Error: ").split())[:200]
+        raise StepsmithError(
+            f"{path.name} can't be read as {ending} ({words}): check that it is a whole one."
+        ) from error
+
+
+@contextlib.contextmanager
+def _named(path: Path, ending: str) -> Iterator[Path]:
+    """A copy of the file, for a while, whose name ends so."""
+    with tempfile.TemporaryDirectory(prefix="stepsmith-") as folder:
+        copy = Path(folder) / f"{path.stem}{ending}"
+        shutil.copyfile(path, copy)
+        yield copy
+
+
+def _import_gltf(path: Path) -> None:
+    enable("io_scene_gltf2")
+    wishes = {"disable_bone_shape": True}  # else every bone gets a sphere as its shape
+    known = bpy.ops.import_scene.gltf.get_rna_type().properties
+    bpy.ops.import_scene.gltf(filepath=str(path), **{k: v for k, v in wishes.items() if k in known})
+
+
+def _import_fbx(path: Path) -> None:
+    if hasattr(bpy.types, "WM_OT_fbx_import"):  # 4.5 on
+        bpy.ops.wm.fbx_import(filepath=str(path))
+    else:
+        enable("io_scene_fbx")
+        bpy.ops.import_scene.fbx(filepath=str(path))
+
+
+def _import_usd(path: Path) -> None:
+    if not hasattr(bpy.types, "WM_OT_usd_import"):
+        raise StepsmithError(f"This Blender reads no USD: save {path.name} as .glb or .fbx, or use another Blender.")
+    bpy.ops.wm.usd_import(filepath=str(path))
+
+
+def enable(module: str) -> None:
+    """Switch on an add-on that comes with Blender, where it is not."""
+    import addon_utils
+
+    if not addon_utils.check(module)[1]:
+        addon_utils.enable(module)
+
+
+def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
+    armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
+    there = ", ".join(ob.name for ob in armatures) or "none"
+    if name is not None:
+        chosen = bpy.context.scene.objects.get(name)
+        if chosen is None:
+            raise RigError(f"{path.name} has no object {name!r} in its scene: its armatures are {there}.")
+        check(chosen)
+        return chosen
+    if len(armatures) == 1:
+        check(armatures[0])
+        return armatures[0]
+    dancing = [ob for ob in armatures if _passes(ob, check)]
+    if len(dancing) != 1:
+        raise RigError(
+            f"{path.name} has {len(dancing) or 'no'} armatures with a body that can dance (armatures: {there}):"
+            f" name one as FILE{os.path.splitext(path.name)[1]}:OBJECT."
+        )
+    return dancing[0]
+
+
+def _passes(armature: bpy.types.Object, check: Check) -> bool:
+    try:
+        check(armature)
+    except RigError:
+        return False
+    return True

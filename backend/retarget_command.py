@@ -1,0 +1,118 @@
+"""``stepsmith retarget``: a motion file onto a rig; ``stepsmith rig``: what of a rig is understood."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..retarget.errors import StepsmithError
+from ..retarget.files import load_motion
+from ..retarget.rig_path import split_rig
+from . import export, keying
+from .bar import progress_bar
+from .keying import Keying
+
+retarget_app = typer.Typer(help="Put a motion file on a character.", add_completion=False, rich_markup_mode="rich")
+rig_app = typer.Typer(help="Show the bone map of a character.", add_completion=False, rich_markup_mode="rich")
+
+_SURE, _LIKELY = 0.8, 0.5
+
+
+@retarget_app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith retarget walk.bvh --rig hero.glb -o hero_walks.blend
+
+stepsmith retarget dance.npz --rig crowd.blend:Anna -o anna.fbx --in-place --keys 0.5,5
+
+stepsmith retarget dance.pkl -o dance.bvh"""
+)
+def retarget(
+    motion: Annotated[Path, typer.Argument(metavar="MOTION", help="A motion file: .npz, .pkl or .bvh.")],
+    out: Annotated[
+        list[Path],
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="OUT",
+            help="A file to write, by its ending: .blend, .glb, .fbx, .usd, .mp4, or a motion: .npz, .pkl, .bvh. "
+            "May be given several times.",
+        ),
+    ],
+    rig: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:OBJECT]",
+            help="Your character: .blend, .glb, .gltf, .vrm, .fbx, .usd, or a SMPL model; without it, "
+            "the built-in one.",
+        ),
+    ] = None,
+    preset: keying.Map = None,
+    feet: keying.Feet = "auto",
+    in_place: keying.InPlace = False,
+    start: keying.Start = None,
+    heading: keying.Heading = None,
+    reach: keying.Reach = False,
+    mirror: keying.Mirror = False,
+    keys: keying.Keys = None,
+) -> None:
+    """Put a motion file on a character, or write it as another kind of motion file."""
+    asked = Keying(preset, feet, in_place, start, heading, reach, mirror, keys)
+    if not motion.is_file():
+        raise StepsmithError(f"There is no motion file {motion}: check the path.")
+    inputs = [motion, *([split_rig(rig)[0]] if rig else []), *([preset] if preset else [])]
+    danced = load_motion(motion)
+    export.check(out, rig, sources=inputs, how=asked)
+    with progress_bar() as progress:
+        for warning in export.export(danced, out, export.Stage(rig=rig, how=asked), progress):
+            print(f"stepsmith: {warning}", file=sys.stderr)
+    for path in out:
+        print(path)
+
+
+@rig_app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith rig hero.fbx
+
+stepsmith rig crowd.blend:Anna --json"""
+)
+def rig(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE[:OBJECT]", help="A character: .blend, .glb, .gltf, .vrm, .fbx, .usd.")
+    ],
+    preset: keying.Map = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for programs.")] = False,
+) -> None:
+    """Show which bones of a character dance, and how sure that is."""
+    found = export.describe(file, Keying(preset))
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    console = Console()
+    console.print(f"{found['object']}: {found['convention']}, {found['confidence']:.0%} sure", highlight=False)
+    table = Table("joint", "bone", "sure")
+    for row in found["bones"]:
+        sure = row["confidence"]
+        colour = "green" if sure >= _SURE else "yellow" if sure >= _LIKELY else "red"
+        table.add_row(row["joint"].replace("_", " "), row["bone"], f"[{colour}]{sure:.0%}[/{colour}]")
+    console.print(table)
+    if found["missing"]:
+        missing = ", ".join(joint.replace("_", " ") for joint in found["missing"])
+        console.print(f"Not found: {missing}.", highlight=False)
+    for switch in found["switches"]:
+        console.print(
+            f"Keyed while it dances: {switch['property']} of {switch['bone']} at {switch['value']:g}.", highlight=False
+        )
+    for notice in found["notices"]:
+        console.print(f"[yellow]{notice}[/yellow]", highlight=False)
