@@ -351,8 +351,8 @@ def _eased(shift: Array, held: Mask, fps: float) -> Array:
         if start > 0 and stop < len(shift) and ease0 + ease1 > gap:
             shift[start:stop] = _hermite(t / gap, value0, slope0 * gap, value1, slope1 * gap)
             continue
-        out = _hermite(np.minimum(t / ease0, 1.0), value0, slope0 * ease0, 0.0, 0.0)
-        into = _hermite(np.minimum((gap - t) / ease1, 1.0), value1, -slope1 * ease1, 0.0, 0.0)
+        out = _fade(np.minimum(t / ease0, 1.0), value0, slope0 * ease0)
+        into = _fade(np.minimum((gap - t) / ease1, 1.0), value1, -slope1 * ease1)
         shift[start:stop] = out + into
     return shift
 
@@ -374,7 +374,13 @@ def _ease_frames(value: Array, fps: float) -> float:
     return fps * (_EASE + _EASE_PER_METRE * math.hypot(*value))
 
 
-def _hermite(t: Array, p0: Array | float, m0: Array | float, p1: Array | float, m1: Array | float) -> Array:
+def _fade(t: Array, p0: Array, m0: Array) -> Array:
+    """Cubic from ``p0`` with slope ``m0`` at t = 0 to rest at zero at t = 1."""
+    rest = (1.0 - t) ** 2
+    return rest * (1.0 + 2.0 * t) * p0 + rest * t * m0
+
+
+def _hermite(t: Array, p0: Array, m0: Array, p1: Array, m1: Array) -> Array:
     """Cubic from ``p0`` with slope ``m0`` at t = 0 to ``p1`` with ``m1`` at t = 1."""
     t2, t3 = t * t, t * t * t
     return (2 * t3 - 3 * t2 + 1) * p0 + (t3 - 2 * t2 + t) * m0 + (3 * t2 - 2 * t3) * p1 + (t3 - t2) * m1

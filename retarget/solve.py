@@ -117,7 +117,7 @@ def _pose(fit: Fit, fps: float, pelvis: Array, turns: Array) -> Pose:
     parents = turns[:, np.where(free, 0, above)]
     parents[:, free] = rot.IDENTITY
     basis = rot.multiply(rot.multiply(rot.conjugate(parents), turns), rest)
-    basis = rot.continuous(rot.normalise(rot.multiply(rot.conjugate(rest), basis)))
+    basis = rot.continuous(rot.multiply(rot.conjugate(rest), basis))
     bones, traveller = fit.names, fit.rig.names[fit.travel_bone]
     if traveller not in bones:
         bones = (traveller, *bones)
