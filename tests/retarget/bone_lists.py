@@ -26,7 +26,7 @@ class Listed:
     truth: dict[str, str]
 
 
-def build(text: str, rename: dict[str, str] | None = None, deforms: bool = True) -> Listed:
+def build(text: str) -> Listed:
     """The rig of a list, in SMPL's proportions and T pose, z up, facing -y."""
     bones = list(_expand(_lines(text)))
     names = [name for name, _, _ in bones]
@@ -57,8 +57,6 @@ def build(text: str, rename: dict[str, str] | None = None, deforms: bool = True)
     for bone, along in enumerate(tails - heads):
         rest[bone, :3, :3] = rot.to_matrix(rot.between([0.0, 1.0, 0.0], along))
         rest[bone, :3, 3] = heads[bone]
-    names = [(rename or {}).get(name, name) for name in names]
-    truth = {(rename or {}).get(name, name): joint for name, joint in truth.items()}
     return Listed(Rig(tuple(names), tuple(parents), rest, lengths), truth)
 
 
