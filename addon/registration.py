@@ -6,7 +6,7 @@ import atexit
 
 import bpy
 
-from . import commands, operators, panel, preferences, properties, session, smpl_panel
+from . import commands, operators, panel, preferences, properties, rig_to_rig_panel, session, smpl_panel
 from .mapping import registration as mapping
 
 _CLASSES = (
@@ -34,6 +34,7 @@ def register() -> None:
     properties.register()
     mapping.register()
     smpl_panel.register()
+    rig_to_rig_panel.register()
     commands.register()
     atexit.register(session.unregister)  # Blender may quit without switching its extensions off
 
@@ -42,6 +43,7 @@ def unregister() -> None:
     atexit.unregister(session.unregister)
     session.unregister()
     commands.unregister()
+    rig_to_rig_panel.unregister()
     smpl_panel.unregister()
     mapping.unregister()
     properties.unregister()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -69,7 +69,7 @@ def read_motion(
         if bone_map is not None:
             check_map(rig, bone_map)
         mapped = [name for name in rig.names if name in found.bones]
-        frames = np.arange(first, last + 1)
+        frames = np.arange(float(first), last + 1)
         if _is_plain(armature, mapped):
             poses, worlds = _from_curves(armature, rig, mapped, frames), None
         else:
@@ -117,7 +117,7 @@ def retarget_actions(
     for action in actions:
         try:
             with _still_playing(target):
-                result = retarget_action(context, source, target, action, options=options)
+                result = retarget_action(context, source, target, action, options=replace(options, into="action"))
             result.action.use_fake_user = True
             batch.results[action.name] = result
         except StepsmithError as error:
@@ -313,7 +313,7 @@ def _from_frames(
     manager.progress_begin(0, len(frames))
     try:
         for k, frame in enumerate(frames.tolist()):
-            context.scene.frame_set(frame)
+            context.scene.frame_set(int(frame))
             seen = armature.evaluated_get(context.evaluated_depsgraph_get())
             bones = seen.pose.bones
             poses[k] = [bones[name].matrix for name in mapped]

@@ -1,0 +1,117 @@
+"""Several armatures at once, each with its own variation of one dance."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import bpy
+import numpy as np
+
+from ..retarget.errors import StepsmithError
+from ..retarget.motion import Motion
+from ..retarget.rotations import Array
+from .scene import DanceResult, Options, apply_motion, scene_fps
+
+Formation = Literal["keep", "line", "circle"]
+
+_EVERY_KEY = Options()
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How one of many dances. ``mirror``: left and right exchanged. ``delay``: seconds it begins later.
+    ``start``: (x, y) in the world where it begins; None for its own place."""
+
+    mirror: bool = False
+    delay: float = 0.0
+    start: tuple[float, float] | None = None
+
+
+@dataclass
+class Crowd:
+    """What ``dance_together`` made: results by armature name, and what went wrong, by it too."""
+
+    results: dict[str, DanceResult] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def variations(
+    places: Sequence[tuple[float, float]],
+    *,
+    mirror: bool = False,
+    delay: float = 0.0,
+    formation: Formation = "keep",
+    spacing: float = 1.5,
+) -> list[Variation]:
+    """One variation for each of the dancers, who stand at ``places`` (x, y) now.
+
+    ``mirror``: every second one dances mirrored. ``delay``: seconds that each begins after the one before.
+    ``formation``: "line" along x or "circle" about the middle of all, ``spacing`` apart; "keep" leaves all
+    where they stand.
+    """
+    if not (delay >= 0.0 and math.isfinite(delay)):
+        raise StepsmithError(f"Dancers can't begin {delay:g} s after one another: give a time from 0 on.")
+    if not (spacing > 0.0 and math.isfinite(spacing)):
+        raise StepsmithError(f"Dancers can't stand {spacing:g} apart: give a distance above 0.")
+    count = len(places)
+    starts: list[tuple[float, float] | None] = [None] * count
+    if formation != "keep" and count:
+        starts = [(float(x), float(y)) for x, y in np.mean(places, axis=0) + _formed(count, formation) * spacing]
+    return [Variation(mirror and k % 2 == 1, k * delay, start) for k, start in enumerate(starts)]
+
+
+def _formed(count: int, formation: Formation) -> Array:
+    """(count, 2) places about the origin, neighbours 1 apart."""
+    if formation == "line" or count < 3:
+        return np.column_stack([np.arange(count) - (count - 1) / 2.0, np.zeros(count)])
+    angles = 2.0 * np.pi * np.arange(count) / count
+    return np.column_stack([np.sin(angles), -np.cos(angles)]) / (2.0 * np.sin(np.pi / count))
+
+
+def dance_together(
+    context: bpy.types.Context,
+    armatures: Sequence[bpy.types.Object],
+    motion: Motion,
+    varied: Sequence[Variation],
+    *,
+    song: str | os.PathLike[str] | None = None,
+    song_start: float = 0.0,
+    start_frame: int | None = None,
+    options: Options = _EVERY_KEY,
+) -> Crowd:
+    """Make each armature dance ``motion`` in its own variation; one that can't does not stop the others.
+
+    The first begins at ``start_frame``, the scene's first frame unless given. The song is in the sequencer
+    once, and the beat markers stay with it.
+    """
+    scene = context.scene
+    first = scene.frame_start if start_frame is None else start_frame
+    crowd = Crowd()
+    for armature, variation in sorted(zip(armatures, varied, strict=True), key=lambda pair: pair[1].delay):
+        # The first to dance may give the scene the motion's frame rate.
+        fps = scene_fps(scene) if crowd.results else motion.fps
+        late = round(variation.delay * fps)
+        own = motion.mirror() if variation.mirror else motion
+        # Seen from a later start, the music's beats are earlier.
+        own = replace(own, beats=_earlier(own.beats, late / fps), downbeats=_earlier(own.downbeats, late / fps))
+        try:
+            crowd.results[armature.name] = apply_motion(
+                context,
+                armature,
+                own,
+                song=None if crowd.results else song,
+                song_start=song_start + late / fps,
+                start_frame=first + late,
+                options=replace(options, start=variation.start),
+            )
+        except StepsmithError as error:
+            crowd.errors[armature.name] = str(error)
+    return crowd
+
+
+def _earlier(seconds: Array | None, by: float) -> Array | None:
+    return None if seconds is None else seconds - by

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from stepsmith.addon.crowd import Variation, dance_together, variations
+from stepsmith.addon.dance_task import Dance
+from stepsmith.addon.rig_to_rig import read_motion
+from stepsmith.addon.scene import Options
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion
+
+MakeArmature = Callable[[str], Any]
+
+
+@pytest.fixture(autouse=True)
+def scene() -> Any:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    return bpy.context.scene
+
+
+@pytest.fixture
+def dance(still: Callable[..., Motion]) -> Motion:
+    """2 s in which the left arm goes up, with beats."""
+    calm = still(60)
+    turns = np.zeros((60, 24, 3))
+    turns[:, 16, 1] = np.linspace(0.0, -1.2, 60)
+    return Motion(30.0, calm.root, rot.from_axis_angle(turns), calm.contacts, beats=calm.beats)
+
+
+def test_every_second_is_mirrored_and_each_begins_later() -> None:
+    varied = variations([(0.0, 0.0), (1.0, 0.0), (2.0, 0.0)], mirror=True, delay=0.5)
+    assert [v.mirror for v in varied] == [False, True, False]
+    assert [v.delay for v in varied] == [0.0, 0.5, 1.0]
+    assert [v.start for v in varied] == [None] * 3
+
+
+@pytest.mark.parametrize("formation", ["line", "circle"])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_formations_keep_their_middle_and_spacing(formation: Any, count: int) -> None:
+    places = np.random.default_rng(count).normal(size=(count, 2))
+    starts = np.array([v.start for v in variations(places.tolist(), formation=formation, spacing=2.0)])
+    assert starts.mean(axis=0) == pytest.approx(places.mean(axis=0))
+    assert np.linalg.norm(np.diff(starts, axis=0), axis=-1) == pytest.approx(np.full(count - 1, 2.0))
+
+
+@pytest.mark.parametrize("wrong", [{"delay": -1.0}, {"delay": float("nan")}, {"spacing": 0.0}])
+def test_senseless_variations_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(StepsmithError):
+        variations([(0.0, 0.0)], **wrong)
+
+
+def test_mirrored_and_delayed(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    pair = [new_armature("A"), new_armature("B")]
+    pair[1].location = (2.0, 0.0, 0.0)
+    varied = [Variation(), Variation(mirror=True, delay=0.5)]
+    crowd = dance_together(bpy.context, pair, dance, varied, options=Options(feet="never"))
+    assert not crowd.errors
+    assert crowd.results["A"].frames == (1, 60)
+    assert crowd.results["B"].frames == (16, 75)
+    assert (scene.frame_start, scene.frame_end) == (1, 75)
+    assert sorted(m.frame for m in scene.timeline_markers) == [1, 16, 31, 46]
+    seen = read_motion(bpy.context, pair[1])
+    turned = rot.angle(rot.multiply(rot.conjugate(seen.rotations), dance.mirror().rotations))
+    assert np.degrees(turned).mean() < 0.5
+    assert tuple(pair[1].location) == (2.0, 0.0, 0.0)
+
+
+def test_one_that_cant_dance_does_not_stop_the_others(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    bad = bpy.data.objects.new("Bad", bpy.data.armatures.new("Bad"))
+    scene.collection.objects.link(bad)
+    dancers = [bad, new_armature("A"), new_armature("B")]
+    crowd = dance_together(bpy.context, dancers, dance, [Variation()] * 3)
+    assert list(crowd.results) == ["A", "B"]
+    assert "no bones" in crowd.errors["Bad"]
+
+
+@pytest.mark.skipif(not bpy.app.build_options.audaspace, reason="this bpy is built without Audaspace")
+def test_the_song_is_there_once(new_armature: MakeArmature, dance: Motion, scene: Any, song: Path) -> None:
+    dancers = [new_armature("A"), new_armature("B")]
+    dance_together(bpy.context, dancers, dance, variations([(0.0, 0.0)] * 2, delay=0.2), song=song)
+    editor = scene.sequence_editor
+    assert len(editor.strips if hasattr(editor, "strips") else editor.sequences) == 1
+
+
+def test_the_buttons(installed: str, new_armature: MakeArmature, dance: Motion, monkeypatch: Any) -> None:
+    import importlib
+
+    running = importlib.import_module(f"{installed}.addon.session")
+    monkeypatch.setattr(running.current, "last", Dance(dance, None, 0.0))
+    dancers = [new_armature("A"), new_armature("B")]
+    for dancer in dancers:
+        dancer.select_set(True)
+    settings = bpy.context.scene.stepsmith_rig_to_rig
+    settings.formation, settings.spacing = "line", 2.0
+    assert bpy.ops.stepsmith.dance_together() == {"FINISHED"}
+    assert all(dancer.animation_data.action for dancer in dancers)
+    between = [dancer.pose.bones["pelvis"].head.x for dancer in dancers]
+    assert between[1] - between[0] == pytest.approx(2.0, abs=0.01)
+
+    target = new_armature("C")
+    settings.source, bpy.context.scene.stepsmith_settings.target = dancers[0], target
+    assert bpy.ops.stepsmith.retarget_action() == {"FINISHED"}
+    assert target.animation_data.action.name == "C A Dance"
+    settings.every_action = True
+    assert bpy.ops.stepsmith.retarget_action() == {"FINISHED"}
+    assert target.animation_data.action.name == "C A Dance"
