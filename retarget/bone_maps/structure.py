@@ -32,8 +32,6 @@ _LONGEST_CHAIN = 12
 # A body dearer than this is none; two bodies are told apart by costs no further than this from each other.
 _DEAREST = 9.0
 _RIVAL = 3.0
-# From ankle to ball, as a share of the leg.
-_FOOT = 0.175
 # Where arms stand on the floor beside the legs, and the spine is not upright above them, there is no dance.
 _UPRIGHT = -0.5
 _DOWNWARD = 0.5
@@ -74,7 +72,8 @@ class _Limb:
 
     ``anchor``: the bone that both hang from, -1 for none. ``bones``: (n, 2) indices. ``points``:
     (n + 1, 2, 3) the heads, and the ends of the last bones. ``forks``: n counts of children that are chains.
-    ``crowd``: cost of chains beside it that are like it, as those of a skirt are.
+    ``crowd``: cost of bones that are not as long on both sides, and of chains beside it that are like
+    it, as those of a skirt are.
     """
 
     anchor: int
@@ -235,11 +234,13 @@ def _descend(tree: _Tree, anchor: int, a: int, b: int, crowd: float) -> _Limb | 
     points = np.concatenate([tree.heads[bones], tree.tails[bones[-1:]]])
     if len(rows) < 2:
         return None
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1).sum(axis=0)
+    each = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    steps = each.sum(axis=0)
     apart = np.linalg.norm(points[:, 0] - points[:, 1], axis=-1).max()
     if steps.min() < _ALIKE * steps.max() or apart < _NARROWEST * tree.size:
         return None
-    return _Limb(anchor, bones, points, np.array(forks), crowd)
+    uneven = 8.0 * float(np.abs(each[:-1, 0] - each[:-1, 1]).sum() / steps.mean())
+    return _Limb(anchor, bones, points, np.array(forks), crowd + uneven)
 
 
 def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]:
@@ -253,8 +254,8 @@ def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]
         p = float(np.linalg.norm(tree.heads[x] - tree.heads[a]))
         q = float(np.linalg.norm(tree.heads[y] - tree.heads[b]))
         # A prop in one hand makes that side longer.
-        alike = (0.3 + 0.7 * shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
-        if alike > 0.3:
+        alike = (0.7 + 0.3 * shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
+        if alike > 0.4:
             found.append((shortest * alike, (x, y)))
     return found
 
@@ -375,7 +376,9 @@ def _joined(tree: _Tree, legs: _Bend, arms: _Bend) -> float:
     if legs.limb.anchor not in hanging:
         cost += 0.5 if _meeting(tree, legs.limb.anchor, arms.limb.anchor) >= 0 else 1.0
     if legs.limb.anchor != arms.limb.anchor and arms.limb.anchor in tree.ancestry(legs.limb.anchor):
-        cost += 2.0
+        # Legs below a chest are none, but they may hang from a bone beside the spine.
+        away = float(np.linalg.norm(tree.heads[arms.limb.anchor] - legs.middle(0))) if arms.limb.anchor >= 0 else torso
+        cost += 3.0 * away / max(torso, 1e-9)
     # Controls and ornaments are smaller than the body.
     cost += 1.5 * np.log(tree.size / max(torso + legs.length + arms.length, 1e-6 * tree.size))
     # A body that lies is one as well, but most stand.
@@ -383,11 +386,11 @@ def _joined(tree: _Tree, legs: _Bend, arms: _Bend) -> float:
 
 
 def _apart(tree: _Tree, one: _Body, other: _Body) -> bool:
-    """Whether two bodies share no bone."""
+    """Whether two bodies share no bone, and neither hangs from the other."""
     sets = [{int(bone) for part in (body.legs, body.arms) for bone in part.limb.bones.ravel()} for body in (one, other)]
-    if sets[0] & sets[1]:
-        return False
-    return other.legs.limb.anchor != one.legs.limb.anchor and other.arms.limb.anchor != one.arms.limb.anchor
+    mine, theirs = one.legs.limb.anchor, other.legs.limb.anchor
+    # Wings, hair and skirts hang from the body that they belong to.
+    return not sets[0] & sets[1] and mine not in tree.ancestry(theirs) and theirs not in tree.ancestry(mine)
 
 
 def _many_legged(tree: _Tree, body: _Body) -> bool:
@@ -553,10 +556,8 @@ def _toes(legs: _Bend) -> int:
     ankle, after = legs.at[2], legs.at[2] + 1
     if after + 1 >= len(legs.limb.bones):
         return after
-    ways = np.linalg.norm(legs.limb.points[after : after + 2] - legs.limb.points[ankle], axis=-1).mean(axis=1)
-    costs = np.abs(np.log(np.maximum(ways / legs.length, 1e-6) / _FOOT))
-    costs[1] += 0.4
-    return after + int(np.argmin(costs))
+    near, far = np.linalg.norm(legs.limb.points[after : after + 2] - legs.limb.points[ankle], axis=-1).mean(axis=1)
+    return after + int(near < 0.5 * far)
 
 
 def _score(part: _Bend) -> float:

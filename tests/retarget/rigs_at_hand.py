@@ -413,7 +413,7 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
             above = body.add(f"hip_{side}", hips, (waist - [0.0, 0.0, 0.02]) * mirror, joint * mirror)
         first, last = body.limb(f"thigh_{side}_", above, joint * mirror, knee * mirror)
         second, end = body.limb(f"shin_{side}_", last, knee * mirror, ankle * mirror)
-        foot = body.add(f"foot_{side}", end, ankle * mirror, ball * mirror)
+        foot = ankle_bone = body.add(f"foot_{side}", end, ankle * mirror, ball * mirror)
         spoken = "left" if side == "l" else "right"
         truth |= {
             f"{spoken}_hip": body.names[first], f"{spoken}_knee": body.names[second], f"{spoken}_ankle": f"foot_{side}"
@@ -428,7 +428,10 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
                 body.add(f"toe_end_{side}", toe, tip * mirror, (tip + [0.0, -0.02, 0.0]) * mirror)
         if make.heels:
             body.add(
-                f"heel_{side}", foot, (ankle + [-0.03, 0.04, -0.07]) * mirror, (ankle + [0.03, 0.04, -0.07]) * mirror
+                f"heel_{side}",
+                ankle_bone,
+                (ankle + [-0.03, 0.04, -0.07]) * mirror,
+                (ankle + [0.03, 0.04, -0.07]) * mirror,
             )
 
         joint = np.array([0.175, 0.01, shoulders])
