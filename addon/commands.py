@@ -20,7 +20,8 @@ from . import preferences, session
 from .dance_task import Connection, DanceTask, Request, Status, wait_for
 from .operators import apply_dance
 from .properties import FEET
-from .scene import read_rig
+from .rig_to_rig import actions_of, retarget_action, retarget_actions
+from .scene import Options, read_rig
 
 _CANCELLED = 130  # what shells give a program ended by Ctrl-C
 
@@ -46,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(end.code or 0)
     try:
         with _interruptible():
-            _dance(wishes)
+            wishes.do(wishes)
     except StepsmithError as error:
         if wishes.verbose:
             traceback.print_exc()
@@ -86,6 +87,39 @@ def _dance(wishes: argparse.Namespace) -> None:
     print(f"{armature.name} dances {dance.motion.duration:.1f} s in {out}", flush=True)
 
 
+def _retarget(wishes: argparse.Namespace) -> None:
+    """Retarget from one armature of the file to another, and save."""
+    out = Path(wishes.out).absolute()
+    _check_output(out)
+    context = bpy.context
+    source, target = (_find_rig(context.scene, name, f"--{end}") for end, name in _ends(wishes))
+    options = Options(feet=wishes.feet)
+    if wishes.all_actions:
+        actions = actions_of(source)
+        if not actions:
+            raise StepsmithError(f"No action moves a bone of {source.name}: name another armature after --source.")
+        batch = retarget_actions(context, source, target, actions, options=options)
+        for name, text in batch.errors.items():
+            print(f"stepsmith: {name}: {text}", file=sys.stderr)
+        if not batch.results:
+            raise StepsmithError(f"None of the {len(actions)} actions could be retargeted: see the reasons above.")
+        made = f"{target.name} has {len(batch.results)} new actions, {len(batch.errors)} failed,"
+    else:
+        action = None if wishes.action is None else bpy.data.actions.get(wishes.action)
+        if wishes.action is not None and action is None:
+            raise StepsmithError(f"There is no action {wishes.action}: name one of the file's after --action.")
+        result = retarget_action(context, source, target, action, options=options)
+        for warning in result.warnings:
+            print(f"stepsmith: {warning}", file=sys.stderr)
+        made = f"{target.name} does what {source.name} does"
+    save(out)
+    print(f"{made} in {out}", flush=True)
+
+
+def _ends(wishes: argparse.Namespace) -> list[tuple[str, str]]:
+    return [("source", wishes.source), ("target", wishes.target)]
+
+
 def save(out: Path) -> None:
     """Save the open file as ``out``: beside it first, then renamed, so that no half file is ever left."""
     handle, name = tempfile.mkstemp(prefix=f".{out.stem}-", suffix=".blend", dir=out.parent)
@@ -105,9 +139,9 @@ def save(out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="blender -b FILE.blend --command stepsmith", description="Stepsmith")
-    dance = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
-        "dance", help="make a dance for a song and save the file with it"
-    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    dance = commands.add_parser("dance", help="make a dance for a song and save the file with it")
+    dance.set_defaults(do=_dance)
     dance.add_argument("song", metavar="SONG", help="any sound file, or a video for its sound")
     dance.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
     dance.add_argument("--rig", metavar="OBJECT", help="the armature that dances; without it, a new character")
@@ -118,7 +152,17 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
     dance.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
-    dance.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
+    retarget = commands.add_parser("retarget", help="have an armature do what another one does and save the file")
+    retarget.set_defaults(do=_retarget)
+    retarget.add_argument("--source", required=True, metavar="OBJECT", help="the armature that moves")
+    retarget.add_argument("--target", required=True, metavar="OBJECT", help="the armature that is to move so too")
+    which = retarget.add_mutually_exclusive_group()
+    which.add_argument("--action", metavar="NAME", help="the source's action; without it, all that moves it now")
+    which.add_argument("--all-actions", action="store_true", help="each of the source's actions into a new one")
+    retarget.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
+    retarget.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
+    for command in (dance, retarget):
+        command.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
     return parser
 
 
@@ -153,12 +197,12 @@ def _check_output(out: Path) -> None:
         raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
 
 
-def _find_rig(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
+def _find_rig(scene: bpy.types.Scene, name: str, option: str = "--rig") -> bpy.types.Object:
     ob = scene.objects.get(name)
     if ob is None or ob.type != "ARMATURE":
         there = ", ".join(sorted(other.name for other in scene.objects if other.type == "ARMATURE")) or "none"
         what = "is no armature" if ob else "is not in the scene"
-        raise RigError(f"{name} {what}: name one of its armatures after --rig ({there}).")
+        raise RigError(f"{name} {what}: name one of its armatures after {option} ({there}).")
     find_map(read_rig(ob))
     return ob
 

@@ -113,7 +113,9 @@ def retarget_actions(
 
     An action that can't be retargeted does not stop the others.
     """
+    check_animatable(target)
     batch = Batch()
+    stood = _values(target, None)
     for action in actions:
         try:
             with _still_playing(target):
@@ -123,6 +125,7 @@ def retarget_actions(
         except StepsmithError as error:
             batch.errors[action.name] = str(error)
     context.scene.frame_set(context.scene.frame_current, subframe=context.scene.frame_subframe)
+    _put_back(stood)
     return batch
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -211,3 +213,22 @@ def test_a_minute_takes_less_than_seconds(new_armature: MakeArmature, dance: Mot
     started = time.perf_counter()
     assert len(read_motion(bpy.context, source)) == 1800
     assert time.perf_counter() - started < 5.0
+
+
+def test_the_command(new_armature: MakeArmature, dance: Motion, tmp_path: Path, installed: str, capsys: Any) -> None:
+    run = importlib.import_module(f"{installed}.addon.commands").run
+    dancer(new_armature, "Source", dance)
+    new_armature("Target")
+    out = tmp_path / "out.blend"
+    ends = ["--source", "Source", "--target", "Target", "-o", str(out)]
+    assert run(["retarget", *ends, "--action", "Nothing"]) == 1
+    assert not out.exists()
+    assert run(["retarget", "--source", "Nobody", *ends[2:]]) == 1
+    assert "--source" in capsys.readouterr().err
+    assert run(["retarget", *ends, "--all-actions"]) == 0
+    target = bpy.data.objects["Target"]
+    assert target.animation_data.action is None
+    assert all(tuple(bone.rotation_quaternion) == (1.0, 0.0, 0.0, 0.0) for bone in target.pose.bones)
+    assert run(["retarget", *ends]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert bpy.data.objects["Target"].animation_data.action.name.startswith("Target Source Dance")
