@@ -139,6 +139,7 @@ def check_place(armature: bpy.types.Object, into: Into) -> None:
 def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
     """What the pose keys; the bones below one with locks make up for what it can't do."""
     missing: dict[str, Array] = {}
+    locations = {pose.root_bone: pose.locations, **pose.loose}
     for column, bone in enumerate(pose.bones):
         pose_bone = armature.pose.bones[bone]
         lost = _lost_above(pose_bone, pose, missing)
@@ -151,9 +152,9 @@ def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
         if any(rotation.free):
             yield rotation
         free = tuple(not lock for lock in pose_bone.lock_location)
-        if bone == pose.root_bone and any(free):
+        if bone in locations and any(free):
             now = np.array(pose_bone.location)
-            values = np.where(free, pose.locations, now)
+            values = np.where(free, locations[bone], now)
             yield _Channels(bone, pose_bone.path_from_id("location"), LOCATION, values, now, free)
     for switch in pose.switches:
         owner = armature.pose.bones.get(switch.bone)

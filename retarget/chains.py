@@ -21,6 +21,11 @@ def joint_positions(fit: Fit, pelvis: Array, turns: Array, joints: Iterable[str]
     return {joint: _head(fit, pelvis, turns, fit.index(joint), known) for joint in joints if fit.has(joint)}
 
 
+def head_of(fit: Fit, pelvis: Array, turns: Array, follower: int) -> Array:
+    """(T, 3) the head of one follower, as ``joint_positions``."""
+    return _head(fit, pelvis, turns, follower, {})
+
+
 def carried(fit: Fit, turn: Array, step: Array) -> Array:
     """(T, 3) as shown: a ``step`` (3,) of the rest pose on a bone turned by ``turn`` (T, 4)."""
     return fit.show(rot.rotate(turn, step))

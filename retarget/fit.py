@@ -22,7 +22,7 @@ from .feet import Heights
 from .hands import palm_roll, thumb_side
 from .rig import Rig
 from .rotations import Array
-from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, SMPL_NAMES
+from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, SMPL_NAMES, SMPL_PARENTS
 
 # The joint that a limb's segment leads to.
 _NEXT = {
@@ -239,6 +239,27 @@ class Fit:
         free = [b for b in (pelvis, *self.ancestors(pelvis)) if not self.rig.connected[b] or self.rig.parents[b] < 0]
         return max(free, key=lambda b: (sum(b in chain for chain in above), -free.index(b)))
 
+    @cached_property
+    def loose(self) -> dict[int, int]:
+        """{index of a bone: position of the follower that its location must carry}, of rigs in several pieces.
+
+        The bones hang from nothing and the travelling bone does not take them along.
+        """
+        carried: dict[int, int] = {}
+        for bone, place in self._place.items():
+            chain = [bone, *self.ancestors(bone)]
+            # What follows nothing but has a parent does so by the rig's own constraints.
+            if self.travel_bone not in chain and self.rig.parents[chain[-1]] < 0:
+                carried.setdefault(chain[-1], place)
+        return carried
+
+    def _holder(self, follower: int) -> int:
+        """Position of the follower that carries a loose one, as joints carry each other."""
+        joint = SMPL_PARENTS[self.followers[follower].joint]
+        while not self.has(SMPL_NAMES[joint]):
+            joint = SMPL_PARENTS[joint]
+        return self.index(SMPL_NAMES[joint])
+
     def ancestors(self, bone: int) -> list[int]:
         """Indices of the bones that a bone follows, from the nearest up."""
         chain = []
@@ -272,7 +293,10 @@ class Fit:
                 if parent in self._place:
                     break
             carrier = self._place.get(at, -1) if at != bone else -1
-            if carrier < 0:
+            if carrier < 0 and self._place[bone] in self.loose.values():
+                carrier = self._holder(self._place[bone])
+                steps = {carrier: self.heads[bone] - self.heads[self.followers[carrier].bone]}
+            elif carrier < 0:
                 steps = {-1: self.heads[bone] - self.heads[self.root_bone]}
             links.append((carrier, tuple(steps.items())))
         return tuple(links)

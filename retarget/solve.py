@@ -15,14 +15,15 @@ there, and a torso that is bent at rest is set upright.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from . import rotations as rot
 from .bone_maps import BoneMap, Switch, find_map
-from .chains import carried, leg_positions
+from .chains import carried, head_of, leg_positions
 from .feet import ANKLES, TOES, Heights, bend, plant, possible_contacts, settle, steady, uncurl
 from .fit import Fit
 from .motion import Motion, detect_contacts
@@ -45,6 +46,7 @@ class Pose:
     ``bones``: B bone names. ``rotations``: (T, B, 4) pose-bone basis quaternions (w, x, y, z),
     neighbours in time in one hemisphere. ``root_bone``: the bone that travels, one of ``bones``. ``locations``: (T, 3)
     its basis location, armature units. ``fps``: frames a second. ``bone_map``: which bone follows what.
+    ``loose``: (T, 3) basis locations of further ones of ``bones``, on rigs whose legs or arms hang from nothing.
     """
 
     fps: float
@@ -53,6 +55,7 @@ class Pose:
     root_bone: str
     locations: Array
     bone_map: BoneMap
+    loose: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def switches(self) -> tuple[Switch, ...]:
@@ -118,13 +121,17 @@ def _pose(fit: Fit, fps: float, pelvis: Array, turns: Array) -> Pose:
     parents[:, free] = rot.IDENTITY
     basis = rot.multiply(rot.multiply(rot.conjugate(parents), turns), rest)
     basis = rot.continuous(rot.multiply(rot.conjugate(rest), basis))
-    bones, traveller = fit.names, fit.rig.names[fit.travel_bone]
-    if traveller not in bones:
-        bones = (traveller, *bones)
-        basis = np.concatenate([np.broadcast_to(rot.IDENTITY, (len(basis), 1, 4)), basis], axis=1)
-    moved = fit.unshow(pelvis) - fit.heads[fit.root_bone]
-    locations = rot.rotate(rot.conjugate(fit.rest[fit.travel_bone]), moved)
-    return Pose(fps, bones, basis, traveller, locations, fit.bone_map)
+    carried = {fit.travel_bone: (fit.root_bone, pelvis)}
+    for bone, follower in fit.loose.items():
+        carried[bone] = (fit.followers[follower].bone, head_of(fit, pelvis, turns, follower))
+    locations = {
+        fit.rig.names[bone]: rot.rotate(rot.conjugate(fit.rest[bone]), fit.unshow(place) - fit.heads[on_it])
+        for bone, (on_it, place) in carried.items()
+    }
+    still = [name for name in locations if name not in fit.names]
+    basis = np.concatenate([np.broadcast_to(rot.IDENTITY, (len(basis), len(still), 4)), basis], axis=1)
+    traveller = fit.rig.names[fit.travel_bone]
+    return Pose(fps, (*still, *fit.names), basis, traveller, locations.pop(traveller), fit.bone_map, locations)
 
 
 def _turns(fit: Fit, turned: Array) -> Array:

@@ -41,7 +41,7 @@ def pose_of(bones: tuple[str, ...], frames: int = 30) -> Any:
     rotations = np.stack([wander(frames, seed) for seed in range(len(bones))], axis=1)
     locations = np.random.default_rng(1).normal(size=(frames, 3))
     return SimpleNamespace(
-        fps=30.0, bones=bones, rotations=rotations, root_bone=bones[0], locations=locations, switches=()
+        fps=30.0, bones=bones, rotations=rotations, root_bone=bones[0], locations=locations, loose={}, switches=()
     )
 
 

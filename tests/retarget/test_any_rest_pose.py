@@ -58,6 +58,8 @@ def matrices(rig: Rig, pose: Pose, parents: dict[str, str] | None = None) -> Arr
     root = rig.indices[pose.root_bone]
     if not (rig.connected[root] and rig.parents[root] >= 0):
         basis[:, root, :3, 3] = pose.locations
+    for name, locations in pose.loose.items():
+        basis[:, rig.indices[name], :3, 3] = locations
     posed: dict[int, Array] = {}
     waiting = list(range(len(rig)))
     while waiting:
@@ -199,6 +201,20 @@ def test_an_upper_body_that_does_not_hang_from_the_pelvis_travels_along(make_mot
     assert errors(motion, shown).max() < 1e-4
     assert np.abs(shown["pelvis"] - motion.root).max() < 1e-6
     assert np.abs(shown["spine1"] - shown["pelvis"]).max() < 0.15
+
+
+def test_legs_that_hang_from_nothing_go_along(make_motion: MakeMotion) -> None:
+    rig = rest_rig({"left_hip": (10, 0, 5)}, 8)
+    parents = list(rig.parents)
+    for joint in ("left_hip", "right_hip", "head"):
+        parents[rig.indices[joint]] = -1
+    apart = replace(rig, parents=tuple(parents))
+    motion = make_motion()
+    found = solve(motion, apart, EVERYTHING, feet="never")
+    assert set(found.loose) == {"left_hip", "right_hip", "head"}
+    shown, whole = world_heads(apart, found), world_heads(rig, solve(motion, rig, EVERYTHING, feet="never"))
+    for joint, where in shown.items():
+        assert np.abs(where - whole[joint]).max() < 1e-9
 
 
 def test_bones_that_keep_their_own_rotation(make_motion: MakeMotion) -> None:
