@@ -88,8 +88,8 @@ def posed(rig: Rig, pose: Pose) -> Array:
     basis = np.tile(np.eye(4), (len(rig), 1, 1))
     places = [rig.indices[name] for name in pose.bones]
     basis[places, :3, :3] = rot.to_matrix(pose.rotations[0])
-    for bone, locations in {pose.root_bone: pose.locations, **pose.loose}.items():
-        basis[rig.indices[bone], :3, 3] = locations[0]
+    for name, locations in {pose.root_bone: pose.locations, **pose.loose}.items():
+        basis[rig.indices[name], :3, 3] = locations[0]
     matrices: dict[int, Array] = {}
     for bone in range(len(rig)):
         _pose_bone(rig, pose.bone_map, basis, bone, matrices)
