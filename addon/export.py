@@ -34,7 +34,7 @@ from .character import make_character
 from .rig_check import notices
 from .rig_files import enable, open_rig
 from .scene import apply_motion
-from .stage import stage
+from .stage import is_moved_by, stage
 
 Progress = Callable[[float, str], None]
 Put = Callable[..., None]
@@ -75,14 +75,15 @@ def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
     options = wish.how.options_for(armature)
     result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start, options=options)
     progress(0.02, "Dancing")
-    if wish.rig is None:
+    own_scene = wish.rig is not None and wish.rig[0].suffix.lower() == ".blend"
+    if not own_scene:
         stage(bpy.context, armature)
     # Videos last: a user's scene gets a camera and lights, where it has none, for them alone.
     outs = sorted(wish.outs, key=_is_video)
     shares = [20.0 if _is_video(out) else 1.0 for out in outs]
     done = 0.0
     for out, share in zip(outs, shares, strict=True):
-        if wish.rig is not None and _is_video(out):
+        if own_scene and _is_video(out):
             stage(bpy.context, armature, backdrop=False)
         first, last = 0.03 + 0.97 * done / sum(shares), 0.03 + 0.97 * (done + share) / sum(shares)
 
@@ -187,7 +188,7 @@ def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 @contextlib.contextmanager
 def _selected(armature: bpy.types.Object) -> Iterator[None]:
     """Only the character selected: the armature and the meshes it moves."""
-    character = [armature, *(ob for ob in bpy.context.scene.objects if _moved_by(ob, armature))]
+    character = [armature, *(ob for ob in bpy.context.scene.objects if is_moved_by(ob, armature))]
     chosen = [ob for ob in bpy.context.scene.objects if ob.select_get()]
     active = bpy.context.view_layer.objects.active
     for ob in bpy.context.scene.objects:
@@ -199,12 +200,6 @@ def _selected(armature: bpy.types.Object) -> Iterator[None]:
         for ob in bpy.context.scene.objects:
             ob.select_set(ob in chosen)
         bpy.context.view_layer.objects.active = active
-
-
-def _moved_by(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
-    if ob.type != "MESH":
-        return False
-    return ob.find_armature() is armature or ob.parent is armature
 
 
 # --- video -----------------------------------------------------------------------------------------------
@@ -254,7 +249,7 @@ def _use_workbench(scene: bpy.types.Scene, put: Put) -> None:
         render_aa="FXAA",
     )
     shading = scene.display.shading
-    put(shading, light="STUDIO", color_type="MATERIAL", show_shadows=True, shadow_intensity=0.3)
+    put(shading, light="STUDIO", color_type="TEXTURE", show_shadows=True, shadow_intensity=0.3)
     put(shading, show_cavity=True, cavity_type="SCREEN")
     if any(light.name == "paint.sl" for light in bpy.context.preferences.studio_lights):
         put(shading, studio_light="paint.sl")

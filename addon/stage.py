@@ -10,6 +10,8 @@ from ..retarget.rotations import Array
 
 _BACKDROP = (0.62, 0.64, 0.68)
 _FRAMES_LOOKED_AT = 150
+# Of each mesh, so many points at most are looked at on a frame.
+_POINTS_LOOKED_AT = 400
 # From the dance to the camera: from the front, a little to the side, at breast height and looking down a little.
 _TO_CAMERA = Vector((0.32, -1.0, 0.16)).normalized()
 
@@ -30,21 +32,41 @@ def stage(context: bpy.types.Context, armature: bpy.types.Object, *, backdrop: b
 
 
 def dance_points(context: bpy.types.Context, armature: bpy.types.Object) -> Array:
-    """(N, 3) metres in the world: all bones' ends over the scene's frames, with flesh around them."""
+    """(N, 3) metres in the world, over the scene's frames: what the armature's meshes reach, and where there is
+    none all bones' ends with flesh around them."""
     scene = context.scene
     frame = scene.frame_current
     count = scene.frame_end - scene.frame_start + 1
+    meshes = [ob for ob in scene.objects if is_moved_by(ob, armature) and not ob.hide_render]
     points = []
     for f in np.unique(np.linspace(scene.frame_start, scene.frame_end, min(count, _FRAMES_LOOKED_AT)).astype(int)):
         scene.frame_set(int(f))
-        posed = armature.evaluated_get(context.evaluated_depsgraph_get())
+        depsgraph = context.evaluated_depsgraph_get()
+        if meshes:
+            points += [_vertices(ob.evaluated_get(depsgraph)) for ob in meshes]
+            continue
+        posed = armature.evaluated_get(depsgraph)
         ends = np.array([end for bone in posed.pose.bones for end in (bone.head, bone.tail)])
         world = np.array(posed.matrix_world)
         points.append(ends @ world[:3, :3].T + world[:3, 3])
     scene.frame_set(frame)
     ends = np.concatenate(points)
-    margin = 0.07 * np.ptp(points[0][:, 2])
+    margin = (0.02 if meshes else 0.07) * np.ptp(np.concatenate(points[: max(1, len(meshes))])[:, 2])
     return np.concatenate([ends + margin * d for d in (*np.eye(3), *-np.eye(3))])
+
+
+def is_moved_by(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
+    """Whether the object is a mesh that the armature moves."""
+    return ob.type == "MESH" and (ob.find_armature() is armature or ob.parent is armature)
+
+
+def _vertices(mesh: bpy.types.Object) -> Array:
+    """(n, 3) metres in the world, some vertices of an evaluated mesh."""
+    places = np.empty(3 * len(mesh.data.vertices), np.float32)
+    mesh.data.vertices.foreach_get("co", places)
+    some = places.reshape(-1, 3)[:: max(1, len(places) // (3 * _POINTS_LOOKED_AT))]
+    world = np.array(mesh.matrix_world)
+    return some @ world[:3, :3].T + world[:3, 3]
 
 
 def _add_camera(scene: bpy.types.Scene, points: Array) -> bpy.types.Object:
