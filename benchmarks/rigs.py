@@ -76,16 +76,17 @@ def character() -> bpy.types.Object:
 
 def rigify() -> bpy.types.Object:
     """What Rigify generates from its human metarig."""
-    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     import addon_utils  # there once bpy is
 
+    addon_utils.enable("rigify", default_set=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     # A new file forgets what the add-on told Blender.
-    addon_utils.disable("rigify")
-    addon_utils.enable("rigify")
+    addon_utils.enable("rigify", default_set=True)
     bpy.ops.object.armature_human_metarig_add()
     metarig = bpy.context.object
     bpy.ops.pose.rigify_generate()
-    return next(ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE" and ob is not metarig)
+    bpy.data.objects.remove(metarig)
+    return next(ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE")
 
 
 def rigs() -> Iterator[tuple[str, Callable[[], bpy.types.Object]]]:
@@ -99,7 +100,7 @@ def rigs() -> Iterator[tuple[str, Callable[[], bpy.types.Object]]]:
             yield f"MakeHuman {name}", lambda name=name: armature_of(rigs_at_hand.mpfb_rig(name))
         for file in sorted((rigs_at_hand.DATA / "kaykit").glob("*.glb")):
             yield f"KayKit {file.stem}", lambda file=file: open_rig(file)
-    # RIGIFY
+    yield "Rigify, generated", rigify
 
 
 def shown(armature: bpy.types.Object, names: dict[str, str], count: int) -> dict[str, Array]:
