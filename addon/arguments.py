@@ -44,7 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", type=Path, metavar="PRESET.json", help="a bone map saved by Stepsmith")
     parser.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     parser.add_argument("--in-place", action="store_true", help="dance on the spot")
-    parser.add_argument("--start", type=_pair, metavar="X,Y", help="where the dancer stands first, scene units")
+    parser.add_argument(
+        "--place", type=_pair, metavar="X,Y", help="where the dancer stands first, scene units; --place=-1,2 below 0"
+    )
     parser.add_argument("--heading", type=_number, metavar="DEGREES", help="where the dancer faces first, 0 is -Y")
     parser.add_argument("--reach", action="store_true", help="hands that touch the body still do on other proportions")
     parser.add_argument("--mirror", action="store_true", help="exchange left and right")
@@ -58,7 +60,7 @@ def read(given: argparse.Namespace) -> How:
     options = Options(
         feet=given.feet,
         root="in_place" if given.in_place else "path",
-        start=given.start,
+        start=given.place,
         heading=None if given.heading is None else math.radians(given.heading),
         reach=given.reach,
         key_error=given.keys,

@@ -9,19 +9,20 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
 
-from ..retarget.bone_maps import find_map
 from ..retarget.errors import RigError, StepsmithError
-from . import preferences, session
+from ..retarget.files import load_motion
+from . import arguments, preferences, session
+from .arguments import How
 from .dance_task import Connection, DanceTask, Request, Status, wait_for
 from .operators import apply_dance
-from .properties import FEET
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
-from .scene import Options, read_rig
+from .scene import apply_motion
 
 _CANCELLED = 130  # what shells give a program ended by Ctrl-C
 
@@ -69,8 +70,8 @@ def _dance(wishes: argparse.Namespace) -> None:
     if not song.is_file():
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
     scene = bpy.context.scene
-    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig)
-    scene.stepsmith_settings.feet = wishes.feet
+    how = arguments.read(wishes)
+    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig, how)
     request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     task = DanceTask(session.current.backend, connection, request)
@@ -80,44 +81,54 @@ def _dance(wishes: argparse.Namespace) -> None:
         task.cancel()
         task.wait(5.0)
         raise
-    armature, result = apply_dance(bpy.context, dance, armature)
-    for warning in result.warnings:
-        print(f"stepsmith: {warning}", file=sys.stderr)
+    dance = replace(dance, motion=how.motion(dance.motion))
+    armature, result = apply_dance(bpy.context, dance, armature, how.options_for)
+    _warn(result.warnings)
     save(out)
     print(f"{armature.name} dances {dance.motion.duration:.1f} s in {out}", flush=True)
 
 
 def _retarget(wishes: argparse.Namespace) -> None:
-    """Retarget from one armature of the file to another, and save."""
+    """Put a motion file, or what another armature of the file does, on an armature, and save."""
     out = Path(wishes.out).absolute()
     _check_output(out)
+    how = arguments.read(wishes)
+    target = _find_rig(bpy.context.scene, wishes.rig, how)
+    if wishes.source is None:
+        motion = how.motion(load_motion(Path(wishes.motion)))
+        result = apply_motion(bpy.context, target, motion, options=how.options_for(target))
+        _warn(result.warnings)
+        made = f"{target.name} dances {motion.duration:.1f} s"
+    else:
+        made = _retarget_actions(wishes, target, how)
+    save(out)
+    print(f"{made} in {out}", flush=True)
+
+
+def _retarget_actions(wishes: argparse.Namespace, target: bpy.types.Object, how: How) -> str:
+    """From one armature to another; what was made."""
     context = bpy.context
-    source, target = (_find_rig(context.scene, name, f"--{end}") for end, name in _ends(wishes))
-    options = Options(feet=wishes.feet)
+    source = _find_rig(context.scene, wishes.source, How(), "--source")
+    options = how.options_for(target)
     if wishes.all_actions:
         actions = actions_of(source)
         if not actions:
             raise StepsmithError(f"No action moves a bone of {source.name}: name another armature after --source.")
         batch = retarget_actions(context, source, target, actions, options=options)
-        for name, text in batch.errors.items():
-            print(f"stepsmith: {name}: {text}", file=sys.stderr)
+        _warn(f"{name}: {text}" for name, text in batch.errors.items())
         if not batch.results:
             raise StepsmithError(f"None of the {len(actions)} actions could be retargeted: see the reasons above.")
-        made = f"{target.name} has {len(batch.results)} new actions, {len(batch.errors)} failed,"
-    else:
-        action = None if wishes.action is None else bpy.data.actions.get(wishes.action)
-        if wishes.action is not None and action is None:
-            raise StepsmithError(f"There is no action {wishes.action}: name one of the file's after --action.")
-        result = retarget_action(context, source, target, action, options=options)
-        for warning in result.warnings:
-            print(f"stepsmith: {warning}", file=sys.stderr)
-        made = f"{target.name} does what {source.name} does"
-    save(out)
-    print(f"{made} in {out}", flush=True)
+        return f"{target.name} has {len(batch.results)} new actions, {len(batch.errors)} failed,"
+    action = None if wishes.action is None else bpy.data.actions.get(wishes.action)
+    if wishes.action is not None and action is None:
+        raise StepsmithError(f"There is no action {wishes.action}: name one of the file's after --action.")
+    _warn(retarget_action(context, source, target, action, options=options).warnings)
+    return f"{target.name} does what {source.name} does"
 
 
-def _ends(wishes: argparse.Namespace) -> list[tuple[str, str]]:
-    return [("source", wishes.source), ("target", wishes.target)]
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(f"stepsmith: {sentence}", file=sys.stderr)
 
 
 def save(out: Path) -> None:
@@ -150,18 +161,21 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
     dance.add_argument("--duration", type=_seconds, help="seconds; without it, to the song's end")
     dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
-    dance.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
-    retarget = commands.add_parser("retarget", help="have an armature do what another one does and save the file")
+    retarget = commands.add_parser(
+        "retarget", help="put a motion file, or what another armature does, on an armature and save the file"
+    )
     retarget.set_defaults(do=_retarget)
-    retarget.add_argument("--source", required=True, metavar="OBJECT", help="the armature that moves")
-    retarget.add_argument("--target", required=True, metavar="OBJECT", help="the armature that is to move so too")
+    what = retarget.add_mutually_exclusive_group(required=True)
+    what.add_argument("motion", nargs="?", metavar="MOTION", help="a motion file: .npz, .pkl or .bvh")
+    what.add_argument("--source", metavar="OBJECT", help="the armature whose motion is taken")
+    retarget.add_argument("--rig", required=True, metavar="OBJECT", help="the armature that dances")
     which = retarget.add_mutually_exclusive_group()
     which.add_argument("--action", metavar="NAME", help="the source's action; without it, all that moves it now")
     which.add_argument("--all-actions", action="store_true", help="each of the source's actions into a new one")
     retarget.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
-    retarget.add_argument("--feet", choices=[item[0] for item in FEET], default="auto", help="lock planted feet")
     for command in (dance, retarget):
+        arguments.add_options(command)
         command.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
     return parser
 
@@ -197,13 +211,13 @@ def _check_output(out: Path) -> None:
         raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
 
 
-def _find_rig(scene: bpy.types.Scene, name: str, option: str = "--rig") -> bpy.types.Object:
+def _find_rig(scene: bpy.types.Scene, name: str, how: How, option: str = "--rig") -> bpy.types.Object:
     ob = scene.objects.get(name)
     if ob is None or ob.type != "ARMATURE":
         there = ", ".join(sorted(other.name for other in scene.objects if other.type == "ARMATURE")) or "none"
         what = "is no armature" if ob else "is not in the scene"
         raise RigError(f"{name} {what}: name one of its armatures after {option} ({there}).")
-    find_map(read_rig(ob))
+    how.bone_map(ob)
     return ob
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,21 +77,11 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
         settings: StepsmithSettings = context.scene.stepsmith_settings
         try:
             # All that can be wrong here is said now, not after a minute of work.
-            song = Path(bpy.path.abspath(settings.song))
-            if not song.is_file():
-                raise StepsmithError(f"The song {settings.song} is not there: choose another file.")
             target = chosen_target(context)
             if target is not None:
                 check_place(target, settings.into)
                 chosen_map(target, read_rig(target))
-            request = Request(
-                song=song,
-                genre=None if settings.genre == AUTOMATIC else settings.genre,
-                seed=settings.seed,
-                start=settings.start,
-                duration=settings.duration or None,
-                bpm=settings.bpm or None,
-            )
+            request = chosen_request(settings)
             place = session.Place(
                 scene=context.scene.session_uid,
                 armature=session.NEW_CHARACTER if target is None else target.session_uid,
@@ -192,6 +183,21 @@ class STEPSMITH_OT_dismiss(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def chosen_request(settings: StepsmithSettings) -> Request:
+    """What the panel asks to be danced. Raises StepsmithError where the song is not there."""
+    song = Path(bpy.path.abspath(settings.song))
+    if not song.is_file():
+        raise StepsmithError(f"The song {settings.song} is not there: choose another file.")
+    return Request(
+        song=song,
+        genre=None if settings.genre == AUTOMATIC else settings.genre,
+        seed=settings.seed,
+        start=settings.start,
+        duration=settings.duration or None,
+        bpm=settings.bpm or None,
+    )
+
+
 def chosen_target(context: bpy.types.Context) -> bpy.types.Object | None:
     """The armature chosen in the panel, None for a new character. Raises RigError where it is deleted.
 
@@ -220,20 +226,24 @@ def chosen_options(context: bpy.types.Context) -> Options:
 
 
 def apply_dance(
-    context: bpy.types.Context, dance: Dance, target: bpy.types.Object | None
+    context: bpy.types.Context,
+    dance: Dance,
+    target: bpy.types.Object | None,
+    options_for: Callable[[bpy.types.Object], Options] | None = None,
 ) -> tuple[bpy.types.Object, DanceResult]:
     """Put a dance on the armature, or on a new character, who becomes the scene's chosen dancer.
 
+    ``options_for``: how, for that armature; as the panel says where None.
     Raises StepsmithError where it can't be done; the scene is as before then.
     """
     settings: StepsmithSettings = context.scene.stepsmith_settings
     # A song that went away since is no reason to lose its dance.
     song = dance.song if dance.song is not None and dance.song.is_file() else None
-    options = chosen_options(context)
-    if target is None:  # who has no action for a slot or to blend into
-        options = replace(options, into="action")
     armature = make_character(context) if target is None else target
     try:
+        options = chosen_options(context) if options_for is None else options_for(armature)
+        if target is None:  # who has no action for a slot or to blend into
+            options = replace(options, into="action")
         result = apply_motion(
             context,
             armature,

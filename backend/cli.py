@@ -187,9 +187,7 @@ def dance(
     preset: keying.Map = None,
     feet: keying.Feet = "auto",
     in_place: keying.InPlace = False,
-    place: Annotated[
-        str | None, typer.Option(metavar="X,Y", help="Where the dancer stands first, in units of the scene.")
-    ] = None,
+    place: keying.Place = None,
     heading: keying.Heading = None,
     reach: keying.Reach = False,
     mirror: keying.Mirror = False,

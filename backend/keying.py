@@ -18,7 +18,7 @@ Map = Annotated[
 ]
 Feet = Annotated[FeetMode, typer.Option(help="Keep planted feet from sliding.")]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Dance on the spot.")]
-Start = Annotated[str | None, typer.Option(metavar="X,Y", help="Where the dancer stands first, in units of the scene.")]
+Place = Annotated[str | None, typer.Option(metavar="X,Y", help="Where the dancer stands first, in units of the scene.")]
 Heading = Annotated[float | None, typer.Option(metavar="DEGREES", help="Where the dancer faces first; 0 is -Y.")]
 Reach = Annotated[bool, typer.Option("--reach", help="Hands that touch the body still do on other proportions.")]
 Mirror = Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")]
@@ -34,13 +34,13 @@ Keys = Annotated[
 class Keying:
     """What was asked for. Raises StepsmithError where it makes no sense.
 
-    ``start``: "X,Y". ``keys``: "DEGREES,MILLIMETRES".
+    ``place``: "X,Y". ``keys``: "DEGREES,MILLIMETRES".
     """
 
     preset: Path | None = None
     feet: FeetMode = "auto"
     in_place: bool = False
-    start: str | None = None
+    place: str | None = None
     heading: float | None = None
     reach: bool = False
     mirror: bool = False
@@ -49,8 +49,8 @@ class Keying:
     def __post_init__(self) -> None:
         if self.preset is not None and not self.preset.is_file():
             raise StepsmithError(f"There is no bone map {self.preset}: check the path.")
-        if self.start is not None:
-            _pair(self.start, "--start takes two numbers, as 1.5,-2")
+        if self.place is not None:
+            _pair(self.place, "--place takes two numbers, as 1.5,-2")
         if (
             self.keys is not None
             and min(_pair(self.keys, form := "--keys takes degrees and millimetres, as 0.5,5")) <= 0
@@ -64,7 +64,7 @@ class Keying:
             if getattr(self, name):
                 words.append("--" + name.replace("_", "-"))
         # With "=", since a number may begin with a minus sign.
-        for option, value in (("start", self.start), ("heading", self.heading), ("keys", self.keys)):
+        for option, value in (("place", self.place), ("heading", self.heading), ("keys", self.keys)):
             if value is not None:
                 words.append(f"--{option}={value}")
         if self.preset is not None:

@@ -56,14 +56,14 @@ def retarget(
     preset: keying.Map = None,
     feet: keying.Feet = "auto",
     in_place: keying.InPlace = False,
-    start: keying.Start = None,
+    place: keying.Place = None,
     heading: keying.Heading = None,
     reach: keying.Reach = False,
     mirror: keying.Mirror = False,
     keys: keying.Keys = None,
 ) -> None:
     """Put a motion file on a character, or write it as another kind of motion file."""
-    asked = Keying(preset, feet, in_place, start, heading, reach, mirror, keys)
+    asked = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
     if not motion.is_file():
         raise StepsmithError(f"There is no motion file {motion}: check the path.")
     inputs = [motion, *([split_rig(rig)[0]] if rig else []), *([preset] if preset else [])]

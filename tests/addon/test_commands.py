@@ -145,3 +145,48 @@ def test_a_real_blender_runs_the_command(
     failed = installed_blender("-b", scene, "--command", "stepsmith", "dance", song, "--rig", "Nobody", "-o", out)
     assert failed.returncode != 0
     assert "Nobody is not in the scene" in failed.stderr
+
+
+def test_a_motion_file_on_a_rig(
+    run: Run, installed: str, still: Callable[..., Motion], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = importlib.import_module(f"{installed}.addon.commands").run
+    save_motion(tmp_path / "still.npz", still(frames=40))
+    out = tmp_path / "still.blend"
+    asked = ["--rig", "Rig", "-o", str(out), "--place=-2,3", "--heading", "90", "--keys", "0.5,5", "--mirror"]
+    assert command(["retarget", str(tmp_path / "still.npz"), *asked]) == 0
+    assert "Rig dances 1.3 s" in capfd.readouterr().out
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    rig = bpy.data.objects["Rig"]
+    bpy.context.scene.frame_set(bpy.context.scene.frame_start)
+    hips = [rig.matrix_world @ rig.pose.bones[f"{side}_hip"].head for side in ("left", "right")]
+    middle = (hips[0] + hips[1]) / 2.0
+    assert tuple(middle)[:2] == pytest.approx((-2.0, 3.0), abs=1e-3)
+    # Facing +x, the left hip is towards +y.
+    assert tuple(hips[0] - hips[1])[:2] == pytest.approx((0.0, (hips[0] - hips[1]).length), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["--rig", "Nobody"], "Nobody is not in the scene"),
+        (["--rig", "Rig", "--map", "missing.json"], "missing.json can't be read"),
+        (["--rig", "Rig", "--keys", "0,5"], "above 0"),
+        (["--rig", "Rig", "--place", "left"], "no pair of numbers"),
+        (["--rig", "Rig", "--source", "Rig"], "not allowed"),
+    ],
+)
+def test_what_retarget_refuses(
+    run: Run,
+    installed: str,
+    still: Callable[..., Motion],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    asked: list[str],
+    words: str,
+) -> None:
+    command = importlib.import_module(f"{installed}.addon.commands").run
+    save_motion(tmp_path / "still.npz", still(frames=4))
+    assert command(["retarget", str(tmp_path / "still.npz"), "-o", str(tmp_path / "out.blend"), *asked]) != 0
+    assert words in capfd.readouterr().err
+    assert not (tmp_path / "out.blend").exists()

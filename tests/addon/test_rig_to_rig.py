@@ -220,7 +220,7 @@ def test_the_command(new_armature: MakeArmature, dance: Motion, tmp_path: Path, 
     dancer(new_armature, "Source", dance)
     new_armature("Target")
     out = tmp_path / "out.blend"
-    ends = ["--source", "Source", "--target", "Target", "-o", str(out)]
+    ends = ["--source", "Source", "--rig", "Target", "-o", str(out)]
     assert run(["retarget", *ends, "--action", "Nothing"]) == 1
     assert not out.exists()
     assert run(["retarget", "--source", "Nobody", *ends[2:]]) == 1
