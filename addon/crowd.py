@@ -75,7 +75,7 @@ def _formed(count: int, formation: Formation) -> Array:
 def dance_together(
     context: bpy.types.Context,
     armatures: Sequence[bpy.types.Object],
-    motion: Motion,
+    motion: Motion | Sequence[Motion],
     varied: Sequence[Variation],
     *,
     song: str | os.PathLike[str] | None = None,
@@ -83,7 +83,7 @@ def dance_together(
     start_frame: int | None = None,
     options: Options = _EVERY_KEY,
 ) -> Crowd:
-    """Make each armature dance ``motion`` in its own variation; one that can't does not stop the others.
+    """Make each armature dance ``motion``, or its own of several, in its variation; one that can't stops no other.
 
     The first begins at ``start_frame``, the scene's first frame unless given. The song is in the sequencer
     once, and the beat markers stay with it.
@@ -91,11 +91,12 @@ def dance_together(
     scene = context.scene
     first = scene.frame_start if start_frame is None else start_frame
     crowd = Crowd()
-    for armature, variation in sorted(zip(armatures, varied, strict=True), key=lambda pair: pair[1].delay):
+    motions = [motion] * len(armatures) if isinstance(motion, Motion) else motion
+    for armature, own, variation in sorted(zip(armatures, motions, varied, strict=True), key=lambda one: one[2].delay):
         # The first to dance may give the scene the motion's frame rate.
-        fps = scene_fps(scene) if crowd.results else motion.fps
+        fps = scene_fps(scene) if crowd.results else own.fps
         late = round(variation.delay * fps)
-        own = motion.mirror() if variation.mirror else motion
+        own = own.mirror() if variation.mirror else own
         # Seen from a later start, the music's beats are earlier.
         own = replace(own, beats=_earlier(own.beats, late / fps), downbeats=_earlier(own.downbeats, late / fps))
         try:

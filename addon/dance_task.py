@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ..retarget.errors import StepsmithError
@@ -291,6 +292,60 @@ class DanceTask:
     def _check_cancelled(self) -> None:
         if self._cancel.is_set():
             raise CancelledError("Cancelled.")
+
+
+class DancesTask:
+    """Runs several Requests one after another, with the ``status`` and ``cancel`` of a DanceTask.
+
+    It is over when all are there; ``dances`` holds None for one that failed, and ``errors`` why, by its place.
+    Where all fail, the status has the first one's error, and else the first dance.
+    """
+
+    def __init__(
+        self, backend: Backend, connection: Connection, requests: Sequence[Request], keep_as: Path | None = None
+    ) -> None:
+        self.requests = tuple(requests)
+        self.status = Status()
+        self.dances: list[Dance | None] = [None] * len(self.requests)
+        self.errors: dict[int, str] = {}
+        self._backend, self._connection, self._keep_as = backend, connection, keep_as
+        self._cancel = threading.Event()
+        self._task: DanceTask | None = None
+        threading.Thread(target=self._run, name="stepsmith-dances", daemon=True).start()
+
+    def cancel(self) -> None:
+        if not self.status.over:
+            self._cancel.set()
+            if self._task is not None:
+                self._task.cancel()
+            self.status = replace(self.status, text="Cancelling", eta=None)
+
+    def _run(self) -> None:
+        for at, request in enumerate(self.requests):
+            # Only the first is kept as the last dance made.
+            keep_as = None if any(self.dances) else self._keep_as
+            self._task = DanceTask(self._backend, self._connection, request, keep_as)
+            if self._cancel.is_set():  # before there was a task to cancel
+                self._task.cancel()
+            try:
+                self.dances[at] = wait_for(self._task, partial(self._report, at))
+            except CancelledError:
+                self.status = Status(text="Cancelled", cancelled=True)
+                return
+            except StepsmithError as error:
+                self.errors[at] = str(error)
+        made = next((dance for dance in self.dances if dance is not None), None)
+        if self._cancel.is_set():
+            self.status = Status(text="Cancelled", cancelled=True)
+        elif made is None:
+            self.status = Status(error=self.errors[0])
+        else:
+            self.status = Status(1.0, "Done", dance=made)
+
+    def _report(self, at: int, status: Status) -> None:
+        if not (self._cancel.is_set() or status.over):
+            count = len(self.requests)
+            self.status = Status((at + status.fraction) / count, f"Dance {at + 1} of {count}: {status.text}")
 
 
 def wait_for(task: DanceTask, report: Callable[[Status], None]) -> Dance:

@@ -6,10 +6,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..retarget.errors import StepsmithError
-from . import session
+from . import preferences, session
 from .crowd import dance_together, variations
-from .operators import chosen_options, chosen_target
+from .dance_task import Dance
+from .keys import check_place
+from .operators import chosen_options, chosen_request, chosen_target
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
+from .scene import chosen_map, read_rig
 
 _FORMATIONS = [
     ("keep", "Where They Stand", "Each begins at its own place"),
@@ -105,22 +108,24 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
     bl_label = "Dance With All Selected"
     bl_options = {"REGISTER", "UNDO"}
 
+    each: BoolProperty(
+        name="Another Dance Each",
+        description="Put on each armature the dance that was made for it",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not session.current.has_last_dance():
             cls.poll_message_set("No dance was made yet")
             return False
-        if not _selected(context):
-            cls.poll_message_set("Select armatures")
-            return False
         return context.mode in ("OBJECT", "POSE")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings, armatures = context.scene.stepsmith_rig_to_rig, _selected(context)
+        settings = context.scene.stepsmith_rig_to_rig
         try:
-            dance = session.current.last_dance()
-            if dance is None:
-                raise StepsmithError("The last dance's file can't be read any more: generate it again.")
+            dances = _made_dances(context) if self.each else _last_dances(context)
+            armatures, dance = [armature for armature, _ in dances], dances[0][1]
             places = [tuple(ob.matrix_world.translation[:2]) for ob in armatures]
             varied = variations(
                 places,
@@ -133,7 +138,7 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
             crowd = dance_together(
                 context,
                 armatures,
-                dance.motion,
+                [own.motion for _, own in dances],
                 varied,
                 song=dance.song if dance.song is not None and dance.song.is_file() else None,
                 song_start=dance.start,
@@ -144,7 +149,42 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
             return _failed(self, str(error))
         if not crowd.results:
             return _failed(self, next(iter(crowd.errors.values())))
-        return _done(self, [f"{len(crowd.results)} dance"], crowd.errors)
+        errors = crowd.errors | (session.current.dancers.errors if self.each else {})
+        return _done(self, [f"{len(crowd.results)} dance"], errors)
+
+
+class STEPSMITH_OT_generate_each(bpy.types.Operator):
+    """Make another dance for each selected armature, with seeds counted on from the one above"""
+
+    bl_idname = "stepsmith.generate_each"
+    bl_label = "Generate Another Dance Each"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.current.task is not None:
+            cls.poll_message_set("A dance is being made")
+            return False
+        if not context.scene.stepsmith_settings.song:
+            cls.poll_message_set("Choose a song first")
+            return False
+        if not _selected(context):
+            cls.poll_message_set("Select armatures")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.stepsmith_settings
+        try:
+            request = chosen_request(settings)
+            places = []
+            for armature in _selected(context):
+                check_place(armature, settings.into)
+                chosen_map(armature, read_rig(armature))
+                places.append(session.Place(context.scene.session_uid, armature.session_uid, armature.name))
+            session.current.begin_each(preferences.connection(), request, places)
+        except StepsmithError as error:
+            return _failed(self, str(error))
+        return {"FINISHED"}
 
 
 class STEPSMITH_PT_rig_to_rig(bpy.types.Panel):
@@ -189,10 +229,32 @@ class STEPSMITH_PT_together(bpy.types.Panel):
         if settings.formation != "keep":
             layout.prop(settings, "spacing")
         layout.operator("stepsmith.dance_together", icon="COMMUNITY")
+        layout.operator("stepsmith.generate_each", icon="PLAY")
 
 
 def _selected(context: bpy.types.Context) -> list[bpy.types.Object]:
     return sorted((ob for ob in context.selected_objects if ob.type == "ARMATURE"), key=lambda ob: ob.name)
+
+
+def _last_dances(context: bpy.types.Context) -> list[tuple[bpy.types.Object, Dance]]:
+    """The last dance for each selected armature."""
+    armatures = _selected(context)
+    if not armatures:
+        raise StepsmithError("No armature is selected: select those that shall dance.")
+    dance = session.current.last_dance()
+    if dance is None:
+        raise StepsmithError("The last dance's file can't be read any more: generate it again.")
+    return [(armature, dance) for armature in armatures]
+
+
+def _made_dances(context: bpy.types.Context) -> list[tuple[bpy.types.Object, Dance]]:
+    """The armatures that another dance each was made for and that are still there, and their dances."""
+    made = session.current.dancers
+    found = ((session.find_armature(context.scene, uid), dance) for uid, dance in made.dances.items())
+    dances = [(armature, dance) for armature, dance in found if armature is not None]
+    if not dances:
+        raise StepsmithError("The armatures that dances were made for were deleted: generate again for others.")
+    return dances
 
 
 def _done(operator: bpy.types.Operator, notes: list[str], errors: dict[str, str]) -> set[str]:
@@ -216,6 +278,7 @@ _CLASSES = (
     RigToRigSettings,
     STEPSMITH_OT_retarget_action,
     STEPSMITH_OT_dance_together,
+    STEPSMITH_OT_generate_each,
     STEPSMITH_PT_rig_to_rig,
     STEPSMITH_PT_together,
 )

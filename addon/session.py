@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
@@ -17,7 +18,7 @@ from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
 from . import preferences
 from .body import build_body
-from .dance_task import Backend, Connection, Dance, DanceTask, Request, Status
+from .dance_task import Backend, Connection, Dance, DancesTask, DanceTask, Request, Status
 
 NEW_CHARACTER = 0  # in place of an armature's session_uid, which starts at 1
 PANEL_TARGET = -1
@@ -36,19 +37,28 @@ class Place:
     armature_name: str
 
 
+@dataclass(frozen=True)
+class Dancers:
+    """Dances made for several armatures, by ``session_uid``, and why others got none, by name."""
+
+    dances: dict[int, Dance] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
 class Session:
     """The state behind the panel."""
 
     def __init__(self) -> None:
         self.backend = Backend()
-        self.task: DanceTask | None = None
+        self.task: DanceTask | DancesTask | None = None
         self.last: Dance | None = None
+        self.dancers = Dancers()
         self.error = ""
         self.note = ""
         # For one redraw after a task: under the mouse, Blender takes a message's box for the progress bar
         # it follows and fills it in the bar's colour; so messages wait until the bar is gone.
         self.settling = False
-        self._place: Place | None = None
+        self._place: Place | tuple[Place, ...] | None = None
         self._drawn: object = None
         self._tick_length = _SHORTEST_TICK
 
@@ -59,12 +69,24 @@ class Session:
 
     def begin(self, connection: Connection, request: Request, place: Place) -> None:
         """Start making a dance; the result is applied when it is there."""
-        self.error = self.note = ""
-        self._place, self._tick_length = place, _SHORTEST_TICK
         self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
+        self._follow(place)
         if place.armature == NEW_CHARACTER:
             # Made of numpy alone and kept: the tick that applies the dance finds it ready.
             threading.Thread(target=build_body, name="stepsmith-body", daemon=True).start()
+
+    def begin_each(self, connection: Connection, request: Request, places: Sequence[Place]) -> None:
+        """Start making another dance for each armature of a scene, with seeds counted on from the request's.
+
+        They are applied together, once all are there.
+        """
+        requests = [replace(request, seed=request.seed + k) for k in range(len(places))]
+        self.task = DancesTask(self.backend, connection, requests, keep_as=_kept_file())
+        self._follow(tuple(places))
+
+    def _follow(self, place: Place | tuple[Place, ...]) -> None:
+        self.error = self.note = ""
+        self._place, self._tick_length = place, _SHORTEST_TICK
         if not bpy.app.timers.is_registered(_tick):
             bpy.app.timers.register(_tick, first_interval=_SHORTEST_TICK, persistent=True)
 
@@ -136,8 +158,9 @@ class Session:
             self.error = status.error or ""
             return True
         self.last = status.dance
-        assert self._place is not None
-        scene = next((s for s in bpy.data.scenes if s.session_uid == self._place.scene), None)
+        place = self._place[0] if isinstance(self._place, tuple) else self._place
+        assert place is not None
+        scene = next((s for s in bpy.data.scenes if s.session_uid == place.scene), None)
         if scene is None:
             self.error = "The file this dance was made for is closed: apply it here with Apply Last Dance."
             return True
@@ -147,20 +170,40 @@ class Session:
             self.note = f"The dance is ready and waits: {reason}."
             return False
         self.note = ""
-        if self._place.armature != NEW_CHARACTER and find_armature(scene, self._place.armature) is None:
+        if isinstance(self.task, DancesTask) and isinstance(self._place, tuple):
+            self.dancers = _made_for(scene, self._place, self.task)
+            self._run(window, "dance_together", each=True)
+            return True
+        if place.armature != NEW_CHARACTER and find_armature(scene, place.armature) is None:
             self.error = (
-                f"{self._place.armature_name} was deleted while its dance was made: choose another armature"
+                f"{place.armature_name} was deleted while its dance was made: choose another armature"
                 " and press Apply Last Dance."
             )
             return True
+        self._run(window, "apply_dance", armature=place.armature)
+        return True
+
+    def _run(self, window: bpy.types.Window, operator: str, **properties: int | bool) -> None:
         # Run as an operator with its undo push (the True), the whole result is one undo step. Operators
         # need a window, which a timer's context has not.
         try:
             with bpy.context.temp_override(window=window):
-                bpy.ops.stepsmith.apply_dance("EXEC_DEFAULT", True, armature=self._place.armature)
+                getattr(bpy.ops.stepsmith, operator)("EXEC_DEFAULT", True, **properties)
         except RuntimeError as error:  # what the operator reported, or a failure nobody foresaw
             self.error = self.error or f"The dance could not be applied, but it is kept ({str(error).strip()})."
-        return True
+
+
+def _made_for(scene: bpy.types.Scene, places: Sequence[Place], task: DancesTask) -> Dancers:
+    """The dances of those that are still there."""
+    dancers = Dancers()
+    for at, (place, dance) in enumerate(zip(places, task.dances, strict=True)):
+        if dance is None:
+            dancers.errors[place.armature_name] = task.errors[at]
+        elif find_armature(scene, place.armature) is None:
+            dancers.errors[place.armature_name] = "It was deleted while its dance was made."
+        else:
+            dancers.dances[place.armature] = dance
+    return dancers
 
 
 def find_armature(scene: bpy.types.Scene, uid: int) -> bpy.types.Object | None:

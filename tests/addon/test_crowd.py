@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,11 @@ from stepsmith.addon.rig_to_rig import read_motion
 from stepsmith.addon.scene import Options
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 
 MakeArmature = Callable[[str], Any]
+FAKE = Path(__file__).with_name("fake_backend.py")
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +96,6 @@ def test_the_song_is_there_once(new_armature: MakeArmature, dance: Motion, scene
 
 
 def test_the_buttons(installed: str, new_armature: MakeArmature, dance: Motion, monkeypatch: Any) -> None:
-    import importlib
-
     running = importlib.import_module(f"{installed}.addon.session")
     monkeypatch.setattr(running.current, "last", Dance(dance, None, 0.0))
     dancers = [new_armature("A"), new_armature("B")]
@@ -110,3 +115,97 @@ def test_the_buttons(installed: str, new_armature: MakeArmature, dance: Motion, 
     settings.every_action = True
     assert bpy.ops.stepsmith.retarget_action() == {"FINISHED"}
     assert target.animation_data.action.name == "C A Dance"
+
+
+class Each:
+    """The button Generate Another Dance Each, with a backend of its own process and the timers done by hand."""
+
+    def __init__(self, installed: str, song: Path, folder: Path) -> None:
+        self.module = importlib.import_module(f"{installed}.addon.session")
+        self.module.register()
+        self.preferences = bpy.context.preferences.addons[installed].preferences
+        self.song, self.folder = song, folder
+
+    @property
+    def session(self) -> Any:
+        return self.module.current
+
+    def begin(self, *options: str) -> None:
+        words = [sys.executable, str(FAKE), "--motion", str(self.folder / "dance.npz"), *options]
+        self.preferences.place, self.preferences.command = "HERE", shlex.join(words)
+        self.preferences.folder = str(self.folder)
+        bpy.context.scene.stepsmith_settings.song = str(self.song)
+        assert bpy.ops.stepsmith.generate_each() == {"FINISHED"}
+
+    def finish(self) -> None:
+        deadline = time.monotonic() + 30.0
+        while self.session.task is not None:
+            assert time.monotonic() < deadline, (self.session.status, self.session.error)
+            self.session.tick()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def each(installed: str, song: Path, dance: Motion, tmp_path: Path) -> Iterator[Each]:
+    save_motion(tmp_path / "dance.npz", dance)
+    button = Each(installed, song, tmp_path)
+    yield button
+    button.module.unregister()
+    button.module.register()
+
+
+@pytest.fixture
+def pair(scene: Any, new_armature: MakeArmature) -> list[Any]:
+    """Two armatures, selected."""
+    dancers = [new_armature("A"), new_armature("B")]
+    for dancer in dancers:
+        dancer.select_set(True)
+    return dancers
+
+
+def test_another_dance_each(each: Each, pair: list[Any], tmp_path: Path) -> None:
+    bpy.context.scene.stepsmith_settings.seed = 7
+    each.begin("--seconds", "0", "--memory", str(tmp_path / "memory.json"))
+    each.finish()
+    assert each.session.error == ""
+    assert all(dancer.animation_data.action for dancer in pair)
+    jobs = json.loads((tmp_path / "memory.json").read_text())["jobs"].values()
+    assert [job["wishes"]["seed"] for job in jobs] == [7, 8]
+    assert each.session.has_last_dance()
+
+
+def test_the_selection_may_change_meanwhile(each: Each, pair: list[Any]) -> None:
+    each.begin("--seconds", "0.1")
+    pair[1].select_set(False)
+    pair[0].name = "Renamed"
+    each.finish()
+    assert all(dancer.animation_data.action for dancer in pair)
+
+
+def test_who_is_deleted_meanwhile_stops_no_other(each: Each, pair: list[Any]) -> None:
+    each.begin("--seconds", "0.1")
+    bpy.data.objects.remove(pair[0])
+    each.finish()
+    assert pair[1].animation_data.action
+    assert each.session.error == "A: It was deleted while its dance was made."
+
+
+def test_cancel_changes_nothing(each: Each, pair: list[Any]) -> None:
+    each.begin("--seconds", "60")
+    assert bpy.ops.stepsmith.cancel() == {"FINISHED"}
+    each.finish()
+    assert each.session.error == ""
+    assert all(dancer.animation_data is None for dancer in pair)
+
+
+def test_a_backend_that_fails_is_reported(each: Each, pair: list[Any]) -> None:
+    each.begin("--seconds", "0", "--fail", "The song is silent.")
+    each.finish()
+    assert "The song is silent." in each.session.error
+    assert all(dancer.animation_data is None for dancer in pair)
+
+
+def test_each_dances_its_own_motion(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    pair = [new_armature("A"), new_armature("B")]
+    crowd = dance_together(bpy.context, pair, [dance, dance.slice(0, 30)], [Variation()] * 2)
+    assert [result.frames for result in crowd.results.values()] == [(1, 60), (1, 30)]
