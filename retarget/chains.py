@@ -26,6 +26,15 @@ def head_of(fit: Fit, pelvis: Array, turns: Array, follower: int) -> Array:
     return _head(fit, pelvis, turns, follower, {})
 
 
+def hanging_head(fit: Fit, pelvis: Array, turns: Array, bone: int) -> Array:
+    """(T, 3) or (3,), as ``joint_positions``, where a bone of the rig has its head while its location is 0."""
+    if not fit.travels(bone):
+        return fit.show(fit.heads[bone])
+    carrier, steps = fit.hangs(bone)
+    here = pelvis if carrier < 0 else _head(fit, pelvis, turns, carrier, {})
+    return _along(fit, turns, here, steps)
+
+
 def carried(fit: Fit, turn: Array, step: Array) -> Array:
     """(T, 3) as shown: a ``step`` (3,) of the rest pose on a bone turned by ``turn`` (T, 4)."""
     return fit.show(rot.rotate(turn, step))
@@ -35,10 +44,14 @@ def _head(fit: Fit, pelvis: Array, turns: Array, follower: int, known: dict[int,
     if follower not in known:
         carrier, steps = fit.links[follower]
         here = pelvis if carrier < 0 else _head(fit, pelvis, turns, carrier, known)
-        for turner, step in steps:
-            here = here + (fit.show(step) if turner < 0 else carried(fit, turns[:, turner], step))
-        known[follower] = here
+        known[follower] = _along(fit, turns, here, steps)
     return known[follower]
+
+
+def _along(fit: Fit, turns: Array, here: Array, steps: Iterable[tuple[int, Array]]) -> Array:
+    for turner, step in steps:
+        here = here + (fit.show(step) if turner < 0 else carried(fit, turns[:, turner], step))
+    return here
 
 
 def leg_positions(fit: Fit, pelvis: Array, turns: Array) -> Array:

@@ -243,13 +243,17 @@ class Fit:
     def loose(self) -> dict[int, int]:
         """{index of a bone: position of the follower that its location must carry}, of rigs in several pieces.
 
-        The bones hang from nothing and the travelling bone does not take them along.
+        The bones hang from nothing, and the travelling bone does not take them along; or they are feet and
+        hands that hang from elsewhere than their limbs.
         """
         carried: dict[int, int] = {}
         for bone, place in self._place.items():
             chain = [bone, *self.ancestors(bone)]
+            end = self.bone_map.bones[self.rig.names[bone]].endswith(("_ankle", "_wrist"))
+            if end and not self.rig.connected[bone] and self.followers[self._holder(place)].bone not in chain:
+                carried[bone] = place
             # What follows nothing but has a parent does so by the rig's own constraints.
-            if self.travel_bone not in chain and self.rig.parents[chain[-1]] < 0:
+            elif not self.travels(bone) and self.rig.parents[chain[-1]] < 0:
                 carried.setdefault(chain[-1], place)
         return carried
 
@@ -277,29 +281,42 @@ class Fit:
 
     @cached_property
     def links(self) -> tuple[tuple[int, tuple[tuple[int, Array], ...]], ...]:
-        """For each follower, from where and by what steps its head is reached.
+        """For each follower, from where and by what steps its head is reached; see ``hangs``.
+
+        A loose one is where it would be on the follower that carries it.
+        """
+        links: list[tuple[int, tuple[tuple[int, Array], ...]]] = []
+        for bone, place in self._place.items():
+            if place in self.loose.values():
+                holder = self._holder(place)
+                step = self.heads[bone] - self.heads[self.followers[holder].bone]
+                links.append((holder, ((holder, step),)))
+            else:
+                links.append(self.hangs(bone))
+        return tuple(links)
+
+    def hangs(self, bone: int) -> tuple[int, tuple[tuple[int, Array], ...]]:
+        """From where and by what steps the head of a bone is reached, as it hangs from its parents.
 
         (carrier, ((turner, step), ...)): the nearest follower up the chain (-1: the travelling bone), and
         (3,) steps at rest in the dance frame, each turned by a follower (-1: by none).
         """
-        links = []
-        for bone in self._place:
-            steps: dict[int, Array] = {}
-            at = bone
-            while (parent := self.parents[at]) >= 0:
-                turner = self._turner(parent)
-                steps[turner] = steps.get(turner, np.zeros(3)) + self.heads[at] - self.heads[parent]
-                at = parent
-                if parent in self._place:
-                    break
-            carrier = self._place.get(at, -1) if at != bone else -1
-            if carrier < 0 and self._place[bone] in self.loose.values():
-                carrier = self._holder(self._place[bone])
-                steps = {carrier: self.heads[bone] - self.heads[self.followers[carrier].bone]}
-            elif carrier < 0:
-                steps = {-1: self.heads[bone] - self.heads[self.root_bone]}
-            links.append((carrier, tuple(steps.items())))
-        return tuple(links)
+        steps: dict[int, Array] = {}
+        at = bone
+        while (parent := self.parents[at]) >= 0:
+            turner = self.turner(parent)
+            steps[turner] = steps.get(turner, np.zeros(3)) + self.heads[at] - self.heads[parent]
+            at = parent
+            if parent in self._place:
+                break
+        carrier = self._place.get(at, -1) if at != bone else -1
+        if carrier < 0:
+            steps = {-1: self.heads[bone] - self.heads[self.root_bone]}
+        return carrier, tuple(steps.items())
+
+    def travels(self, bone: int) -> bool:
+        """Whether the travelling bone takes the bone along."""
+        return self.travel_bone in (bone, *self.ancestors(bone))
 
     def foot_points(self, side: str) -> tuple[Array, Array]:
         """Ankle and ball of the foot, (3,) each, at rest in the dance frame; estimated where there is no bone."""
@@ -318,7 +335,7 @@ class Fit:
         matched = self._matched_turns[knee if ankle_bone is None else ankle_bone]
         return ankle, ankle + rot.rotate(rot.conjugate(matched), self.unshow(foot))
 
-    def _turner(self, bone: int) -> int:
+    def turner(self, bone: int) -> int:
         """Position of the follower that turns ``bone``: itself, or the nearest above it; -1 for none."""
         while bone >= 0:
             if bone in self._place:
@@ -384,7 +401,7 @@ class Fit:
             bone, joint = self.rig.indices[name], self.bone_map.bones[name]
             number = SMPL_NAMES.index(joint)
             low, high, share = chain_share.get(bone, (number, number, 0.0))
-            above = self._turner(self.parents[bone]) if self.rig.inherits_rotation[bone] else -1
+            above = self.turner(self.parents[bone]) if self.rig.inherits_rotation[bone] else -1
             way = self._segment(joint, bone)
             segment = self.tails[bone] - self.heads[bone] if way is None else way
             align = self._seen(self._matched_turns[bone], segment) if self.bone_map.pose else aligns[joint]

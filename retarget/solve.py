@@ -23,7 +23,7 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import BoneMap, Switch, find_map
-from .chains import carried, head_of, leg_positions
+from .chains import carried, hanging_head, head_of, leg_positions
 from .feet import ANKLES, TOES, Heights, bend, plant, possible_contacts, settle, steady, uncurl
 from .fit import Fit
 from .motion import Motion, detect_contacts
@@ -121,17 +121,25 @@ def _pose(fit: Fit, fps: float, pelvis: Array, turns: Array) -> Pose:
     parents[:, free] = rot.IDENTITY
     basis = rot.multiply(rot.multiply(rot.conjugate(parents), turns), rest)
     basis = rot.continuous(rot.multiply(rot.conjugate(rest), basis))
-    carried = {fit.travel_bone: (fit.root_bone, pelvis)}
+    traveller = fit.rig.names[fit.travel_bone]
+    moved = fit.unshow(pelvis) - fit.heads[fit.root_bone]
+    locations = {traveller: rot.rotate(rot.conjugate(fit.rest[fit.travel_bone]), moved)}
     for bone, follower in fit.loose.items():
-        carried[bone] = (fit.followers[follower].bone, head_of(fit, pelvis, turns, follower))
-    locations = {
-        fit.rig.names[bone]: rot.rotate(rot.conjugate(fit.rest[bone]), fit.unshow(place) - fit.heads[on_it])
-        for bone, (on_it, place) in carried.items()
-    }
+        locations[fit.rig.names[bone]] = _location(fit, pelvis, turns, bone, follower)
     still = [name for name in locations if name not in fit.names]
     basis = np.concatenate([np.broadcast_to(rot.IDENTITY, (len(basis), len(still), 4)), basis], axis=1)
-    traveller = fit.rig.names[fit.travel_bone]
     return Pose(fps, (*still, *fit.names), basis, traveller, locations.pop(traveller), fit.bone_map, locations)
+
+
+def _location(fit: Fit, pelvis: Array, turns: Array, bone: int, follower: int) -> Array:
+    """(T, 3) the basis location of a loose bone that brings the follower on it to where it belongs."""
+    wanted = head_of(fit, pelvis, turns, follower)
+    moved = fit.unshow(wanted - hanging_head(fit, pelvis, turns, fit.followers[follower].bone))
+    above = fit.parents[bone]
+    turner = fit.turner(above) if above >= 0 else -1
+    if turner >= 0:
+        moved = rot.rotate(rot.conjugate(turns[:, turner]), moved)
+    return rot.rotate(rot.conjugate(fit.rest[bone]), moved)
 
 
 def _turns(fit: Fit, turned: Array) -> Array:

@@ -8,6 +8,7 @@ from ..errors import RigError
 from ..rig import Rig
 from ..skeleton import SMPL_NAMES, SMPL_PARENTS
 from .bone_map import BoneMap
+from .far_ends import is_far_end
 
 # Without these there is no dance; all else a rig may lack.
 REQUIRED = (
@@ -73,8 +74,8 @@ def effective_parents(rig: Rig, parents: Mapping[str, str]) -> tuple[int, ...]:
 def strays(rig: Rig, bones: Mapping[str, str], parents: tuple[int, ...]) -> list[tuple[str, str]]:
     """(bone, the bone it should hang below) where a bone's chain is not its joint's.
 
-    ``parents``: J indices, as ``effective_parents`` gives them. Legs that hang from nothing are let pass: some
-    motion capture has such bodies.
+    ``parents``: J indices, as ``effective_parents`` gives them. Legs that hang from nothing are let pass, some
+    motion capture has such bodies; and so are feet and hands that hang elsewhere but lie at their limbs' ends.
     """
     first: dict[str, str] = {}
     for bone, joint in bones.items():
@@ -91,7 +92,8 @@ def strays(rig: Rig, bones: Mapping[str, str], parents: tuple[int, ...]) -> list
         wanted, at = rig.indices[first[SMPL_NAMES[parent]]], parents[rig.indices[bone]]
         while at >= 0 and at != wanted:
             at = parents[at]
-        if at < 0 and not (joint.endswith("_hip") and _hangs_free(rig.indices[bone], parents, bones, rig)):
+        free = joint.endswith("_hip") and _hangs_free(rig.indices[bone], parents, bones, rig)
+        if at < 0 and not free and not is_far_end(rig, bones, joint):
             found.append((bone, rig.names[wanted]))
     return found
 

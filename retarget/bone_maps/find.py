@@ -14,6 +14,7 @@ from .bone_map import BoneMap
 from .check import REQUIRED, SPINE, spoken, strays
 from .convention import MIDDLE_PARTS, Convention
 from .conventions import CONVENTIONS
+from .far_ends import with_far_ends
 from .names import LEFT, MIDDLE, RIGHT, read
 from .shape import shape_of
 from .structure import check_two_legged, map_by_structure
@@ -204,11 +205,14 @@ def map_by_names(rig: Rig) -> BoneMap:
     hits = [(names.look(c), names.marks(c), c.name) for c in CONVENTIONS if c.recognise is None]
     ranked = sorted(hits, key=lambda hit: (len(hit[0]), hit[1]), reverse=True)[:_TRIED]
     maps = [
-        (_judged(rig, _named_and_by_words(rig, known, words, aids, name)), _MARKED if marks else 0.0)
+        (
+            _judged(rig, with_far_ends(rig, _named_and_by_words(rig, known, words, aids, name), words)),
+            _MARKED if marks else 0.0,
+        )
         for known, marks, name in ranked
         if len(known) >= _KNOWN and sum(joint.endswith(_TELLING) for joint in known) >= _TOLD
     ]
-    maps.append((_judged(rig, assemble(rig, words, BY_WORDS, aids)), 0.0))
+    maps.append((_judged(rig, with_far_ends(rig, assemble(rig, words, BY_WORDS, aids), words)), 0.0))
     return max(maps, key=lambda found: found[0].confidence + found[1])[0]
 
 

@@ -755,7 +755,7 @@ Bone
             LowerArm.<L|R> = elbow
               Palm.<L|R> = wrist
                 Index1.<L|R>
-  Foot.<L|R>
+  Foot.<L|R> = ankle
   PoleTarget.<L|R>
 """,
     "Synty": """

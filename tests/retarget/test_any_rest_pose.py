@@ -217,6 +217,36 @@ def test_legs_that_hang_from_nothing_go_along(make_motion: MakeMotion) -> None:
         assert np.abs(where - whole[joint]).max() < 1e-9
 
 
+@pytest.mark.parametrize("turned_below", ["base", "spine3"])
+def test_feet_and_hands_that_hang_from_elsewhere_stay_on_their_limbs(
+    make_motion: MakeMotion, turned_below: str
+) -> None:
+    whole = with_root(rest_rig({"left_hip": (10, 0, 5), "right_shoulder": (0, 40, 0)}, 8))
+    parents = list(whole.parents)
+    for joint in ("left_ankle", "right_ankle", "right_wrist"):
+        parents[whole.indices[joint]] = whole.indices[turned_below]
+    apart = reordered(whole, parents)
+    motion = make_motion()
+    found = solve(motion, apart, EVERYTHING, feet="never")
+    assert set(found.loose) == {"left_ankle", "right_ankle", "right_wrist"}
+    shown, wanted = world_heads(apart, found), world_heads(whole, solve(motion, whole, EVERYTHING, feet="never"))
+    for joint, where in shown.items():
+        assert np.abs(where - wanted[joint]).max() < 1e-9
+
+
+def reordered(rig: Rig, parents: list[int]) -> Rig:
+    """The rig with these parents, listed parents first."""
+    order: list[int] = []
+    while len(order) < len(parents):
+        order += [b for b, p in enumerate(parents) if b not in order and (p < 0 or p in order)]
+    return Rig(
+        tuple(rig.names[b] for b in order),
+        tuple(-1 if parents[b] < 0 else order.index(parents[b]) for b in order),
+        rig.rest[order],
+        rig.lengths[order],
+    )
+
+
 def test_bones_that_keep_their_own_rotation(make_motion: MakeMotion) -> None:
     loose = ("head", "left_shoulder", "right_wrist", "left_ankle", "spine2", "right_hip")
     flags = tuple(name not in loose for name in SMPL_NAMES)
