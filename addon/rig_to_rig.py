@@ -54,7 +54,7 @@ def read_motion(
     """
     scene = context.scene
     check_animatable(armature)
-    if armature.name not in context.view_layer.objects:
+    if armature not in context.view_layer.objects.values():
         raise RigError(f"{armature.name} is not in the view layer: show it in the scene to read its motion.")
     with _playing(context, armature, action):
         first, last = frame_range or _frames(scene, armature, action)

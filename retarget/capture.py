@@ -27,6 +27,8 @@ LIMBS = {
 # A floor farther than this (m) from where the rig stands at rest is the motion's own, if feet stand on it in at
 # least this share of the frames.
 _OTHER_FLOOR, _STANDING = 0.05, 0.2
+# Feet that stand still are slower than this (m/s); where they are this share of all slow ones, they are locked.
+_STILL, _LOCKED = 0.1, 0.6
 # Of the lowest soles of all frames, the percentile that is the floor: below are feet that sink into it.
 _FLOOR_PERCENTILE = 5.0
 
@@ -107,10 +109,20 @@ def _stand(motion: Motion) -> Motion:
     positions = motion.positions()
     soles = positions[:, list(CONTACT_JOINTS), 2] - [ANKLE_HEIGHT, ANKLE_HEIGHT, FOOT_HEIGHT, FOOT_HEIGHT]
     floor = np.array([0.0, 0.0, np.percentile(soles.min(axis=1), _FLOOR_PERCENTILE)])
-    contacts = detect_contacts(positions - floor, motion.fps)
+    contacts = _contacts(positions - floor, motion.fps)
     if abs(floor[2]) <= _OTHER_FLOOR or contacts.any(axis=1).mean() < _STANDING:
         floor = np.zeros(3)
     return replace(motion, root=motion.root - floor, contacts=contacts)
+
+
+def _contacts(positions: Array, fps: float) -> Array:
+    """(T, 4) contacts of joints (T, 24, 3) over the floor z = 0.
+
+    Recorded feet slide a little while they stand. Where most stand quite still, somebody has locked them, and those
+    that move glide or step: to lock them too would bend the legs.
+    """
+    slow, still = detect_contacts(positions, fps), detect_contacts(positions, fps, _STILL)
+    return still if still.sum() >= _LOCKED * slow.sum() else slow
 
 
 def _motion(fit: Fit, turns: Array, hips: Array, fps: float) -> Motion:

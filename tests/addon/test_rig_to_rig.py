@@ -192,7 +192,7 @@ def raised(armature: Any, degrees: float) -> None:
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
-@pytest.mark.parametrize("rest", [0.0, 45.0])
+@pytest.mark.parametrize("rest", [0.0, 45.0, 80.0])
 def test_either_rest_pose_gives_the_same_dance(new_armature: MakeArmature, dance: Motion, rest: float) -> None:
     source = new_armature("Source")
     raised(source, rest)
@@ -232,3 +232,54 @@ def test_the_command(new_armature: MakeArmature, dance: Motion, tmp_path: Path, 
     assert run(["retarget", *ends]) == 0
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert bpy.data.objects["Target"].animation_data.action.name.startswith("Target Source Dance")
+
+
+def test_drivers_count(new_armature: MakeArmature, dance: Motion) -> None:
+    source = dancer(new_armature, "Source", dance)
+    neck = source.pose.bones["neck"]
+    neck.rotation_mode = "XYZ"
+    curve = neck.driver_add("rotation_euler", 1)
+    curve.driver.expression = "0.6"
+    seen = read_motion(bpy.context, source)
+    still = np.tile(seen.rotations[:1, 12], (len(seen), 1))
+    assert np.degrees(rot.angle(rot.multiply(rot.conjugate(still), seen.rotations[:, 12]))).max() < 0.1
+    assert degrees_between(directions(seen), directions(dance)).max() < 0.5
+
+
+def test_tracks_count(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    source = dancer(new_armature, "Source", dance)
+    data = source.animation_data
+    strip = data.nla_tracks.new().strips.new("Later", 11, data.action)
+    if hasattr(strip, "action_slot"):
+        strip.action_slot = data.action_slot
+    data.action = None
+    scene.frame_start, scene.frame_end = 11, 70
+    assert_same(read_motion(bpy.context, source), dance)
+
+
+def test_a_linked_and_overridden_source(new_armature: MakeArmature, dance: Motion, tmp_path: Path) -> None:
+    source = dancer(new_armature, "Source", dance)
+    file = str(tmp_path / "source.blend")
+    bpy.data.libraries.write(file, {source})
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.context.scene.render.fps = 30
+    with bpy.data.libraries.load(file, link=True) as (_, wanted):
+        wanted.objects = ["Source"]
+    (linked,) = wanted.objects
+    bpy.context.scene.collection.objects.link(linked)
+    bpy.context.view_layer.update()
+    with pytest.raises(StepsmithError, match="library override"):
+        read_motion(bpy.context, linked)
+    overridden = linked.override_create(remap_local_usages=True)
+    overridden.location = (0.0, 0.0, 0.0)
+    bpy.context.view_layer.update()
+    target = new_armature("Target")
+    result = retarget_action(bpy.context, overridden, target, options=Options(feet="never"))
+    assert result.frames == (1, 60)
+    assert_same(read_motion(bpy.context, target), dance)
+
+
+def test_scene_units_make_no_difference(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    source = dancer(new_armature, "Source", dance)
+    scene.unit_settings.scale_length = 0.01
+    assert_same(read_motion(bpy.context, source), dance)

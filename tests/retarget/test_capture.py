@@ -64,3 +64,19 @@ def test_poses_that_are_not_finite_are_refused(shown: tuple[Rig, Any, np.ndarray
     poses[7, 3, 0, 0] = np.nan
     with pytest.raises(MotionError, match="frame 7"):
         capture_poses(rig, found, poses, 30.0)
+
+
+def test_feet_that_glide_beside_locked_ones_do_not_stand(shown: tuple[Rig, Any, np.ndarray]) -> None:
+    rig, bone_map, poses = shown
+    still, glide = np.repeat(poses[:1], 60, axis=0), np.repeat(poses[:1], 30, axis=0)
+    glide[..., 0, 3] += np.arange(1, 31)[:, None] / 30.0 * 0.25  # at 0.25 m/s
+    contacts = capture_poses(rig, bone_map, np.concatenate([still, glide]), 30.0).contacts
+    assert contacts[:59].all()
+    assert not contacts[62:].any()
+
+
+def test_feet_that_always_slide_a_little_stand(shown: tuple[Rig, Any, np.ndarray]) -> None:
+    rig, bone_map, poses = shown
+    slid = np.repeat(poses[:1], 60, axis=0)
+    slid[..., 0, 3] += np.arange(60)[:, None] / 30.0 * 0.15  # at 0.15 m/s
+    assert capture_poses(rig, bone_map, slid, 30.0).contacts.all()
