@@ -160,7 +160,15 @@ def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> 
 def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     enable("io_scene_gltf2")
     with _selected(armature):
-        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True, export_yup=True)
+        bpy.ops.export_scene.gltf(
+            filepath=str(path),
+            export_format="GLB",
+            use_selection=True,
+            export_yup=True,
+            # The dance alone; a character may have come with a hundred actions of its own.
+            export_animation_mode="ACTIVE_ACTIONS",
+            export_nla_strips_merged_animation_name=armature.animation_data.action.name,
+        )
 
 
 def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
@@ -177,7 +185,7 @@ def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 
 
 def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
-    if not hasattr(bpy.types, "WM_OT_usd_export"):
+    if not bpy.app.build_options.usd:
         raise StepsmithError(f"This Blender writes no USD: write {path.stem}.glb or {path.stem}.fbx instead.")
     with _selected(armature):
         bpy.ops.wm.usd_export(

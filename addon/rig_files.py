@@ -104,7 +104,7 @@ def _import_gltf(path: Path) -> None:
 
 
 def _import_fbx(path: Path) -> None:
-    if hasattr(bpy.types, "WM_OT_fbx_import"):  # 4.5 on
+    if "fbx_import" in dir(bpy.ops.wm):  # 4.5 on
         bpy.ops.wm.fbx_import(filepath=str(path))
     else:
         enable("io_scene_fbx")
@@ -112,7 +112,7 @@ def _import_fbx(path: Path) -> None:
 
 
 def _import_usd(path: Path) -> None:
-    if not hasattr(bpy.types, "WM_OT_usd_import"):
+    if not bpy.app.build_options.usd:
         raise StepsmithError(f"This Blender reads no USD: save {path.name} as .glb or .fbx, or use another Blender.")
     bpy.ops.wm.usd_import(filepath=str(path))
 

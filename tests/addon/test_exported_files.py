@@ -1,0 +1,161 @@
+"""Scene files as other programs get them: written, read again, and compared with the dance frame by frame."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from stepsmith.addon.export import Wish, export
+from stepsmith.addon.rig_files import open_rig
+from stepsmith.addon.scene import read_rig
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.bone_maps import BoneMap, find_map
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.fit import HIP_OFFSET, Fit
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics
+
+FRAMES = 20
+LIMBS = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
+KINDS = [".glb", ".fbx", ".usdc"]
+KAYKIT = Path(__file__).resolve().parents[3] / "shared" / "data" / "rigs" / "kaykit" / "Knight.glb"
+
+
+@pytest.fixture(scope="module")
+def dance(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Motion]:
+    """A body that wanders, every joint turning far; its file and itself."""
+    rng = np.random.default_rng(0)
+    times = np.arange(FRAMES) / 30.0
+    waves = np.sin(2 * np.pi * rng.uniform(0.5, 1.5, (24, 3)) * times[:, None, None] + rng.uniform(0, 6, (24, 3)))
+    root = [0.0, 0.0, SMPL.rest_root_height] + times[:, None] * [0.7, -0.4, 0.1]
+    motion = Motion(30.0, root, rot.from_axis_angle(0.6 * waves), np.zeros((FRAMES, 4)))
+    file = tmp_path_factory.mktemp("dance") / "dance.npz"
+    save_motion(file, motion)
+    return file, motion
+
+
+def silent(_fraction: float, _text: str) -> None:
+    pass
+
+
+def skip_without(ending: str) -> None:
+    if ending.startswith(".usd") and not bpy.app.build_options.usd:
+        pytest.skip("this Blender has no USD")
+
+
+def shown(armature: Any, bone_map: BoneMap) -> tuple[dict[str, np.ndarray], float]:
+    """Joint to world places (T, 3) while the armature's action plays, and seconds a frame."""
+    scene = bpy.context.scene
+    action = armature.animation_data.action
+    first = round(action.frame_range[0])
+    bones = {joint: bone_map.bone(joint) for joint in SMPL_NAMES if bone_map.bone(joint)}
+    places = {joint: np.empty((FRAMES, 3)) for joint in bones}
+    for k in range(FRAMES):
+        scene.frame_set(first + k)
+        posed = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        for joint, bone in bones.items():
+            places[joint][k] = posed.matrix_world @ posed.pose.bones[bone].head
+    assert action.frame_range[1] - action.frame_range[0] == pytest.approx(FRAMES - 1, abs=0.01)
+    return places, scene.render.fps_base / scene.render.fps
+
+
+def compare(armature: Any, motion: Motion) -> None:
+    """The armature, read from a file, dances the motion."""
+    rig = read_rig(armature)
+    bone_map = find_map(rig)
+    fit = Fit(rig, bone_map)
+    places, seconds = shown(armature, bone_map)
+    assert seconds == pytest.approx(1 / 30)
+    positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+    errors = []
+    for side in ("left", "right"):
+        for a, b in LIMBS:
+            wanted = positions[:, SMPL_NAMES.index(f"{side}_{b}")] - positions[:, SMPL_NAMES.index(f"{side}_{a}")]
+            is_so = places[f"{side}_{b}"] - places[f"{side}_{a}"]
+            errors.append(np.degrees(rot.angle(rot.between(rot.rotate(fit.to_world, wanted), is_so))))
+    assert np.mean(errors) < 0.1
+    assert np.max(errors) < 0.5
+    size = fit.scale * np.cbrt(np.linalg.det(rig.world[:3, :3]))
+    hips = (places["left_hip"] + places["right_hip"]) / 2.0
+    path = size * rot.rotate(fit.to_world, motion.root + rot.rotate(turned[:, 0], HIP_OFFSET))
+    assert np.abs((hips - hips[0]) - (path - path[0])).max() < 0.005
+
+
+def check_skin(armature: Any) -> None:
+    """A mesh follows the armature."""
+    meshes = [ob for ob in bpy.context.scene.objects if ob.type == "MESH" and ob.find_armature() is armature]
+    assert meshes
+    scene = bpy.context.scene
+    middles = []
+    for frame in armature.animation_data.action.frame_range:
+        scene.frame_set(round(frame))
+        mesh = max(meshes, key=lambda ob: len(ob.data.vertices))
+        mesh = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        places = np.empty(3 * len(mesh.data.vertices), np.float32)
+        mesh.data.vertices.foreach_get("co", places)
+        world = np.array(mesh.matrix_world)
+        middles.append(world[:3, :3] @ places.reshape(-1, 3).mean(axis=0) + world[:3, 3])
+    assert np.linalg.norm(middles[1] - middles[0]) > 0.1
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_the_characters_dance_comes_back(dance: tuple[Path, Motion], tmp_path: Path, ending: str) -> None:
+    skip_without(ending)
+    out = tmp_path / f"dánce of one{ending}"
+    assert export(Wish(dance[0], (out,)), silent) == ()
+    armature = open_rig(out)
+    compare(armature, dance[1])
+    check_skin(armature)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not KAYKIT.is_file(), reason="the rigs are not beside the checkout")
+@pytest.mark.parametrize("ending", KINDS)
+def test_another_makers_character_comes_back(dance: tuple[Path, Motion], tmp_path: Path, ending: str) -> None:
+    skip_without(ending)
+    out = tmp_path / f"knight{ending}"
+    export(Wish(dance[0], (out,), rig=(KAYKIT, None)), silent)
+    compare(open_rig(out), dance[1])
+
+
+def test_a_vrm_is_read_as_the_gltf_it_is(dance: tuple[Path, Motion], tmp_path: Path) -> None:
+    export(Wish(dance[0], (tmp_path / "one.glb",)), silent)
+    shutil.copyfile(tmp_path / "one.glb", tmp_path / "one.vrm")
+    assert find_map(read_rig(open_rig(tmp_path / "one.vrm"))).confidence == 1.0
+
+
+def test_a_smpl_model_dances(
+    dance: tuple[Path, Motion],
+    tmp_path: Path,
+    make_body_arrays: Callable[..., Any],
+    write_body_npz: Callable[..., Path],
+) -> None:
+    write_body_npz(tmp_path / "body.npz", make_body_arrays())
+    export(Wish(dance[0], (tmp_path / "body.blend",), rig=(tmp_path / "body.npz", None)), silent)
+    compare(open_rig(tmp_path / "body.blend"), dance[1])
+
+
+@pytest.mark.parametrize("ending", [".blend", ".glb", ".gltf", ".vrm", ".fbx", ".usdc", ".npz", ".pkl"])
+@pytest.mark.parametrize("content", [b"", b"no character at all" * 20])
+def test_files_that_are_none_are_refused(tmp_path: Path, ending: str, content: bytes) -> None:
+    skip_without(ending)
+    file = tmp_path / f"wrong{ending}"
+    file.write_bytes(content)
+    with pytest.raises(StepsmithError, match="wrong") as caught:
+        open_rig(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_body_is_refused(tmp_path: Path) -> None:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "empty.blend"))
+    with pytest.raises(StepsmithError, match="no armatures"):
+        open_rig(tmp_path / "empty.blend")
+    with pytest.raises(StepsmithError, match="is no character"):
+        open_rig(tmp_path / "song.mp3")
