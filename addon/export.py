@@ -159,15 +159,17 @@ def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> 
 
 def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     enable("io_scene_gltf2")
-    with _selected(armature):
+    with _selected(armature), _settings() as put:
+        put(bpy.context.scene, name=armature.animation_data.action.name)  # which becomes the animation's
         bpy.ops.export_scene.gltf(
             filepath=str(path),
             export_format="GLB",
             use_selection=True,
             export_yup=True,
             # The dance alone; a character may have come with a hundred actions of its own.
-            export_animation_mode="ACTIVE_ACTIONS",
-            export_nla_strips_merged_animation_name=armature.animation_data.action.name,
+            export_animation_mode="SCENE",
+            export_anim_scene_split_object=False,
+            export_anim_slide_to_zero=True,
         )
 
 

@@ -103,7 +103,8 @@ def exported(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
 
 def test_progress_is_json_and_goes_up_to_one(exported: tuple[Path, list[dict[str, Any]]]) -> None:
     _, (*said, last) = exported
-    assert last == {"warnings": []}
+    assert [*last] == ["warnings"]
+    assert len(last["warnings"]) == (0 if bpy.app.build_options.audaspace else 1)  # of the song's missing strip
     fractions = [line["fraction"] for line in said]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
