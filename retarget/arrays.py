@@ -82,15 +82,19 @@ def read_npz(file: BinaryIO, names: Collection[str], limit: int) -> dict[str, Ar
 def _read_npy(name: str, data: bytes) -> Array:
     """One ``.npy``; its header is held against its size first, since numpy believes any header."""
     stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, _, dtype = read_header[version](stream)
-    if dtype.hasobject:
-        raise ArrayFileError(f"its “{name}” is no plain array")
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(data) - stream.tell():
-        raise ArrayFileError(f"its “{name}” is damaged")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
+    try:
+        shape, _, dtype = read_header[np.lib.format.read_magic(stream)](stream)
+        if dtype.hasobject:
+            raise ArrayFileError(f"its array “{name}” is no plain array")
+        if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(data) - stream.tell():
+            raise ArrayFileError(f"its array “{name}” is damaged")
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except ArrayFileError:
+        raise
+    except Exception as error:  # A damaged header raises nearly anything.
+        raise ArrayFileError(f"its array “{name}” is damaged") from error
 
 
 def unpickle(data: bytes) -> Any:

@@ -17,19 +17,18 @@ import io
 import json
 import os
 import pickle
-import pickletools
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from . import bvh
 from . import rotations as rot
+from .arrays import ArrayFileError, Record, as_array, read_npz, unpickle
 from .errors import MotionError
 from .motion import Motion, detect_contacts
 from .rotations import Array
@@ -45,9 +44,6 @@ AMASS_FPS = 60.0
 
 # No angle, place or second is as large, in any unit.
 _LARGEST = 1e8
-
-# Objects that a pickle of a few arrays refers back to, at most.
-_MAX_MEMO = 100_000
 
 # Metres a second over the floor, under which a foot stands.
 _STILL = 0.2
@@ -157,7 +153,10 @@ def _write_npz(file: BinaryIO, motion: Motion) -> None:
 
 
 def _read_npz(file: BinaryIO) -> Motion:
-    arrays = _arrays(file, _NPZ_KEYS)
+    try:
+        arrays = read_npz(file, _NPZ_KEYS, MAX_BYTES)
+    except ArrayFileError as error:
+        raise MotionError(f"{error}: write or download it anew.") from error
     if "poses" not in arrays or "trans" not in arrays:
         raise MotionError("this .npz holds no poses and trans: choose an AMASS or Stepsmith file.")
     fps = _number(arrays.get("mocap_framerate", arrays.get("mocap_frame_rate")), AMASS_FPS, "frame rate")
@@ -176,109 +175,16 @@ def _read_npz(file: BinaryIO) -> Motion:
     )
 
 
-def _arrays(file: BinaryIO, names: tuple[str, ...]) -> dict[str, Array]:
-    """Those of the arrays ``names`` that a .npz holds, read within bounds and without pickles."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            wanted = {name: members[name] for name in names if name in members}
-            if sum(info.file_size for info in wanted.values()) > MAX_BYTES:
-                raise MotionError(f"this .npz unpacks to more than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
-            return {name: _array(name, archive.read(info)) for name, info in wanted.items()}
-    except MotionError:
-        raise
-    except Exception as error:  # Damaged archives raise whatever their decoder does.
-        raise MotionError("this .npz is damaged: write or download it anew.") from error
-
-
-def _array(name: str, data: bytes) -> Array:
-    """One .npy; its header is held against its size first, since numpy believes any header."""
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read_header[version](stream)
-        if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != len(data) - stream.tell():
-            raise ValueError("header and data disagree")
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
-        raise MotionError(f"its array “{name}” is damaged or no plain array: write the file anew.") from error
-
-
 # --- .pkl -------------------------------------------------------------------------------------------
-
-
-class _NumpyUnpickler(pickle.Unpickler):
-    """Admits plain values and numpy arrays, nothing that could run code or claim memory."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        core = module.replace("numpy._core", "numpy.core")
-        admitted: dict[tuple[str, str], Any] = {
-            ("numpy", "ndarray"): _NDARRAY,
-            ("numpy", "dtype"): _plain_dtype,
-            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy.core.multiarray", "scalar"): _plain_scalar,
-            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-            ("_codecs", "encode"): _latin_bytes,
-        }
-        if (core, name) not in admitted:
-            raise MotionError(f"it holds {module}.{name}, not plain arrays: save it as .npz.")
-        return admitted[core, name]
-
-
-# Stands for the class numpy.ndarray, which called would claim any memory.
-_NDARRAY = object()
-
-
-def _plain_dtype(code: str, *_: Any) -> np.dtype:
-    # A copy, since the pickle goes on to set its byte order.
-    dtype = np.dtype(code, False, True)
-    if dtype.kind not in "biufSU" or dtype.itemsize > 1 << 16:
-        raise MotionError("it holds more than numbers and text: save it as .npz.")
-    return dtype
-
-
-def _empty_array(cls: Any, shape: Any, kind: Any) -> Array:
-    if cls is not _NDARRAY or shape != (0,):
-        raise MotionError("it holds no plain arrays: save it as .npz.")
-    return np.ndarray((0,), dtype=np.int8)
-
-
-def _plain_scalar(dtype: np.dtype, data: bytes | str) -> Any:
-    data = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(data, dtype=dtype, count=1)[0]
-
-
-def _from_buffer(data: bytes, dtype: np.dtype, shape: Any, order: Literal["C", "F"]) -> Array:
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
-
-
-def _latin_bytes(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise MotionError("it holds text in an unknown form: save it as .npz.")
-    return text.encode("latin1")
-
-
-def _check_memo(data: bytes) -> None:
-    """Refuse a pickle whose memo is numbered beyond reason: unpickling would claim memory up to that number.
-
-    Walking through the codes also finds every length that reaches past the end of the data.
-    """
-    for code, argument, _ in pickletools.genops(data):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > _MAX_MEMO:
-            raise MotionError("it is no plain pickle of arrays: save it as .npz.")
 
 
 def _read_pkl(file: BinaryIO) -> Motion:
     try:
-        data = file.read()
-        _check_memo(data)
-        content = _NumpyUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except MotionError:
-        raise
-    except Exception as error:  # A damaged pickle raises nearly anything.
-        raise MotionError("this .pkl is damaged: write or download it anew.") from error
+        content = unpickle(file.read())
+        if isinstance(content, dict):
+            content = {key: as_array(value) if isinstance(value, Record) else value for key, value in content.items()}
+    except ArrayFileError as error:
+        raise MotionError(f"{error}: write or download it anew.") from error
     if not isinstance(content, dict) or "smpl_poses" not in content or "smpl_trans" not in content:
         raise MotionError("this .pkl holds no smpl_poses and smpl_trans: choose one of EDGE or AIST++.")
     poses = _poses(content["smpl_poses"])
