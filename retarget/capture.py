@@ -9,21 +9,12 @@ import numpy as np
 from . import rotations as rot
 from .bone_maps import SPINE, BoneMap
 from .errors import MotionError
-from .fit import HIP_HEIGHT, HIP_OFFSET, Fit
+from .fit import HIP_HEIGHT, HIP_OFFSET, LIMBS, Fit
 from .motion import Motion, detect_contacts
 from .rig import Rig
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT, SMPL, SMPL_NAMES
 
-# The joint that a limb's segment leads to.
-LIMBS = {
-    f"{side}_{joint}": f"{side}_{end}"
-    for side in ("left", "right")
-    for joint, end in (
-        ("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"),
-        ("shoulder", "elbow"), ("elbow", "wrist"),
-    )
-}  # fmt: skip
 # A floor farther than this (m) from where the rig stands at rest is the motion's own, if feet stand on it in at
 # least this share of the frames.
 _OTHER_FLOOR, _STANDING = 0.05, 0.2

@@ -24,15 +24,16 @@ from .rig import Rig
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, SMPL_NAMES, SMPL_PARENTS
 
-# The joint that a limb's segment leads to.
-_NEXT = {
+# The joint that a limb's segment leads to; and with the hands' segments, which few rigs end with a bone.
+LIMBS = {
     f"{side}_{joint}": f"{side}_{end}"
     for side in ("left", "right")
     for joint, end in (
         ("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"),
-        ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "hand"),
+        ("shoulder", "elbow"), ("elbow", "wrist"),
     )
 }  # fmt: skip
+_NEXT = LIMBS | {"left_wrist": "left_hand", "right_wrist": "right_hand"}
 # The joint before it in the limb; alignment is carried on from there.
 _BEFORE = {end: joint for joint, end in _NEXT.items()} | {
     "left_shoulder": "left_collar",
