@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,13 @@ def test_other_names_units_and_orders_are_understood(make_walk: MakeMotion, tmp_
     assert np.abs(moved[:, 2]).max() < 0.02
 
 
+STANDING = Motion(30.0, np.tile([0.0, 0.0, 0.9], (2, 1)), np.tile(rot.IDENTITY, (2, 24, 1)), np.ones((2, 4)))
+
+EDITS = [
+    "{", "}", "JOINT a", "End Site", "OFFSET a b c", "CHANNELS 3 Xrotation", "MOTION", "Frames: -1", "ROOT x", "",
+    "Frames: 99999999999", "Frame Time: nan", "0,5 1,5", "\ufeff", "\x00", "1e400 " * 75,
+]  # fmt: skip
+
 GOOD = """HIERARCHY
 ROOT hip
 {
@@ -164,6 +172,31 @@ def test_malformed_files_name_the_line(tmp_path: Path, old: str, new: str, messa
     with pytest.raises(MotionError, match=message) as caught:
         load_motion(tmp_path / "m.bvh")
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, 200),
+            st.sampled_from(["cut", "insert", "replace"]),
+            st.sampled_from(EDITS),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_edited_files_are_read_or_refused_with_a_line(edits: list[tuple[int, str, str]]) -> None:
+    lines = bvh.write(STANDING).splitlines()
+    for at, what, text in edits:
+        place = at % len(lines)
+        lines[place : place + (what != "insert")] = [] if what == "cut" else [text]
+    said = ""
+    try:
+        bvh.read("\n".join(lines).encode())
+    except MotionError as error:
+        said = str(error)
+    assert not said or re.search("line|skeleton|MOTION", said)
 
 
 def test_deep_and_wide_hierarchies_are_bounded(tmp_path: Path) -> None:
