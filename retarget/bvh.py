@@ -24,6 +24,8 @@ from .skeleton import SMPL
 CENTIMETRES = 100.0
 _MAX_JOINTS = 1000
 _MAX_FRAMES = 1_000_000
+# Joints times frames; a skeleton of 100 joints may move for an hour at 60 frames a second.
+_MAX_POSES = 25_000_000
 # No angle, place or number of frames is as large.
 _LARGEST = 1e8
 _ROTATIONS = {"Xrotation": 0, "Yrotation": 1, "Zrotation": 2}
@@ -85,11 +87,13 @@ def read(data: bytes) -> tuple[Motion, bool]:
     one, where the text is no BVH or the skeleton no known body.
     """
     try:
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise MotionError("it is no text: choose a BVH file.") from error
     joints, at = _hierarchy(lines)
     fps, values = _frames(lines, at, sum(len(j.channels) for j in joints))
+    if len(joints) * len(values) > _MAX_POSES:
+        raise MotionError(f"it has {len(values)} frames of {len(joints)} joints, too many at once: cut it into parts.")
     positions, rotations = _channels(joints, values)
     if _is_ours(joints):
         order = [next(k for k, j in enumerate(joints) if j.name == name) for name in SMPL.names]
@@ -182,7 +186,7 @@ def _hierarchy(lines: list[str]) -> tuple[list[_Joint], int]:
             if key != "END":
                 name = " ".join(words[1:])
                 if not name or any(j.name == name for j in joints):
-                    raise _wrong(number, "a joint needs a name of its own")
+                    raise _wrong(number, "a joint without a name of its own")
                 if len(joints) == _MAX_JOINTS:
                     raise _wrong(number, f"more than {_MAX_JOINTS} joints")
                 pending = len(joints)

@@ -10,6 +10,7 @@ slot, used or not, and no group.
 
 from __future__ import annotations
 
+import atexit
 import json
 from typing import Any
 
@@ -69,7 +70,7 @@ def map_of(armature: bpy.types.Object) -> BoneMap | None:
     Bones that are in the map and no longer in the armature stay in it: ``check_map`` says so. A program
     without the interface, that opens a file of one with it, finds its maps too.
     """
-    register_storage()
+    _need_storage()
     if not has_map(armature):
         return None
     slots, facts = slots_of(armature), read_facts(armature)
@@ -120,7 +121,7 @@ def keep_map(armature: bpy.types.Object, bone_map: BoneMap, *, edited: bool = Fa
     ``edited``: by hand, so that its confidence is that of its bones. Raises RigError, with the armature
     as it was, where the table has no room for the map or Blender lets nobody change the object.
     """
-    register_storage()
+    _need_storage()
     check_editable(armature)
     places = _places(bone_map)
     slots = slots_of(armature)
@@ -225,6 +226,14 @@ def spoken(slot: str) -> str:
     """
     side, _, part = slot.rpartition("_")
     return " ".join(word for word in (side, _PARTS.get(part, part)) if word)
+
+
+def _need_storage() -> None:
+    """Have the properties in a program without the interface too, until it ends."""
+    if not StepsmithBone.is_registered:
+        register_storage()
+        # Blender's module may crash at its end over classes that are still registered.
+        atexit.register(unregister_storage)
 
 
 def register_storage() -> None:

@@ -21,8 +21,22 @@ from stepsmith.retarget.skeleton import SMPL
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="stepsmith-blender-")
 
 
-def pytest_unconfigure() -> None:
+_status = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_status] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(os.environ["BLENDER_USER_RESOURCES"], ignore_errors=True)
+    bpy = sys.modules.get("bpy")
+    if bpy is not None and bpy.app.version < (4, 3) and _status in config.stash:
+        # Once its add-ons for glTF or Rigify were on, 4.2's module crashes at its end, when all is said and done.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_status])
 
 
 @pytest.fixture(scope="session")

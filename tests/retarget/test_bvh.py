@@ -149,7 +149,7 @@ Frame Time: 0.0333333
         ("OFFSET 0 20 0", "OFFSET 0 20 inf", "line 8 has a value that is not finite"),
         ("CHANNELS 3", "CHANNELS 4", "line 9 has channels"),
         ("Zrotation Xrotation Yrotation\n    End", "Wrotation Xrotation Yrotation\n    End", "line 9 has channels"),
-        ("JOINT chest", "JOINT hip", "line 6 has a joint needs a name of its own|line 6"),
+        ("JOINT chest", "JOINT hip", "line 6 has a joint without a name of its own"),
         ("JOINT chest", "BONE chest", "line 6 has “BONE”"),
         ("  JOINT chest\n  {", "  JOINT chest", "line 7 has “OFFSET”"),
         ("}\nMOTION", "MOTION", "line 15 has the hierarchy"),
@@ -204,6 +204,23 @@ def test_deep_and_wide_hierarchies_are_bounded(tmp_path: Path) -> None:
     (tmp_path / "m.bvh").write_text(deep)
     with pytest.raises(MotionError, match="more than 1000 joints"):
         load_motion(tmp_path / "m.bvh")
+
+
+def test_many_joints_over_many_frames_are_bounded() -> None:
+    joints = "".join(f"JOINT j{k}\n{{\nOFFSET 0 1 0\nCHANNELS 0\n}}\n" for k in range(998))
+    head = f"HIERARCHY\nROOT a\n{{\nOFFSET 0 0 0\nCHANNELS 1 Xrotation\n{joints}}}\nMOTION\n"
+    text = f"{head}Frames: 100000\nFrame Time: 0.01\n" + "0\n" * 100_000
+    with pytest.raises(MotionError, match="too many at once"):
+        bvh.read(text.encode())
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n"), lambda t: t.replace(" ", "\t")]
+)
+def test_text_of_other_programs(change: Callable[[str], str]) -> None:
+    motion, ours = bvh.read(change(bvh.write(STANDING)).encode())
+    assert ours
+    assert np.abs(motion.root - STANDING.root).max() < 1e-6
 
 
 @pytest.mark.data
