@@ -40,7 +40,7 @@ Progress = Callable[[float, str], None]
 Put = Callable[..., None]
 Say = Callable[[dict[str, Any]], None]
 
-ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".mp4")
+ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".mp4")
 _INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
 _VIDEO_SIZE = (640, 360)
 # Cycles takes far longer a frame than Workbench: a smaller picture, few samples, smoothed.
@@ -191,7 +191,11 @@ def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> No
         raise StepsmithError(f"This Blender writes no USD: write {path.stem}.glb or {path.stem}.fbx instead.")
     with _selected(armature):
         bpy.ops.wm.usd_export(
-            filepath=str(path), selected_objects_only=True, export_animation=True, export_armatures=True
+            filepath=str(path),
+            selected_objects_only=True,
+            export_animation=True,
+            export_armatures=True,
+            convert_world_material=False,
         )
 
 
@@ -364,6 +368,7 @@ _WRITERS: dict[str, Callable[[bpy.types.Object, Path, Progress], None]] = {
     ".usd": _write_usd,
     ".usda": _write_usd,
     ".usdc": _write_usd,
+    ".usdz": _write_usd,
     ".mp4": _write_mp4,
 }
 

@@ -23,7 +23,7 @@ from .keying import Keying
 from .progress import Progress, part, silent
 
 MOTION_ENDINGS = (".npz", ".pkl", ".bvh")
-SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".mp4")
+SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".mp4")
 ENDINGS = MOTION_ENDINGS + SCENE_ENDINGS
 
 _EXPORTER = "stepsmith.addon.export"

@@ -23,7 +23,7 @@ from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics
 
 FRAMES = 20
 LIMBS = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
-KINDS = [".glb", ".fbx", ".usdc"]
+KINDS = [".glb", ".fbx", ".usdc", ".usdz"]
 KAYKIT = Path(__file__).resolve().parents[3] / "shared" / "data" / "rigs" / "kaykit" / "Knight.glb"
 
 
