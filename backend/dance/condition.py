@@ -1,4 +1,4 @@
-"""What the model hears: one row of numbers a frame, from a Music."""
+"""What the model is told: one row of numbers a frame, from a Music and a wanted energy."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import numpy as np
 from ...retarget.rotations import Array
 from ..audio import FEATURE_FPS, MEL_BANDS, Music
 
-WIDTH = MEL_BANDS + 9
 MEL = slice(0, MEL_BANDS)
+SOUND = slice(0, MEL_BANDS + 9)
+ENERGY = slice(MEL_BANDS + 9, MEL_BANDS + 11)
+WIDTH = MEL_BANDS + 11
+
+# Centre and scale of energies (octaves), so that the model sees numbers near 1.
+_CENTRE, _SCALE = -0.5, 0.5
 
 
-def condition(music: Music, times: Array, speed: float = 1.0) -> Array:
-    """(T, 41) float32: the sound at ``times`` (T,) seconds of the song.
+def condition(music: Music, times: Array, speed: float = 1.0, energy: Array | None = None) -> Array:
+    """(T, 43) float32: the sound at ``times`` (T,) seconds of the song, and the energy asked for.
 
     Columns: 32 of log-mel, onset strength, sine and cosine of the beat phase and of twice it, of the
-    bar phase, tempo (octaves from 120 beats a minute), 1 where a bar has three beats.
+    bar phase, tempo (octaves from 120 beats a minute), 1 where a bar has three beats; energy, 1 where it is given.
     ``speed``: how much faster than the recording the song is played; ``times`` stay the recording's.
+    ``energy``: (T,), see ``energy.py``; None leaves it to the model.
     """
     last = len(music.mel) - 1
     at = np.clip(times * FEATURE_FPS, 0, last)
@@ -30,4 +36,7 @@ def condition(music: Music, times: Array, speed: float = 1.0) -> Array:
     tempo = np.full(len(times), np.log2(music.tempo * speed / 120.0))
     waltz = np.full(len(times), float(music.meter == 3))
     rhythm = [onset, np.sin(beat), np.cos(beat), np.sin(2 * beat), np.cos(2 * beat), np.sin(bar), np.cos(bar)]
-    return np.concatenate([mel, np.stack([*rhythm, tempo, waltz], axis=1)], axis=1).astype(np.float32)
+    told = np.zeros((len(times), 2))
+    if energy is not None:
+        told = np.stack([(energy - _CENTRE) / _SCALE, np.ones(len(times))], axis=1)
+    return np.concatenate([mel, np.stack([*rhythm, tempo, waltz], axis=1), told], axis=1).astype(np.float32)

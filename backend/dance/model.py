@@ -29,7 +29,8 @@ class ModelConfig:
     heads: int = 6
     expansion: int = 3  # hidden width of the feed-forward part, in widths
     features: int = representation.WIDTH
-    sound: int = condition.WIDTH
+    sound: int = condition.SOUND.stop
+    energy: bool = False  # whether it can be told how much to move
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,10 +41,14 @@ class ModelConfig:
 
 
 class DanceModel(nn.Module):
-    """See the module's docstring. ``mean`` and ``std`` (152,) standardise the features."""
+    """See the module's docstring. ``mean`` and ``std`` (152,) standardise the features.
+
+    ``usual``: (len(genres) + 1, 2) mean and deviation of each genre's energy, the last row of all.
+    """
 
     mean: Tensor
     std: Tensor
+    usual: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -51,6 +56,10 @@ class DanceModel(nn.Module):
         width = config.width
         self.register_buffer("mean", torch.zeros(config.features))
         self.register_buffer("std", torch.ones(config.features))
+        if config.energy:
+            self.register_buffer("usual", torch.zeros(len(config.genres) + 1, 2))
+            self.effort = nn.Linear(2 * config.patch, width, bias=False)
+            nn.init.zeros_(self.effort.weight)
         self.read = nn.Linear(config.features * config.patch, width)
         self.listen = nn.Sequential(
             nn.Conv1d(config.sound, width, 5, padding=2),
@@ -70,19 +79,22 @@ class DanceModel(nn.Module):
         nn.init.zeros_(self.last_shift.weight)
         nn.init.zeros_(self.write.weight)
 
-    def forward(self, x: Tensor, t: Tensor, sound: Tensor, genre: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, cues: Tensor, genre: Tensor, heard: Tensor) -> Tensor:
         """The clean features (B, T, 152), standardised.
 
-        ``x``: (B, T, 152) noisy, standardised; ``t``: (B,) in [0, 1]; ``sound``: (B, T, 41);
-        ``genre``: (B,) indices, len(genres) for none; ``heard``: (B,) bool, False drops the sound.
+        ``x``: (B, T, 152) noisy, standardised; ``t``: (B,) in [0, 1]; ``cues``: (B, T, 43), see
+        ``condition``;
+        ``genre``: (B,) indices, len(genres) for none; ``heard``: (B,) bool, False drops the sound, not the energy.
         T is a multiple of ``config.patch``.
         """
         batch, frames, features = x.shape
         patch = self.config.patch
         tokens = self.read(x.reshape(batch, frames // patch, features * patch))
-        ear = self.listen(sound.transpose(1, 2)).transpose(1, 2)
+        ear = self.listen(cues[..., condition.SOUND].transpose(1, 2)).transpose(1, 2)
         ear = torch.where(heard[:, None, None], ear, self.silence.to(ear.dtype))
         label = self.time(sinusoid(t, self.config.width)) + self.genre(genre)
+        if self.config.energy:
+            ear = ear + self.effort(cues[..., condition.ENERGY].reshape(batch, frames // patch, 2 * patch))
         cue = F.silu(ear + label[:, None])
         modulation = self.modulate(cue)
         angles = rotary_angles(tokens.shape[1], self.config.width // self.config.heads, tokens.device)

@@ -18,8 +18,9 @@ from ...retarget.rotations import Array
 from ..audio import Music, analyse
 from ..progress import Progress, silent
 from . import representation
-from .condition import MEL, condition
+from .condition import ENERGY, MEL, SOUND, condition
 from .data import Dance, load_dances
+from .energy import measure_energy
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
 from .timing import FIGURES, dancers_music, keep_time
@@ -45,9 +46,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Track:
-    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, and the music in its time."""
+    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, their energy (T,), and the
+    music in its time."""
 
     features: tuple[Array, Array]
+    energy: Array
     music: Music
     genre: int
 
@@ -67,7 +70,8 @@ def prepare(dances: Sequence[Dance], genres: Sequence[str], progress: Progress =
             features = representation.encode(dance.motion)
             song = analyse(dance.song, meter=figure.meter) if dance.song else None
             music = dancers_music(song, dance.motion, beats, downbeats, figure.meter)
-            tracks.append(Track((features, representation.mirror(features)), music, label))
+            energy = measure_energy(dance.motion.positions(), _STORE_FPS)
+            tracks.append(Track((features, representation.mirror(features)), energy, music, label))
             progress(len(tracks) / len(dances), f"Preparing {dance.name}")
     return tracks
 
@@ -82,11 +86,11 @@ class Windows:
         self.share = lengths / lengths.sum()
 
     def batch(self, size: int, augment: bool = True) -> dict[str, torch.Tensor]:
-        """features (B, T, 152) in real units, sound (B, T, 41), genre (B,), heard (B,)."""
+        """features (B, T, 152) in real units, cues (B, T, 43), genre (B,), heard (B,)."""
         rows = [self._one(augment) for _ in range(size)]
         return {
             "features": torch.from_numpy(np.stack([r[0] for r in rows])),
-            "sound": torch.from_numpy(np.stack([r[1] for r in rows])),
+            "cues": torch.from_numpy(np.stack([r[1] for r in rows])),
             "genre": torch.tensor([r[2] for r in rows]),
             "heard": torch.tensor([r[3] for r in rows]),
         }
@@ -100,22 +104,25 @@ class Windows:
         features = _at(track.features[int(augment and pick.random() < 0.5)], times * _STORE_FPS)
         features[:, representation.VELOCITY] *= speed
         features[:, representation.YAW_RATE] *= speed
-        sound = condition(track.music, times, speed)
+        energy = np.interp(times * _STORE_FPS, np.arange(len(track.energy)), track.energy) + np.log2(speed)
+        cues = condition(track.music, times, speed, energy)
         if augment:
-            sound = self._disturb(sound)
+            cues = self._disturb(cues)
+            if pick.random() < 0.2:
+                cues[:, ENERGY] = 0.0
         heard = not (augment and pick.random() < 0.1)
         genre = len(config.genres) if augment and pick.random() < 0.15 else track.genre
-        return features, sound, genre, heard
+        return features, cues, genre, heard
 
-    def _disturb(self, sound: Array) -> Array:
+    def _disturb(self, cues: Array) -> Array:
         """The sound as another recording might have it, or without its spectrum: no song is learnt by heart."""
         pick = self.random
         if pick.random() < 0.5:
-            sound[:, : MEL.stop + 1] = 0.0  # onsets too
+            cues[:, : MEL.stop + 1] = 0.0  # onsets too
         else:
-            tilt = pick.normal(0.0, 0.4, (1, sound[:, MEL].shape[1]))
-            sound[:, MEL] += (tilt + pick.normal(0.0, 0.3, sound[:, MEL].shape)).astype(np.float32)
-        return sound
+            tilt = pick.normal(0.0, 0.4, (1, cues[:, MEL].shape[1]))
+            cues[:, MEL] += (tilt + pick.normal(0.0, 0.3, cues[:, MEL].shape)).astype(np.float32)
+        return cues
 
 
 def _at(rows: Array, at: Array) -> Array:
@@ -136,6 +143,8 @@ class Trainer:
         mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
         self.model.mean.copy_(torch.from_numpy(mean))
         self.model.std.copy_(torch.from_numpy(std))
+        if model.energy:
+            self.model.usual.copy_(_usual_energy(tracks, len(model.genres)))
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         matrices = [p for p in self.model.parameters() if p.ndim >= 2]
         others = [p for p in self.model.parameters() if p.ndim < 2]
@@ -207,8 +216,9 @@ class Trainer:
                 noise = torch.randn(batch["features"].shape, generator=generator)
                 t = torch.rand(32, generator=generator) * 0.6
                 for name, shift in (("val_own", 0), ("val_other", 1)):
-                    turned = {**batch, "sound": batch["sound"].roll(shift, 0)}
-                    result[name] += float(self._losses(turned, noise, t)["features"]) / batches
+                    cues = batch["cues"].clone()
+                    cues[..., SOUND] = cues[..., SOUND].roll(shift, 0)
+                    result[name] += float(self._losses({**batch, "cues": cues}, noise, t)["features"]) / batches
         self.model.load_state_dict(kept)
         self.model.train()
         return result
@@ -244,7 +254,7 @@ class Trainer:
         t = torch.rand(len(clean), device=self.device) if t is None else t.to(self.device)
         mixed = (1 - t)[:, None, None] * noise + t[:, None, None] * clean
         with torch.autocast(self.device.type, torch.bfloat16):
-            guess = model(mixed, t, batch["sound"], batch["genre"], batch["heard"])
+            guess = model(mixed, t, batch["cues"], batch["genre"], batch["heard"])
         # Nearly clean inputs decide the fine detail and give small errors: they count for more.
         weight = 1.0 / (1.2 - t)
         return dance_losses(guess.float(), clean, model.std, model.mean, model.config.fps, weight)
@@ -258,6 +268,14 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
+
+
+def _usual_energy(tracks: Sequence[Track], genres: int) -> torch.Tensor:
+    """(genres + 1, 2) mean and deviation of each genre's energy, and in the last row of all."""
+    groups = [[track.energy for track in tracks if track.genre == genre] for genre in range(genres)]
+    everything = [track.energy for track in tracks]
+    joined = [np.concatenate(group or everything) for group in [*groups, everything]]
+    return torch.tensor([[energy.mean(), energy.std()] for energy in joined], dtype=torch.float32)
 
 
 def _schedule(step: int, config: TrainConfig) -> float:
@@ -275,7 +293,7 @@ def train(data: Path, folder: Path, config: TrainConfig, resume: bool = False, p
     genres = sorted({dance.genre for dance in dances})
     tracks = prepare(dances, genres, progress)
     held_out = prepare(load_dances(data, "val", _STORE_FPS), genres, progress)
-    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres)), folder)
+    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres), energy=True), folder)
     if resume and not trainer.resume():
         raise StepsmithError(f"{folder} holds no checkpoint to resume from: start without --resume.")
     trainer.run(config, progress)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepsmith.backend.audio import MEL_BANDS, Music
 from stepsmith.backend.dance import losses, representation
-from stepsmith.backend.dance.condition import condition
+from stepsmith.backend.dance.condition import ENERGY, SOUND, condition
+from stepsmith.backend.dance.energy import draw_energy, measure_energy
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.path import stay_near
 from stepsmith.backend.dance.sampler import _starts, sample
@@ -24,7 +25,7 @@ from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
-TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, energy=True)
 
 
 def wandering_motion(seed: int, frames: int = 90, fps: float = 30.0) -> Motion:
@@ -120,7 +121,34 @@ def test_condition_follows_the_beat() -> None:
     between = condition(song, song.beats[:6] + 0.25)
     np.testing.assert_allclose(at_beats[:, MEL_BANDS + 2], 1.0, atol=1e-5)
     np.testing.assert_allclose(between[:, MEL_BANDS + 2], -1.0, atol=1e-5)
-    assert condition(song, song.beats[:2], speed=2.0)[0, -2] == pytest.approx(1.0)
+    assert condition(song, song.beats[:2], speed=2.0)[0, SOUND.stop - 2] == pytest.approx(1.0)
+
+
+def test_condition_tells_energy_from_none() -> None:
+    song, times = music(), np.arange(30) / 30
+    told = condition(song, times, energy=np.full(30, -0.5))
+    assert np.array_equal(told[:, ENERGY], np.tile([0.0, 1.0], (30, 1)))
+    untold = condition(song, times)
+    assert not untold[:, ENERGY].any()
+    assert np.array_equal(told[:, SOUND], untold[:, SOUND])
+
+
+def test_energy_is_the_octave_of_the_joints_speed() -> None:
+    for speed in (0.25, 1.0, 2.0):
+        positions = np.zeros((300, 24, 3)) + speed * np.arange(300)[:, None, None] / 60 * [0.6, 0.8, 0.0]
+        np.testing.assert_allclose(measure_energy(positions, 60.0), np.log2(speed + 0.02), atol=1e-6)
+
+
+def test_drawn_energies_lie_about_the_genres_and_follow_the_song() -> None:
+    random = np.random.default_rng(0)
+    quiet_then_loud = np.repeat([-0.5, 0.5], 9000)
+    drawn = draw_energy((-0.6, 0.4), quiet_then_loud, 30.0, random)
+    assert drawn.mean() == pytest.approx(-0.6, abs=0.05)
+    assert drawn[9000:].mean() - drawn[:9000].mean() == pytest.approx(0.4, abs=0.2)
+    even = draw_energy((-0.6, 0.4), np.zeros(30_000), 30.0, random)
+    assert even.std() == pytest.approx(0.4 * np.sqrt(0.75), rel=0.1)
+    more = draw_energy((-0.6, 0.4), np.zeros(30_000), 30.0, random, level=1.0)
+    assert more.mean() - even.mean() == pytest.approx(0.4, abs=0.05)
 
 
 @pytest.mark.parametrize("frames", [20, 21, 37, 150, 1000])
@@ -150,6 +178,7 @@ def test_sampler_hears_the_sound_and_the_genre() -> None:
     one = sample(model, condition(music(), times), 0, seed=1, steps=3)
     assert not np.allclose(one, sample(model, condition(music(seed=9), times), 0, seed=1, steps=3))
     assert not np.allclose(one, sample(model, condition(music(), times), 1, seed=1, steps=3))
+    assert not np.allclose(one, sample(model, condition(music(), times, energy=np.ones(60)), 0, seed=1, steps=3))
 
 
 def test_sampling_can_be_cancelled() -> None:
@@ -194,8 +223,10 @@ def test_bad_weights_are_one_clear_sentence(tmp_path: Path, harm: str) -> None:
 def tracks(count: int = 2) -> list[Track]:
     made = []
     for seed in range(count):
-        features = representation.encode(wandering_motion(seed, frames=400, fps=60.0))
-        made.append(Track((features, representation.mirror(features)), music(7.0, seed=seed), seed % 2))
+        motion = wandering_motion(seed, frames=400, fps=60.0)
+        features = representation.encode(motion)
+        energy = measure_energy(motion.positions(), motion.fps)
+        made.append(Track((features, representation.mirror(features)), energy, music(7.0, seed=seed), seed % 2))
     return made
 
 
@@ -203,14 +234,19 @@ def test_windows_played_faster_move_faster() -> None:
     windows = Windows(tracks(1), TINY, seed=0)
     batch = windows.batch(64)
     assert batch["features"].shape == (64, 20, 152)
-    tempo = batch["sound"][:, 0, -2]
-    heard = batch["heard"] & (batch["sound"].abs().sum((1, 2)) > 0)
+    tempo = batch["cues"][:, 0, SOUND.stop - 2]
+    heard = batch["heard"]
     assert tempo[heard].max() > 0.2
     assert tempo[heard].min() < -0.2
     # 0.02 m a frame at 60 fps is 1.2 m/s at the recording's speed
     speed = batch["features"][heard][:, :, 4:6].norm(dim=-1).mean(1)
     expected = torch.exp2(tempo[heard])
     assert torch.corrcoef(torch.stack([speed, expected]))[0, 1] > 0.5
+    # so does the energy told
+    told = batch["cues"][:, 10, ENERGY]
+    given = told[:, 1] == 1
+    assert 0.6 < given.float().mean() < 0.95
+    assert torch.corrcoef(torch.stack([told[given][:, 0], batch["cues"][given][:, 0, SOUND.stop - 2]]))[0, 1] > 0.5
 
 
 def test_training_learns_saves_and_resumes(tmp_path: Path) -> None:
