@@ -8,12 +8,11 @@ follow from the skeleton itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from . import rotations as rot
 from .bone_maps import find_map
+from .bvh_parse import POSITIONS, ROTATIONS, Joint, parse
 from .capture import capture
 from .errors import MotionError, RigError
 from .motion import Motion
@@ -22,27 +21,8 @@ from .rotations import Array
 from .skeleton import SMPL
 
 CENTIMETRES = 100.0
-_MAX_JOINTS = 1000
-_MAX_FRAMES = 1_000_000
-# Joints times frames; a skeleton of 100 joints may move for an hour at 60 frames a second.
-_MAX_POSES = 25_000_000
-# No angle, place or number of frames is as large.
-_LARGEST = 1e8
-_ROTATIONS = {"Xrotation": 0, "Yrotation": 1, "Zrotation": 2}
-_POSITIONS = {"Xposition": 0, "Yposition": 1, "Zposition": 2}
 # y up to z up: (x, y, z) -> (x, -z, y).
 _UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
-
-
-@dataclass
-class _Joint:
-    """One joint as the file gives it; ``end`` is its End Site's offset."""
-
-    name: str
-    parent: int
-    offset: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    channels: list[str] = field(default_factory=list)
-    end: list[float] | None = None
 
 
 def write(motion: Motion) -> str:
@@ -86,15 +66,9 @@ def read(data: bytes) -> tuple[Motion, bool]:
     length; its height above the floor is then unknown. Raises MotionError, with the line where there is
     one, where the text is no BVH or the skeleton no known body.
     """
-    try:
-        lines = data.decode("utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise MotionError("it is no text: choose a BVH file.") from error
-    joints, at = _hierarchy(lines)
-    fps, values = _frames(lines, at, sum(len(j.channels) for j in joints))
-    if len(joints) * len(values) > _MAX_POSES:
-        raise MotionError(f"it has {len(values)} frames of {len(joints)} joints, too many at once: cut it into parts.")
-    positions, rotations = _channels(joints, values)
+    recording = parse(data)
+    joints, fps = recording.joints, recording.fps
+    positions, rotations = _channels(joints, recording.values)
     if _is_ours(joints):
         order = [next(k for k, j in enumerate(joints) if j.name == name) for name in SMPL.names]
         local = rot.multiply(rot.multiply(_UPRIGHT, rotations[:, order]), rot.conjugate(_UPRIGHT))
@@ -103,7 +77,7 @@ def read(data: bytes) -> tuple[Motion, bool]:
     return _foreign(joints, positions, rotations, fps), False
 
 
-def _foreign(joints: list[_Joint], positions: Array, rotations: Array, fps: float) -> Motion:
+def _foreign(joints: list[Joint], positions: Array, rotations: Array, fps: float) -> Motion:
     try:
         rig = _rig(joints)
         bone_map = find_map(rig)
@@ -119,7 +93,7 @@ def _foreign(joints: list[_Joint], positions: Array, rotations: Array, fps: floa
         raise MotionError(f"its skeleton is not known to Stepsmith ({error})") from error
 
 
-def _rig(joints: list[_Joint]) -> Rig:
+def _rig(joints: list[Joint]) -> Rig:
     """The skeleton as an armature: every bone points to its first child or end."""
     heads = np.zeros((len(joints), 3))
     for k, joint in enumerate(joints):
@@ -139,7 +113,7 @@ def _rig(joints: list[_Joint]) -> Rig:
     return Rig(tuple(j.name for j in joints), tuple(j.parent for j in joints), rest, lengths)
 
 
-def _is_ours(joints: list[_Joint]) -> bool:
+def _is_ours(joints: list[Joint]) -> bool:
     if sorted(j.name for j in joints) != sorted(SMPL.names):
         return False
     offsets = rot.rotate(rot.conjugate(_UPRIGHT), SMPL.offsets) * CENTIMETRES
@@ -153,84 +127,7 @@ def _is_ours(joints: list[_Joint]) -> bool:
     return len(joints[0].channels) == 6
 
 
-def _hierarchy(lines: list[str]) -> tuple[list[_Joint], int]:
-    """The joints, parents before children, and the number of the line after MOTION (from 0)."""
-    joints: list[_Joint] = []
-    stack: list[int | None] = []  # None stands for an End Site
-    pending: int | None = None
-    opens = False
-    for number, line in enumerate(lines):
-        words = line.split()
-        if not words:
-            continue
-        key = words[0].upper()
-        if key == "MOTION":
-            if stack or not joints:
-                raise _wrong(number, "the hierarchy is not complete")
-            return joints, number + 1
-        if key == "HIERARCHY":
-            continue
-        if opens != (key == "{"):
-            raise _wrong(number, f"“{words[0]}” where {'“{” belongs' if opens else 'no “{” belongs'}")
-        if key == "{":
-            stack.append(pending)
-            opens = False
-        elif key == "}":
-            if not stack:
-                raise _wrong(number, "a “}” too many")
-            stack.pop()
-        elif key in ("ROOT", "JOINT", "END"):
-            if (key == "ROOT") != (not stack) or (stack and stack[-1] is None) or (key == "ROOT" and joints):
-                raise _wrong(number, f"{words[0]} in the wrong place; one skeleton a file")
-            opens, pending = True, None
-            if key != "END":
-                name = " ".join(words[1:])
-                if not name or any(j.name == name for j in joints):
-                    raise _wrong(number, "a joint without a name of its own")
-                if len(joints) == _MAX_JOINTS:
-                    raise _wrong(number, f"more than {_MAX_JOINTS} joints")
-                pending = len(joints)
-                joints.append(_Joint(name, parent=-1 if not stack else int(stack[-1] or 0)))
-        elif key == "OFFSET" and stack:
-            offset = _parse(words[1:4], number, 3).tolist()
-            if stack[-1] is None:
-                joints[int(next(s for s in reversed(stack) if s is not None))].end = offset
-            else:
-                joints[stack[-1]].offset = offset
-        elif key == "CHANNELS" and stack and stack[-1] is not None:
-            channels = [w[0].upper() + w[1:].lower() for w in words[2:]]
-            if len(words) < 2 or words[1] != str(len(channels)) or not set(channels) <= {*_ROTATIONS, *_POSITIONS}:
-                raise _wrong(number, "channels that are not understood")
-            joints[stack[-1]].channels = channels
-        else:
-            raise _wrong(number, f"“{words[0][:30]}” is not understood")
-    raise MotionError("it has no MOTION part: it is cut off or no BVH.")
-
-
-def _frames(lines: list[str], at: int, width: int) -> tuple[float, Array]:
-    """Frames a second and the channel values (T, width)."""
-    header = [(n, lines[n]) for n in range(at, len(lines)) if lines[n].strip()][:2]
-    fields = [line.replace(":", " ").split() for _, line in header]
-    if len(fields) < 2 or fields[0][:1] != ["Frames"] or fields[1][:2] != ["Frame", "Time"]:
-        raise _wrong(at, "“Frames:” and “Frame Time:” belong after MOTION")
-    count = float(_parse(fields[0][1:2], header[0][0], 1)[0])
-    time = float(_parse(fields[1][2:3], header[1][0], 1)[0])
-    if count != int(count) or not 1 <= count <= _MAX_FRAMES:
-        raise _wrong(header[0][0], f"{fields[0][1]} frames; 1 to {_MAX_FRAMES} are possible")
-    if not 1e-4 <= time <= 10.0:
-        raise _wrong(header[1][0], f"a frame time of {fields[1][2]} s; 0.0001 to 10 are possible")
-    rows = [(n, lines[n]) for n in range(header[1][0] + 1, len(lines)) if lines[n].strip()]
-    if len(rows) != count:
-        raise _wrong(len(lines) - 1, f"{len(rows)} lines of values where {int(count)} frames are announced")
-    values = np.empty((len(rows), width))
-    for k, (number, line) in enumerate(rows):
-        values[k] = _parse(line.split(), number, width)
-    # Frame times are written with few digits: 0.033333 means 30 frames a second.
-    fps = round(1.0 / time)
-    return (float(fps) if fps and abs(1.0 / fps - time) < 1e-6 else 1.0 / time), values
-
-
-def _channels(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
+def _channels(joints: list[Joint], values: Array) -> tuple[Array, Array]:
     """Positions relative to the parent (T, J, 3), the file's unit, and local quaternions (T, J, 4)."""
     frames = len(values)
     positions = np.tile(np.array([j.offset for j in joints]), (frames, 1, 1))
@@ -238,11 +135,11 @@ def _channels(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
     at = 0
     for k, joint in enumerate(joints):
         for channel in joint.channels:
-            if channel in _POSITIONS:
-                positions[:, k, _POSITIONS[channel]] = values[:, at]
+            if channel in POSITIONS:
+                positions[:, k, POSITIONS[channel]] = values[:, at]
             else:
                 turn = np.zeros((frames, 3))
-                turn[:, _ROTATIONS[channel]] = np.radians(values[:, at])
+                turn[:, ROTATIONS[channel]] = np.radians(values[:, at])
                 rotations[:, k] = rot.multiply(rotations[:, k], rot.from_axis_angle(turn))
             at += 1
     return positions, rotations
@@ -260,19 +157,3 @@ def _to_zxy(q: Array) -> Array:
 
 def _numbers(vector: Array) -> str:
     return " ".join(f"{v:.6f}" for v in vector)
-
-
-def _parse(words: list[str], number: int, count: int) -> Array:
-    if len(words) != count:
-        raise _wrong(number, f"{len(words)} values where {count} belong")
-    try:
-        values = np.array(words, dtype=np.float64)
-    except ValueError as error:
-        raise _wrong(number, "a value that is no number") from error
-    if not (np.abs(values) < _LARGEST).all():
-        raise _wrong(number, "a value that is not finite or huge")
-    return values
-
-
-def _wrong(number: int, what: str) -> MotionError:
-    return MotionError(f"line {number + 1} has {what}: correct it or export the file anew.")
