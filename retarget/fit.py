@@ -22,7 +22,8 @@ from .feet import Heights
 from .hands import palm_roll, thumb_side
 from .rig import Rig
 from .rotations import Array
-from .skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, SMPL_NAMES, SMPL_PARENTS
+from .skeleton import FOOT_HEIGHT, SMPL, SMPL_NAMES, SMPL_PARENTS
+from .stance import cosine, dance_frame, facing, floor_height, followed, leg_length, matched_pose, parents_first, sides
 
 # The joint that a limb's segment leads to; and with the hands' segments, which few rigs end with a bone.
 LIMBS = {
@@ -81,20 +82,20 @@ class Fit:
     def __init__(self, rig: Rig, bone_map: BoneMap) -> None:
         self.rig = rig
         self.bone_map = bone_map
-        self.parents = _effective_parents(rig, bone_map)
+        self.parents = followed(rig, bone_map)
         self.names = tuple(name for name in rig.names if name in bone_map.bones)
         self._bone_of = {joint: rig.indices[b] for b in reversed(self.names) for joint in [bone_map.bones[b]]}
-        lost = [joint for joint in ("pelvis", *_sides("hip", "knee")) if joint not in self._bone_of]
+        lost = [joint for joint in ("pelvis", *sides("hip", "knee")) if joint not in self._bone_of]
         if lost:
             raise RigError(f"The bone map names no {lost[0].replace('_', ' ')}: map its bones anew.")
         self._place = {rig.indices[name]: k for k, name in enumerate(self.names)}
 
         # As the user posed it to match a T pose, else at rest; armature space.
-        heads, tails, turned = self._matched()
+        heads, tails, turned = matched_pose(rig, bone_map, self.parents)
         linear = rig.world[:3, :3]
         # (4,) the dance frame to the world.
-        self.to_world = _facing(rig, self._bone_of, heads @ linear.T)
-        self.frame, self._stretch = _polar(linear, self.to_world)
+        self.to_world = facing(rig, self._bone_of, heads @ linear.T)
+        self.frame, self._stretch = dance_frame(linear, self.to_world)
         self._unstretch = np.linalg.inv(self._stretch)
         # Whether the object's scale is uneven.
         self.stretched = bool(np.abs(self._stretch - np.eye(3)).max() > 1e-6)
@@ -103,10 +104,10 @@ class Fit:
         self._matched_turns = rot.multiply(rot.multiply(back, turned), self.frame)
         stance, stance_tails = self.show(rot.rotate(back, heads)), self.show(rot.rotate(back, tails))
         # Armature units per metre of the dancer.
-        self.scale = self._leg_length(stance, stance_tails) / SMPL.leg_length
+        self.scale = leg_length(self._bone_of, stance, stance_tails) / SMPL.leg_length
         middle = stance[self._bones("hip")].mean(axis=0)
         # (3,) the dance frame's origin as it is shown.
-        self._origin = np.array([middle[0], middle[1], self._find_floor(stance, stance_tails)])
+        self._origin = np.array([middle[0], middle[1], floor_height(self._bone_of, stance, stance_tails, self.scale)])
         # (J, 3) heads and tails as shown when the body stands at rest, or in the matched pose.
         self.stance, self.stance_tails = stance - self._origin, stance_tails - self._origin
         # (J, 3) rest heads and tails in the dance frame.
@@ -194,10 +195,10 @@ class Fit:
 
         The heights are armature units above the floor, as shown. None where the rig's bones don't tell.
         """
-        if not all(self.has(joint) for joint in _sides("foot")):
+        if not all(self.has(joint) for joint in sides("foot")):
             return None
         spans = np.stack([self.tails[bone] - self.heads[bone] for bone in self._bones("foot")])
-        at = [self.index(joint) for joint in _sides("foot")]
+        at = [self.index(joint) for joint in sides("foot")]
         ahead = self.show(rot.rotate(self.unstretch(self.aligns)[at], spans))
         # Imported bones may point anywhere.
         if (-ahead[:, 1] < 0.7 * np.linalg.norm(ahead, axis=-1)).any():
@@ -275,10 +276,7 @@ class Fit:
     @cached_property
     def order(self) -> list[int]:
         """Indices of all bones, each after the one that it follows."""
-        done: dict[int, None] = {}
-        for bone in range(len(self.parents)):
-            done |= dict.fromkeys(b for b in reversed([bone, *self.ancestors(bone)]) if b not in done)
-        return list(done)
+        return parents_first(self.parents)
 
     @cached_property
     def links(self) -> tuple[tuple[int, tuple[tuple[int, Array], ...]], ...]:
@@ -346,53 +344,8 @@ class Fit:
             bone = self.parents[bone]
         return -1
 
-    def _matched(self) -> tuple[Array, Array, Array]:
-        """Heads (J, 3), tails (J, 3) and turns from rest (J, 4), armature space, in the matched pose or at rest."""
-        rig = self.rig
-        heads, turned = np.array(rig.heads), np.tile(rot.IDENTITY, (len(rig), 1))
-        if not self.bone_map.pose:
-            return heads, rig.tails, turned
-        for bone in self.order:
-            parent = self.parents[bone]
-            basis = rot.normalise(self.bone_map.pose.get(rig.names[bone], tuple(rot.IDENTITY)))
-            own = rot.multiply(rot.multiply(rig.rotations[bone], basis), rot.conjugate(rig.rotations[bone]))
-            if parent >= 0:
-                heads[bone] = heads[parent] + rot.rotate(turned[parent], rig.heads[bone] - rig.heads[parent])
-            carried = turned[parent] if parent >= 0 and rig.inherits_rotation[bone] else rot.IDENTITY
-            turned[bone] = rot.multiply(carried, own)
-        return heads, heads + rot.rotate(turned, rig.tails - rig.heads), turned
-
     def _bones(self, part: str) -> list[int]:
-        return [self._bone_of[joint] for joint in _sides(part)]
-
-    def _leg_length(self, stance: Array, stance_tails: Array) -> float:
-        length = 0.0
-        for side in ("left", "right"):
-            hip, knee = (stance[self._bone_of[f"{side}_{joint}"]] for joint in ("hip", "knee"))
-            ankle_bone = self._bone_of.get(f"{side}_ankle")
-            ankle = stance_tails[self._bone_of[f"{side}_knee"]] if ankle_bone is None else stance[ankle_bone]
-            length += (float(np.linalg.norm(knee - hip)) + float(np.linalg.norm(ankle - knee))) / 2.0
-        if length < 1e-9:
-            raise RigError("The armature's legs have no length: check its rest pose.")
-        return length
-
-    def _find_floor(self, stance: Array, stance_tails: Array) -> float:
-        """Height, along the frame's up, of the plane that the rest pose stands on.
-
-        Characters are made with the armature's origin on the floor; where the feet are nowhere near
-        it, the floor is as far below the toes as SMPL's.
-        """
-        lowest = [
-            (float(stance[self._bone_of[joint], 2]), height * self.scale)
-            for part, height in (("foot", FOOT_HEIGHT), ("ankle", ANKLE_HEIGHT))
-            for joint in _sides(part)
-            if joint in self._bone_of
-        ]
-        if not lowest:
-            lowest = [(float(stance_tails[self._bones("knee"), 2].min()), ANKLE_HEIGHT * self.scale)]
-        height, sole = min(lowest)
-        leg = self.scale * SMPL.leg_length
-        return 0.0 if -0.02 * leg <= height <= 0.15 * leg else height - sole
+        return [self._bone_of[joint] for joint in sides(part)]
 
     def _follow(self) -> tuple[Follower, ...]:
         chain_share = self._chain(SPINE, 0) | self._chain(("neck",), SMPL_NAMES.index("spine3"))
@@ -439,7 +392,8 @@ class Fit:
             # Half of a palm's way to the floor is the forearm's, half the wrist's, so that no joint wrings the skin.
             for joint, axis, share in ((elbow, forearm, 0.5), (wrist, fingers, 1.0), (hand, fingers, 1.0)):
                 if joint in aligns:
-                    aligns[joint] = rot.multiply(rot.from_axis_angle(_unit(axis) * share * roll), aligns[joint])
+                    turn = rot.from_axis_angle(axis / np.linalg.norm(axis) * share * roll)
+                    aligns[joint] = rot.multiply(turn, aligns[joint])
         return aligns
 
     def _align(self, joint: str, before: Array) -> Array:
@@ -478,7 +432,7 @@ class Fit:
     def _lean(self) -> Array:
         """(4,) sets a torso upright that is bent at rest; the identity for one that only stands as bodies do."""
         spine = next((joint for joint in SPINE if self.has(joint)), None)
-        if spine is None or not all(self.has(joint) for joint in _sides("shoulder")):
+        if spine is None or not all(self.has(joint) for joint in sides("shoulder")):
             return rot.IDENTITY
         joints = SMPL.rest_positions
         wanted = joints[16:18].mean(axis=0) - joints[SMPL_NAMES.index("spine1")]
@@ -505,7 +459,7 @@ class Fit:
         # Of a hand's children the fingers, not the thumb, whose root is nearer.
         spans = [s for s in spans if np.linalg.norm(s) > 0.6 * longest and longest > 1e-9]
         for candidate in ([np.mean(spans, axis=0)] if spans else []) + [self.tails[bone] - self.heads[bone]]:
-            if along is None or _cosine(candidate, along) > 0.5:
+            if along is None or cosine(candidate, along) > 0.5:
                 return candidate
         return None
 
@@ -527,97 +481,6 @@ class Fit:
         return _PLUMB < slope < _RISING
 
 
-def _effective_parents(rig: Rig, bone_map: BoneMap) -> tuple[int, ...]:
-    """J indices of the bones that the rig's bones follow, -1 for none; a bone that follows "" follows none.
-
-    Raises RigError for names that the rig or SMPL does not know, and for bones that follow themselves.
-    """
-    followed = [parent for parent in bone_map.parents.values() if parent]
-    for what in (bone_map.bones, bone_map.pose, bone_map.parents, followed):
-        for name in what:
-            if name not in rig.indices:
-                raise RigError(f"The armature has no bone “{name}”: map its bones anew.")
-    for joint in bone_map.bones.values():
-        if joint not in SMPL_NAMES:
-            raise RigError(f"The bone map names a joint “{joint}” that no body has: map its bones anew.")
-    parents = list(rig.parents)
-    for name, parent in bone_map.parents.items():
-        parents[rig.indices[name]] = rig.indices.get(parent, -1)
-    if bone_map.parents:
-        for bone, name in enumerate(rig.names):
-            at, steps = bone, 0
-            while at >= 0 and steps <= len(rig):
-                at, steps = parents[at], steps + 1
-            if at >= 0:
-                raise RigError(f"The bone “{name}” follows itself in the bone map: map its bones anew.")
-    return tuple(parents)
-
-
-def _sides(*parts: str) -> list[str]:
-    return [f"{side}_{part}" for part in parts for side in ("left", "right")]
-
-
-def _cosine(a: Array, b: Array) -> float:
-    return float(np.dot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
-
-
-def _unit(vector: Array) -> Array:
-    return np.asarray(vector / np.linalg.norm(vector))
-
-
 def _slope(span: Array) -> float:
     """Degrees that ``span`` (3,) rises."""
     return float(np.degrees(np.arctan2(span[2], np.linalg.norm(span[:2]))))
-
-
-def _polar(linear: Array, to_world: Array) -> tuple[Array, Array]:
-    """The dance frame in armature space (4,), and the stretch (3, 3), of determinant 1, with which it is shown.
-
-    ``linear``: (3, 3) armature space to the world. By the polar decomposition of what leads from the shown
-    dance frame to armature space, so that the stretch turns nothing.
-    """
-    seen = rot.to_matrix(to_world).T @ linear
-    u, _, vt = np.linalg.svd(np.linalg.inv(seen))
-    frame = u @ vt
-    return rot.from_matrix(frame), seen @ frame / np.cbrt(np.linalg.det(linear))
-
-
-def _facing(rig: Rig, bone_of: dict[str, int], heads: Array) -> Array:
-    """(4,) turns the frame of a Motion (z up, facing -y, left +x) into the world.
-
-    ``heads``: (J, 3) the bones' in the world's axes. Up is the world's z where the body stands within 45
-    degrees of it, else the armature's axis nearest to the body's. Left is from right to left hip and
-    shoulder, put on an axis of the armature or the world that is within 10 degrees, so that a body not
-    quite symmetrical still dances straight.
-    """
-    hips = heads[[bone_of["left_hip"], bone_of["right_hip"]]]
-    left = hips[0] - hips[1]
-    top = next((heads[bone_of[j]] for j in ("head", "neck", "left_shoulder", "spine3") if j in bone_of), None)
-    if "left_shoulder" in bone_of and "right_shoulder" in bone_of:
-        shoulders = heads[[bone_of["left_shoulder"], bone_of["right_shoulder"]]]
-        left = left + (shoulders[0] - shoulders[1])
-        top = shoulders.mean(axis=0)
-    if top is None:
-        top = 2.0 * hips.mean(axis=0) - heads[[bone_of["left_knee"], bone_of["right_knee"]]].mean(axis=0)
-    body = top - hips.mean(axis=0)
-    if np.linalg.norm(body) < 1e-9 or np.linalg.norm(left) < 1e-9:
-        raise RigError("The armature's rest pose has neither height nor width: check its rest pose.")
-
-    own_axes = rig.world[:3, :3].T / np.linalg.norm(rig.world[:3, :3], axis=0)[:, None]
-    axes = np.vstack([np.eye(3), -np.eye(3), own_axes, -own_axes])
-    up = axes[2]
-    if _cosine(up, body) < np.sqrt(0.5):
-        up = axes[6 + np.argmax(axes[6:] @ body)]
-    left = left - up * np.dot(left, up)
-    size = np.linalg.norm(left)
-    if size < 1e-9:
-        raise RigError("The armature's hips lie above one another: check its rest pose.")
-    left = left / size
-    candidates = axes - (axes @ up)[:, None] * up
-    sizes = np.linalg.norm(candidates, axis=-1)
-    candidates = candidates[sizes > 0.99] / sizes[sizes > 0.99, None]
-    if len(candidates):
-        nearest = candidates[np.argmax(candidates @ left)]
-        if np.dot(nearest, left) > np.cos(np.radians(10.0)):
-            left = nearest
-    return rot.from_matrix(np.column_stack([left, np.cross(up, left), up]))
