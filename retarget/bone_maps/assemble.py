@@ -151,6 +151,9 @@ class _Body:
         else:
             links = sorted((bone for bone in free if bone in necks), key=lambda bone: len(self.rig.ancestors(bone)))
             links = [bone for bone in links if bone == links[0] or links[0] in self.rig.ancestors(bone)]
+            if len(links) > 1 and self._ends_chain(links):
+                last = links.pop()
+                self.put(last, "head", _BY_PLACE * necks[last])
         for bone in links:
             self.put(bone, "neck", max(necks.get(bone, 0.0), _BY_PLACE))
 
@@ -232,6 +235,13 @@ class _Body:
                 break
             bone = above
         return bone
+
+    def _ends_chain(self, links: Sequence[int]) -> bool:
+        """Whether the last of these bones hangs below all others, and nothing below it may be one of them."""
+        above = self.rig.ancestors(links[-1])
+        return all(bone in above for bone in links[:-1]) and not any(
+            self._is_link(child, {}) for child in self.rig.children[links[-1]]
+        )
 
     def _is_link(self, bone: int, named: Mapping[int, float]) -> bool:
         """Whether a bone on a chain's way is one of its links, not a helper in between."""

@@ -622,6 +622,35 @@ root.x = pelvis
           foot.<l|r> = ankle
             toes_01.<l|r> = foot
 """,
+    "glTF's sample man, whose neck ends in what is his head": """
+Skeleton_torso_joint_1 = pelvis
+  Skeleton_torso_joint_2 = spine
+    torso_joint_3 = spine
+      Skeleton_neck_joint_1 = neck
+        Skeleton_neck_joint_2 = head
+      Skeleton_arm_joint_<L__4_|R> = shoulder
+        Skeleton_arm_joint_<L__3_|R__2_> = elbow
+          Skeleton_arm_joint_<L__2_|R__3_> = wrist
+  leg_joint_<L|R>_1 = hip
+    leg_joint_<L|R>_2 = knee
+      leg_joint_<L|R>_3 = ankle
+        leg_joint_<L|R>_5 = foot
+""",
+    "a neck of two bones that bears a face": """
+Hips = pelvis
+  Spine = spine
+    Spine1 = spine
+      Neck = neck
+        Neck1 = head
+          Jaw
+          <Left|Right>Eye
+      <Left|Right>Arm = shoulder
+        <Left|Right>ForeArm = elbow
+          <Left|Right>Hand = wrist
+  <Left|Right>UpLeg = hip
+    <Left|Right>Leg = knee
+      <Left|Right>Foot = ankle
+""",
     "three neck bones": """
 Hips = pelvis
   Spine = spine
