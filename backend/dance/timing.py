@@ -32,7 +32,9 @@ _PHASES = np.arange(96) / 96
 _STEADINESS = 300.0  # cost of a squared bar that the phase leaves the nominal tempo in one step
 _ROUNDS = 10
 _EVENNESS = 50.0  # cost of a squared octave that a step between arrivals strays, in mean pulses
-_HEIGHT, _BRAKE = 0, 2  # rows of the signals
+_HEIGHT, _BRAKE, _BODY = 0, 2, 5  # rows of the signals
+_TEMPOS, _USUAL_TEMPO = (80.0, 160.0), 115.0  # beats a minute, of dances without music
+_UNUSUAL = 3.0  # cost of a squared octave from the usual tempo, in correlations of one
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,38 @@ def arrivals(motion: Motion, tempo: float) -> Array:
     return (np.array(chain[::-1]) + 0.5) / fps
 
 
+def own_tempo(motion: Motion) -> float:
+    """Arrivals a minute, 80 to 160, that the motion's own rhythm suggests.
+
+    Where feet brake, joints slow down and hips go up and down, they do so again after one, two and four beats: the
+    tempo at which those signals are most like themselves (autocorrelation), and near enough to 115.
+    """
+    tempos = np.geomspace(*_TEMPOS, 200)
+    lags = 60.0 / tempos * motion.fps
+    signals = _signals(motion)[:, [_HEIGHT, _BRAKE, _BODY]]
+    alike = np.zeros(len(tempos))
+    for signal, weight in zip(signals.T, (0.2, 0.7, 1.0), strict=True):
+        repeated = _autocorrelation(np.clip(signal, -4.0, 4.0), motion.fps)
+        for beats, share in ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0)):
+            alike += weight * share * np.interp(beats * lags, np.arange(len(repeated)), repeated)
+    return float(tempos[np.argmax(alike - _UNUSUAL * np.log2(tempos / _USUAL_TEMPO) ** 2)])
+
+
+def unpaired_music(motion: Motion) -> Music:
+    """What a dance without music is danced to: beats where the dancer arrives, four a bar, and no sound.
+
+    Where the motion knows its beats, those. Its downbeats are every fourth beat from the first, a guess.
+    """
+    if motion.beats is not None and len(motion.beats) > 1:
+        beats = np.array(motion.beats)
+    else:
+        beats = arrivals(motion, own_tempo(motion))
+    tempo = 60.0 / float(np.median(np.diff(beats)))
+    frames = int(np.ceil(motion.duration * FEATURE_FPS))
+    mel, onset = np.zeros((frames, MEL_BANDS), np.float32), np.zeros(frames, np.float32)
+    return Music(motion.duration, tempo, 4, beats, beats[::4], mel, onset)
+
+
 def dancers_music(song: Music | None, motion: Motion, beats: Array, downbeats: Array, meter: int) -> Music:
     """The song played in the dancer's time, as long as the motion, beats where the dancer arrives.
 
@@ -135,6 +169,14 @@ def dancers_music(song: Music | None, motion: Motion, beats: Array, downbeats: A
         heard = min(frames, len(played.mel))
         mel[:heard], onset[:heard] = played.mel[:heard], played.onset[:heard]
     return Music(motion.duration, tempo, meter, arrivals(motion, tempo), downbeats, mel, onset)
+
+
+def _autocorrelation(signal: Array, fps: float) -> Array:
+    """(T,) how alike the signal is to itself so many frames later, 1 at 0, slow changes left out."""
+    signal = signal - gaussian_filter1d(signal, fps)
+    spectrum = np.fft.rfft(signal, 2 * len(signal))
+    product = np.fft.irfft(np.abs(spectrum) ** 2)[: len(signal)]
+    return product / (product[0] + 1e-9) * len(signal) / (len(signal) - np.arange(len(signal)))
 
 
 def _signals(motion: Motion) -> Array:

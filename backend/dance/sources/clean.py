@@ -1,0 +1,140 @@
+"""Recorded motion made fit to learn from: without glitches, on the floor, at one frame rate, dancing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter
+
+from ....retarget import rotations as rot
+from ....retarget.motion import Motion, detect_contacts
+from ....retarget.rotations import Array
+from ....retarget.skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT
+
+# Turns y up, facing +z (SMPL) into z up, facing -y (ours): (x, y, z) -> (x, -z, y). Both the world and
+# every joint's rest frame turn, so rotations are conjugated, not only the root's multiplied.
+UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
+
+# Faster than this no joint of a dancer moves (m/s) or turns (rad/s): a marker was lost there.
+_FASTEST, _FASTEST_TURN = 12.0, 60.0
+_BRIDGE = 0.15  # s that may be bridged
+_SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
+_SHORTEST = 6.5  # s of a stretch worth keeping: the model's window of 5 s, played faster
+_STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances
+_STANDING = 0.2  # m/s over the floor, under which a foot stands
+
+
+def clean(motion: Motion, fps: float) -> list[Motion]:
+    """The stretches of a recording in which somebody dances, at ``fps``, on the floor, with contacts.
+
+    Single bad frames are bridged; where the body jumps for longer, the recording is cut. What is at rest at
+    either end is left out, and stretches under 6 s.
+    """
+    trimmed = [trim(smooth(part)) for part in cut_glitches(motion)]
+    return [with_contacts(on_floor(resample(part, fps))) for part in trimmed if part is not None]
+
+
+def cut_glitches(motion: Motion) -> list[Motion]:
+    """The stretches between frames at which joints move or turn faster than a body can.
+
+    Where that is over within 0.15 s the frames are replaced by a cubic through those on either side.
+    """
+    if len(motion) < 2:
+        return []
+    bad = _impossible(motion)
+    if bad.any():
+        good = np.flatnonzero(~binary_dilation(_frames_at(bad), iterations=2))
+        bridged = np.diff(good, prepend=0, append=len(motion) - 1) <= max(1.0, _BRIDGE * motion.fps)
+        if len(good) < 4:
+            return []
+        pieces = np.split(good, np.flatnonzero(~bridged[1:-1]) + 1)
+        return [part for piece in pieces if len(piece) >= 4 for part in _unbroken(_at(motion, piece))]
+    return [motion]
+
+
+def _unbroken(motion: Motion) -> list[Motion]:
+    """The stretches between impossible frames, if any are left."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], _impossible(motion), [True]]).astype(int)))
+    return [motion.slice(start, stop + 1) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _impossible(motion: Motion) -> NDArray[np.bool_]:
+    """(T - 1,) whether a body can't get from one frame to the next."""
+    moved = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).max(axis=1) * motion.fps
+    steps = rot.multiply(rot.conjugate(motion.rotations[:-1]), motion.rotations[1:])
+    return (moved > _FASTEST) | (rot.angle(steps).max(axis=1) * motion.fps > _FASTEST_TURN)
+
+
+def _frames_at(steps: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) frames on either side of the marked steps (T - 1,)."""
+    return np.concatenate([steps, [False]]) | np.concatenate([[False], steps])
+
+
+def _at(motion: Motion, frames: NDArray[np.intp]) -> Motion:
+    """The motion from the first to the last of ``frames``, ascending, by a cubic through those alone."""
+    every = np.arange(frames[0], frames[-1] + 1)
+    local = rot.normalise(CubicSpline(frames, rot.continuous(motion.rotations[frames]))(every))
+    root = CubicSpline(frames, motion.root[frames])(every)
+    return replace(motion, root=root, rotations=local, contacts=np.zeros((len(every), 4)), beats=None, downbeats=None)
+
+
+def smooth(motion: Motion) -> Motion:
+    """The motion without what swings faster than about 14 Hz: noise of the recording, and no dance."""
+    sigma = _SMOOTHING * motion.fps
+    local = gaussian_filter1d(rot.continuous(motion.rotations), sigma, axis=0, mode="nearest")
+    return replace(
+        motion, root=gaussian_filter1d(motion.root, sigma, axis=0, mode="nearest"), rotations=rot.normalise(local)
+    )
+
+
+def trim(motion: Motion) -> Motion | None:
+    """The motion without standing still at its ends; None where less than 6 s of dance are left."""
+    if motion.duration < _SHORTEST:
+        return None
+    speed = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).mean(axis=1) * motion.fps
+    moving = np.flatnonzero(gaussian_filter1d(speed, 0.5 * motion.fps) > _STILL)
+    if not len(moving) or (moving[-1] - moving[0]) / motion.fps < _SHORTEST:
+        return None
+    return motion.slice(int(moving[0]), int(moving[-1]) + 1)
+
+
+def resample(motion: Motion, fps: float) -> Motion:
+    """The motion at ``fps``, contacts left behind.
+
+    Cubic, since linear interpolation would leave a kink, and so an acceleration, at every source frame.
+    """
+    at = np.arange(int((len(motion) - 1) * fps / motion.fps + 1e-9) + 1) / fps
+    local = rot.normalise(CubicSpline(motion.times, rot.continuous(motion.rotations))(at))
+    root = CubicSpline(motion.times, motion.root)(at)
+    return replace(motion, fps=fps, root=root, rotations=local, contacts=np.zeros((len(at), 4)))
+
+
+def soles(motion: Motion) -> Array:
+    """(T, 4) metres, how high the soles are below the ankles and balls, left and right."""
+    height: Array = motion.positions()[:, list(CONTACT_JOINTS), 2]
+    return height - [ANKLE_HEIGHT, ANKLE_HEIGHT, FOOT_HEIGHT, FOOT_HEIGHT]
+
+
+def on_floor(motion: Motion) -> Motion:
+    """The motion begun over the origin and set down on its one, level floor.
+
+    The floor is where the lower foot is while it stands: the lower quarter of those heights, since heels
+    and toes rise from a floor more often than they sink into it.
+    """
+    height = soles(motion)
+    lower = np.argmin(height, axis=1)[:, None]
+    feet = motion.positions()[:, list(CONTACT_JOINTS), :2]
+    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * motion.fps
+    standing = np.take_along_axis(speed, lower, axis=1)[:, 0] < _STANDING
+    lowest = np.take_along_axis(height, lower, axis=1)[:, 0]
+    floor = float(np.percentile(lowest[standing] if standing.any() else lowest, 25.0))
+    return motion.shift(-np.array([*motion.root[0, :2], floor]))
+
+
+def with_contacts(motion: Motion) -> Motion:
+    """The motion, its floor at z = 0, with contacts of its feet, without those of single frames."""
+    found = detect_contacts(motion.positions(), motion.fps)
+    return replace(motion, contacts=median_filter(found, size=(max(3, int(motion.fps / 10) | 1), 1)))

@@ -1,0 +1,34 @@
+"""What every source gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ....retarget.errors import StepsmithError
+from ....retarget.motion import Motion
+
+# Called with a sentence that names a file left out, and why.
+Skip = Callable[[str], None]
+
+
+def ignore(sentence: str) -> None:
+    """A Skip that says nothing."""
+
+
+class DataError(StepsmithError):
+    """A folder of dances that can't be used."""
+
+
+@dataclass(frozen=True)
+class Dance:
+    """One recorded dance with its song, or a stretch of one without.
+
+    ``song`` is None where there is none, or where the sound does not belong to the whole motion.
+    """
+
+    name: str
+    genre: str
+    song: Path | None
+    motion: Motion

@@ -1,0 +1,83 @@
+"""Dances without music: folders and zips of motion files, a genre each."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ....retarget.errors import MotionError
+from ....retarget.files import MAX_BYTES
+from .clean import clean
+from .dance import Dance, DataError, Skip, ignore
+from .motion_file import SUFFIXES, read_motion
+
+# The dances among CMU's recordings, by their archives' names; the walks and fights are none.
+_CMU_GENRES = {
+    "salsa": "salsa", "indian": "indian", "mjackson": "street",
+    "modern05": None, "martial": None, "martialwalk": None, "locomotion": None,
+}  # fmt: skip
+# gBR_sBM_cAll_d04_mBR2_ch08: genre, situation, camera, dancer, music, choreography.
+_AIST_NAME = re.compile(r"g[A-Z]{2}_s\w{2}_c\w+_d\d+_m[A-Z]{2}\d_ch\d+")
+
+
+def load_unpaired(folder: Path | str, fps: float, skip: Skip = ignore) -> list[Dance]:
+    """The dances below a folder of motions without music, in stretches of 6 s and more, at ``fps``.
+
+    Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
+    Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
+    be read or hold no dance. Raises DataError where there is none at all.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder: give one of motion files.")
+    dances = list(_below(folder, folder.name, fps, skip))
+    if not dances:
+        raise DataError(f"{folder} holds no motion of 6 s or more: give a folder of motion files.")
+    return dances
+
+
+def _below(folder: Path, genre: str, fps: float, skip: Skip) -> Iterator[Dance]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _below(path, path.name, fps, skip)
+        elif path.suffix.lower() == ".zip":
+            with TemporaryDirectory() as unpacked:
+                _unpack(path, Path(unpacked), skip)
+                yield from _below(Path(unpacked), path.stem, fps, skip)
+        elif path.suffix.lower() in SUFFIXES:
+            label = "street" if _AIST_NAME.fullmatch(path.stem) else _CMU_GENRES.get(genre, genre)
+            if label is not None:
+                yield from _stretches(path, label, f"{genre}-{path.stem}", fps, skip)
+
+
+def _stretches(path: Path, genre: str, name: str, fps: float, skip: Skip) -> Iterator[Dance]:
+    try:
+        parts = clean(read_motion(path), fps)
+    except MotionError as error:
+        skip(str(error))
+        return
+    if not parts:
+        skip(f"{path.name} holds no 6 s of dance.")
+    for k, part in enumerate(parts):
+        label = f"{name}-{k}" if len(parts) > 1 else name
+        yield Dance(label, genre, None, part.with_meta(name=label))
+
+
+def _unpack(path: Path, folder: Path, skip: Skip) -> None:
+    """The motion files of a zip into ``folder``, its own folders left out, as far as they are of sane size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if Path(m.filename).suffix.lower() in (*SUFFIXES, ".asf")]
+            if sum(member.file_size for member in members) > 4 * MAX_BYTES:
+                raise MotionError(f"{path.name} unpacks to more than {4 * MAX_BYTES >> 20} MB: unpack it yourself.")
+            for member in members:
+                with archive.open(member) as source, (folder / Path(member.filename).name).open("wb") as file:
+                    shutil.copyfileobj(source, file)
+    except MotionError as error:
+        skip(str(error))
+    except Exception as error:  # Damaged archives raise whatever their decoder does.
+        skip(f"{path.name} is no whole zip ({error}).")
