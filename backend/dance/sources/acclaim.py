@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ....retarget import rotations as rot
-from ....retarget.bone_maps import find_map
-from ....retarget.capture import capture
-from ....retarget.errors import MotionError, RigError
+from ....retarget.errors import MotionError
 from ....retarget.motion import Motion
 from ....retarget.rig import Rig
 from ....retarget.rotations import Array
+from .posed_rig import motion_of
 
 CMU_FPS = 120.0
 
@@ -64,20 +63,10 @@ def read(skeleton: bytes, motion: bytes, fps: float = CMU_FPS) -> Motion:
         x, y, z = (rot.from_axis_angle(angles[:, k, [axis]] * np.eye(3)[axis]) for axis in range(3))
         local = rot.multiply(z, rot.multiply(y, x))
         turns[:, k] = rot.multiply(rot.multiply(bone.axis, local), rot.conjugate(bone.axis))
-    try:
-        rig = _rig(bones)
-        bone_map = find_map(rig)
-        # Seen from the bones of the rig instead of the world, as Blender does.
-        basis = rot.multiply(rot.multiply(rot.conjugate(rig.rotations), turns), rig.rotations)
-        hips = rig.indices[str(bone_map.bone("pelvis"))]
-        place, turned = places, rot.IDENTITY
-        for above in rig.ancestors(hips)[::-1]:
-            turned = rot.multiply(turned, turns[:, above])
-        place = places + rot.rotate(turned, rig.heads[hips])
-        location = rot.rotate(rot.conjugate(rig.rotations[hips]), place - rig.heads[hips])
-        return capture(rig, bone_map, basis, location, fps)
-    except RigError as error:
-        raise MotionError(f"its skeleton is not known to Stepsmith ({error})") from error
+    rig = _rig(bones)
+    # Seen from the bones of the rig instead of the world, as Blender does.
+    basis = rot.multiply(rot.multiply(rot.conjugate(rig.rotations), turns), rig.rotations)
+    return motion_of(rig, basis, places, fps)
 
 
 def _rig(bones: dict[str, _Bone]) -> Rig:

@@ -8,11 +8,12 @@ import numpy as np
 
 from ....retarget import rotations as rot
 from ....retarget.arrays import ArrayFileError, read_npz
+from ....retarget.bvh_parse import parse
 from ....retarget.errors import MotionError
 from ....retarget.files import AIST_FPS, MAX_BYTES, load_motion
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from . import acclaim
+from . import acclaim, character_creator
 from .clean import UPRIGHT
 
 SUFFIXES = (".npz", ".pkl", ".bvh", ".amc")
@@ -26,12 +27,16 @@ def read_motion(path: Path) -> Motion:
     As recorded: it may begin anywhere, and stand on any height. Raises MotionError, with the file's name,
     where it can't be read.
     """
-    if path.suffix.lower() not in (".amc", ".npz"):
+    suffix = path.suffix.lower()
+    if suffix == ".pkl":
         return load_motion(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise MotionError(f"it is larger than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
-        if path.suffix.lower() == ".amc":
+        if suffix == ".bvh":
+            recording = parse(path.read_bytes())
+            return character_creator.read(recording) if character_creator.is_one(recording) else load_motion(path)
+        if suffix == ".amc":
             return acclaim.read(_skeleton_of(path).read_bytes(), path.read_bytes())
         with path.open("rb") as file:
             arrays = read_npz(file, _AIST_KEYS, MAX_BYTES)

@@ -17,8 +17,8 @@ from .motion_file import SUFFIXES, read_motion
 
 # The dances among CMU's recordings, by their archives' names; the walks and fights are none.
 _CMU_GENRES = {
-    "salsa": "salsa", "indian": "indian", "mjackson": "street",
-    "modern05": None, "martial": None, "martialwalk": None, "locomotion": None,
+    "salsa": "salsa", "indian": "indian", "modern05": "modern", "mjackson": "street",
+    "martial": None, "martialwalk": None, "locomotion": None,
 }  # fmt: skip
 # gBR_sBM_cAll_d04_mBR2_ch08: genre, situation, camera, dancer, music, choreography.
 _AIST_NAME = re.compile(r"g[A-Z]{2}_s\w{2}_c\w+_d\d+_m[A-Z]{2}\d_ch\d+")
