@@ -53,9 +53,8 @@ def read(recording: Recording) -> Motion:
     matrices = np.tile(np.eye(4), (len(joints), 1, 1))
     matrices[:, :3, :3], matrices[:, :3, 3] = rot.to_matrix(rest), heads
     reach = np.array([np.linalg.norm(joint.offset or 0.0) for joint in joints])
-    lengths = [
-        max([reach[c] for c, other in enumerate(joints) if other.parent == k], default=0.0) for k in range(len(joints))
-    ]
+    lengths = np.full(len(joints), 1e-3 * reach.max())
+    np.maximum.at(lengths, [joint.parent for joint in joints[1:]], reach[1:])
     rig = Rig(
         tuple(joint.name for joint in joints),
         tuple(joint.parent for joint in joints),
