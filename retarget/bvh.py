@@ -3,7 +3,8 @@
 Written: SMPL-24 names, y up, facing +z, centimetres, the root's position absolute (its OFFSET is zero),
 Z-X-Y Euler angles in degrees, the floor at y = 0.
 Read: any channel order; positions stand for the whole offset, as Blender has it; units and up axis
-follow from the skeleton itself.
+follow from the skeleton itself. Rest is the pose without rotations, or, where that is no body's because the
+joints' own axes are in the angles, as conversions from other formats leave them, the frame that shows the body best.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import find_map
 from .bvh_parse import POSITIONS, ROTATIONS, Joint, parse
+from .bvh_rest import find_body
 from .capture import capture
 from .errors import MotionError, RigError
 from .motion import Motion
-from .rig import Rig
 from .rotations import Array
 from .skeleton import SMPL
 
@@ -79,8 +79,9 @@ def read(data: bytes) -> tuple[Motion, bool]:
 
 def _foreign(joints: list[Joint], positions: Array, rotations: Array, fps: float) -> Motion:
     try:
-        rig = _rig(joints)
-        bone_map = find_map(rig)
+        body = find_body(joints, rotations)
+        rig, bone_map = body.rig, body.bone_map
+        positions, rotations = body.from_rest(positions, rotations)
         basis = rot.multiply(rot.multiply(rot.conjugate(rig.rotations), rotations), rig.rotations)
         bone = rig.indices[str(bone_map.bone("pelvis"))]
         place, turned = np.zeros(positions[:, 0].shape), np.broadcast_to(rot.IDENTITY, rotations[:, 0].shape)
@@ -91,26 +92,6 @@ def _foreign(joints: list[Joint], positions: Array, rotations: Array, fps: float
         return capture(rig, bone_map, basis, location, fps)
     except RigError as error:
         raise MotionError(f"its skeleton is not known to Stepsmith ({error})") from error
-
-
-def _rig(joints: list[Joint]) -> Rig:
-    """The skeleton as an armature: every bone points to its first child or end."""
-    heads = np.zeros((len(joints), 3))
-    for k, joint in enumerate(joints):
-        heads[k] = np.array(joint.offset) + (heads[joint.parent] if joint.parent >= 0 else 0.0)
-    size = float(np.ptp(heads, axis=0).max())
-    rest, lengths = np.tile(np.eye(4), (len(joints), 1, 1)), np.empty(len(joints))
-    for k, joint in enumerate(joints):
-        child = next((c for c, other in enumerate(joints) if other.parent == k), None)
-        along = heads[child] - heads[k] if child is not None else np.array(joint.end or joint.offset)
-        length = float(np.linalg.norm(along))
-        # Mocap skeletons have joints on top of one another; Blender's bones have a length.
-        if length < 1e-6 * size or length == 0.0:
-            along, length = np.array([0.0, 1.0, 0.0]), max(1e-3 * size, 1e-9)
-        rest[k, :3, :3] = rot.to_matrix(rot.between([0.0, 1.0, 0.0], along))
-        rest[k, :3, 3] = heads[k]
-        lengths[k] = length
-    return Rig(tuple(j.name for j in joints), tuple(j.parent for j in joints), rest, lengths)
 
 
 def _is_ours(joints: list[Joint]) -> bool:
