@@ -153,7 +153,7 @@ class Client:
         return name
 
     def dance(self, song: str, **wishes: Any) -> Job:
-        """Ask for a dance to an uploaded song; ``wishes``: genre, seed, start, duration, bpm."""
+        """Ask for a dance to an uploaded song; ``wishes``: genre, seed, start, duration, bpm, meter."""
         return Job.from_answer(self._json("POST", "/jobs", {"kind": "dance", "song": song, **wishes}))
 
     def job(self, job_id: str) -> Job:

@@ -72,7 +72,7 @@ def _dance(wishes: argparse.Namespace) -> None:
     scene = bpy.context.scene
     how = arguments.read(wishes)
     armature = None if wishes.rig is None else _find_rig(scene, wishes.rig, how)
-    request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm)
+    request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     task = DanceTask(session.current.backend, connection, request)
     try:
@@ -161,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
     dance.add_argument("--duration", type=_seconds, help="seconds; without it, to the song's end")
     dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
+    dance.add_argument("--meter", type=_meter, help="the song's beats a bar, where those found are wrong")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
     retarget = commands.add_parser(
         "retarget", help="put a motion file, or what another armature does, on an armature and save the file"
@@ -198,6 +199,12 @@ def _tempo(text: str) -> float:
     if value := _seconds(text):
         return value
     raise argparse.ArgumentTypeError("0 is no tempo")
+
+
+def _meter(text: str) -> int:
+    if 2 <= (value := _count(text)) <= 12:
+        return value
+    raise argparse.ArgumentTypeError(f"a bar has between 2 and 12 beats, not {value}")
 
 
 def _check_output(out: Path) -> None:

@@ -41,7 +41,10 @@ class Connection:
 
 @dataclass(frozen=True)
 class Request:
-    """What to dance: seconds, beats a minute; ``genre``, ``duration`` and ``bpm`` None for automatic."""
+    """What to dance, in seconds, beats a minute, beats a bar.
+
+    ``genre``, ``duration``, ``bpm`` and ``meter`` are None for automatic.
+    """
 
     song: Path
     genre: str | None = None
@@ -49,6 +52,7 @@ class Request:
     start: float = 0.0
     duration: float | None = None
     bpm: float | None = None
+    meter: int | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,7 @@ class DanceTask:
                     start=request.start,
                     duration=request.duration,
                     bpm=request.bpm,
+                    meter=request.meter,
                 )
             except UnreachableError:
                 client = self._restart()

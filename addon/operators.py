@@ -195,6 +195,7 @@ def chosen_request(settings: StepsmithSettings) -> Request:
         start=settings.start,
         duration=settings.duration or None,
         bpm=settings.bpm or None,
+        meter=settings.meter or None,
     )
 
 

@@ -89,6 +89,12 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         min=0.0,
         max=300.0,
     )
+    meter: IntProperty(
+        name="Beats a Bar",
+        description="The song's beats a bar, where those found by itself are wrong. 0: found by itself",
+        min=0,
+        max=12,
+    )
     feet: EnumProperty(name="Feet", description="How planted feet are kept from sliding", items=FEET)
     reach: BoolProperty(
         name="Keep Touches",

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Wish:
     """What to dance to, and how.
 
-    ``song``: a sound file; ``start``, ``duration``: the part of it, seconds (None: to the end); ``genre``
-    and ``bpm`` (beats a minute) None for what suits; ``seed``: another number makes another dance.
+    ``song``: a sound file; ``start``, ``duration``: the part of it, seconds (None: to the end); ``genre``,
+    ``bpm`` (beats a minute) and ``meter`` (beats a bar) None for what suits; ``seed``: another
+    number makes another dance.
     """
 
     song: Path
@@ -27,6 +28,7 @@ class Wish:
     start: float = 0.0
     duration: float | None = None
     bpm: float | None = None
+    meter: int | None = None
 
 
 class Choreographer:
@@ -51,6 +53,7 @@ class Choreographer:
             start=wish.start,
             duration=wish.duration,
             bpm=wish.bpm,
+            meter=wish.meter,
             progress=part(progress, 0.0, 0.4),
         )
         progress(0.4, "Loading the dance model")

@@ -181,6 +181,7 @@ def dance(
     start: Annotated[float, typer.Option(help="Seconds into the song where the dance starts.")] = 0.0,
     duration: Annotated[float | None, typer.Option(help="Seconds to dance; without it, to the song's end.")] = None,
     bpm: Annotated[float | None, typer.Option(help="Beats a minute, where the tempo found is wrong.")] = None,
+    meter: Annotated[int | None, typer.Option(help="Beats a bar, where the metre found is wrong.")] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Other weights than those that come with Stepsmith.")
     ] = None,
@@ -198,7 +199,7 @@ def dance(
     from .choreography import Wish
 
     how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
-    for path in _dance(Wish(song, genre, seed, start, duration, bpm), out, rig, model, how):
+    for path in _dance(Wish(song, genre, seed, start, duration, bpm, meter), out, rig, model, how):
         print(path)
 
 

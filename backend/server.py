@@ -53,6 +53,7 @@ class DanceRequest(BaseModel):
     start: float = Field(default=0.0, ge=0.0)
     duration: float | None = Field(default=None, ge=1.0, le=7200.0)
     bpm: float | None = Field(default=None, ge=30.0, le=300.0)
+    meter: int | None = Field(default=None, ge=2, le=12)
 
 
 class Refused(HTTPException):

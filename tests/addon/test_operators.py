@@ -108,11 +108,12 @@ def test_all_wishes_reach_the_backend(session: ModuleType, installed: str, files
     memory = tmp_path / "memory.json"
     use_backend(installed, files, "--seconds", "0", "--memory", str(memory))
     settings().genre, settings().seed, settings().start = "waltz", 7, 1.5
-    settings().duration, settings().bpm = 2.5, 90.0
+    settings().duration, settings().bpm, settings().meter = 2.5, 90.0, 3
     generate(session)
     wishes = json.loads(memory.read_text())["jobs"]["job0"]["wishes"]
     del wishes["song"]
-    assert wishes == {"kind": "dance", "genre": "waltz", "seed": 7, "start": 1.5, "duration": 2.5, "bpm": 90.0}
+    chosen = {"genre": "waltz", "seed": 7, "start": 1.5, "duration": 2.5, "bpm": 90.0, "meter": 3}
+    assert wishes == {"kind": "dance", **chosen}
 
 
 def test_a_target_deleted_meanwhile_loses_nothing(session: ModuleType, new_armature: NewArmature) -> None:

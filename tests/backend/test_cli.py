@@ -123,6 +123,7 @@ def test_a_song_that_is_none(tmp_path: Path, song: Path, small_model: Path) -> N
     complaint(run("dance", song, *out, "--duration", 0.2), "0.2")
     complaint(run("dance", song, *out, "--start", -3), "-3")
     complaint(run("dance", song, *out, "--bpm", 7), "7")
+    complaint(run("dance", song, *out, "--meter", 1), "beats, not 1")
     assert not (tmp_path / "dance.npz").exists()
 
 

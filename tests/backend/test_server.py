@@ -156,6 +156,7 @@ def test_a_full_disk_is_said_before_the_work(start_server: Callable[..., Any]) -
         ({"duration": 0.5}, 422, "duration"),
         ({"duration": 1e9}, 422, "duration"),
         ({"bpm": 3}, 422, "bpm"),
+        ({"meter": 1}, 422, "meter"),
         ({"tempo": 120}, 422, "tempo"),
     ],
 )
