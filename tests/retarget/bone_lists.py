@@ -543,6 +543,34 @@ Bip01
           Bip01 <L|R> Toe0 = foot
             Bip01 <L|R> Toe0Nub
 """,
+    "Biped, as it is exported": """
+Bip001
+  Bip001 Footsteps
+  Bip001 Pelvis = pelvis
+    Bip001 Spine = spine
+      Bip001 <L|R> Thigh = hip
+        Bip001 <L|R> Calf = knee
+          Bip001 <L|R> Foot = ankle
+            Bip001 <L|R> Toe0 = foot
+              Bip001 <L|R> Toe0Nub
+      Bip001 Spine1 = spine
+        Bip001 Spine2 = spine
+          Bip001 Neck = neck
+            Bip001 <L|R> Clavicle = collar
+              Bip001 <L|R> UpperArm = shoulder
+                Bip001 <L|R> Forearm = elbow
+                  Bip001 <L|R> Hand = wrist
+                    Bip001 <L|R> Finger0
+                      Bip001 <L|R> Finger01
+                    Bip001 <L|R> Finger1
+                      Bip001 <L|R> Finger11
+                        Bip001 <L|R> Finger1Nub
+                  Bip001 <L|R> ForeTwist
+                  Bip001 <L|R> ForeTwist1
+            Bip001 Head = head
+              Bip001 HeadNub
+  Bip001 Prop1
+""",
     "Source": """
 ValveBiped.Bip01_Pelvis = pelvis
   ValveBiped.Bip01_Spine = spine
@@ -646,23 +674,24 @@ root
                   <left|right>_thumb1
 """,
     "Rokoko": """
-Hips = pelvis
-  Spine1 = spine
-    Spine2 = spine
-      Spine3 = spine
-        Spine4 = spine
-          Neck = neck
-            Head = head
-          <Left|Right>Shoulder = collar
-            <Left|Right>Arm = shoulder
-              <Left|Right>ForeArm = elbow
-                <Left|Right>Hand = wrist
-                  <Left|Right>Finger1Metacarpal
-  <Left|Right>Thigh = hip
-    <Left|Right>Shin = knee
-      <Left|Right>Foot = ankle
-        <Left|Right>Toe = foot
-          <Left|Right>ToeTip
+Root
+  Hips = pelvis
+    <Left|Right>Thigh = hip
+      <Left|Right>Shin = knee
+        <Left|Right>Foot = ankle
+          <Left|Right>Toe = foot
+            <Left|Right>ToeTip
+    Spine1 = spine
+      Spine2 = spine
+        Spine3 = spine
+          Spine4 = spine
+            <Left|Right>Shoulder = collar
+              <Left|Right>Arm = shoulder
+                <Left|Right>ForeArm = elbow
+                  <Left|Right>Hand = wrist
+                    <Left|Right>Finger1Metacarpal
+            Neck = neck
+              Head = head
 """,
     "Xsens": """
 Pelvis = pelvis
@@ -813,6 +842,7 @@ HumanoidRootPart
 Root_M = pelvis
   Hip_<L|R> = hip
     HipPart1_<L|R>
+      HipPart2_<L|R>
     Knee_<L|R> = knee
       Ankle_<L|R> = ankle
         Toes_<L|R> = foot
@@ -823,11 +853,21 @@ Root_M = pelvis
         Scapula_<L|R> = collar
           Shoulder_<L|R> = shoulder
             ShoulderPart1_<L|R>
+              ShoulderPart2_<L|R>
             Elbow_<L|R> = elbow
+              ElbowPart1_<L|R>
+                ElbowPart2_<L|R>
               Wrist_<L|R> = wrist
+                ThumbFinger1_<L|R>
+                IndexFinger1_<L|R>
+                  IndexFinger2_<L|R>
+                MiddleFinger1_<L|R>
                 Cup_<L|R>
+                  PinkyFinger1_<L|R>
         Neck_M = neck
+          NeckPart1_M
           Head_M = head
             Jaw_M
+            Eye_<L|R>
 """,
 }

@@ -30,7 +30,7 @@ from stepsmith.retarget.skeleton import SMPL_MIRROR, SMPL_NAMES
 MakeRig = Callable[..., Rig]
 
 # What a list's rig may be called besides its own name: rigs that share all their names.
-SAME = {"Ready Player Me": "Mixamo", "Source": "Biped", "SMPL-X": "SMPL"}
+SAME = {"Biped, as it is exported": "Biped", "Ready Player Me": "Mixamo", "Source": "Biped", "SMPL-X": "SMPL"}
 BUILT = {name: build(text) for name, text in LISTS.items()}
 
 

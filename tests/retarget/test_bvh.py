@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bone_lists import LISTS, Listed, build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stepsmith.retarget import bvh, bvh_parse
@@ -314,22 +315,20 @@ def worlds(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return {name: p[:, [0, 2, 1]] * [1.0, -1.0, 1.0] for name, p in places.items()}, turns
 
 
-def limb_errors(data: bytes, names: dict[str, str], *, heading: bool) -> np.ndarray:
+def limb_errors(data: bytes, names: dict[str, str], *, heading: bool = True) -> np.ndarray:
     """Degrees (N,) between the limbs that a file shows and those of the motion that is read from it.
 
-    ``names``: part of the body to joint, "?" for the side's letter. Where not ``heading``, after the turn about z
-    that fits best.
+    ``names``: joint of the body to the file's joint. Where not ``heading``, after the turn about z that fits best.
     """
     motion, ours = bvh.read(data)
     assert not ours
     places, positions = worlds(data)[0], motion.positions()
     shown, read = [], []
     for joint, end in LIMBS.items():
-        side, part, far_part = joint[0], joint.partition("_")[2], end.partition("_")[2]
-        if part in names and far_part in names:
-            a, b = (names[p].replace("?", side).replace("!", side.upper()) for p in (part, far_part))
-            shown.append(places[b] - places[a])
+        if joint in names and end in names:
+            shown.append(places[names[end]] - places[names[joint]])
             read.append(positions[:, SMPL_NAMES.index(end)] - positions[:, SMPL_NAMES.index(joint)])
+    assert len(shown) >= 8
     a, b = (np.concatenate(x) / np.linalg.norm(np.concatenate(x), axis=-1, keepdims=True) for x in (shown, read))
     if not heading:
         angle = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a[:, :2] * b[:, :2]).sum())
@@ -343,14 +342,80 @@ def limb_errors(data: bytes, names: dict[str, str], *, heading: bool) -> np.ndar
 def test_limbs_of_real_recordings_point_as_their_own_joints_do(zipped: str) -> None:
     with zipfile.ZipFile(CMU / zipped) as archive:
         data = archive.read(min(name for name in archive.namelist() if name.endswith(".bvh")))
-    if b"CC_Base_Hip" in data:
-        # The joints' own axes are in its angles: there is no rest pose to tell the heading from.
-        names = {"hip": "Thigh", "knee": "Calf", "ankle": "Foot", "shoulder": "Upperarm", "elbow": "Forearm"}
-        names = {part: f"CC_Base_!_{name}" for part, name in (names | {"wrist": "Hand"}).items()}
+    # Feet without toes end where their file says no more than a length.
+    parts = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    own_axes = b"CC_Base_Hip" in data
+    if own_axes:
+        form, names = "CC_Base_{}_{}", ("Thigh", "Calf", "Foot", "Upperarm", "Forearm", "Hand")
     else:
-        names = {"hip": "?Thigh", "knee": "?Shin", "ankle": "?Foot", "shoulder": "?Shldr", "elbow": "?ForeArm"}
-        names |= {"wrist": "?Hand"}
-    errors = limb_errors(data, names, heading=zipped != "modern05.zip")
+        form, names = "{}{}", ("Thigh", "Shin", "Foot", "Shldr", "ForeArm", "Hand")
+    joints = {
+        f"{side}_{part}": form.format(side[0].upper() if own_axes else side[0], name)
+        for side in ("left", "right")
+        for part, name in zip(parts, names, strict=True)
+    }
+    # Without a rest pose nothing tells the heading.
+    errors = limb_errors(data, joints, heading=not own_axes)
+    assert errors.mean() < 0.5
+    assert np.percentile(errors, 99) < 2.0
+
+
+def as_bvh(listed: Listed, channels: str, every_place: bool, seed: int) -> bytes:
+    """The rig of a list as BVH, y up in centimetres, with all its joints turning; the first frame is its rest."""
+    rig = listed.rig
+    offsets = rig.heads.copy()
+    for bone, parent in enumerate(rig.parents):
+        offsets[bone] -= rig.heads[parent] if parent >= 0 else 0.0
+    offsets = (offsets * 100.0)[:, [0, 2, 1]] * [1.0, 1.0, -1.0]
+    lines, order = ["HIERARCHY"], []
+
+    def joint(bone: int) -> None:
+        order.append(bone)
+        lines.extend([f"{'JOINT' if rig.parents[bone] >= 0 else 'ROOT'} {rig.names[bone]}", "{"])
+        lines.append("OFFSET " + " ".join(f"{v:.6f}" for v in offsets[bone]))
+        places = "Xposition Yposition Zposition " if every_place or rig.parents[bone] < 0 else ""
+        lines.append(f"CHANNELS {6 if places else 3} {places}{channels}")
+        for child in rig.children[bone]:
+            joint(child)
+        if not rig.children[bone]:
+            lines.extend(["End Site", "{", "OFFSET 0 0 0", "}"])
+        lines.append("}")
+
+    joint(rig.parents.index(-1))
+    rng = np.random.default_rng(seed)
+    rows = []
+    for frame in range(12):
+        row: list[float] = []
+        for bone in order:
+            row += offsets[bone].tolist() if every_place or rig.parents[bone] < 0 else []
+            row += (rng.normal(0.0, 15.0, 3) * (frame > 0)).tolist()
+        rows.append(" ".join(f"{v:.6f}" for v in row))
+    return "\n".join([*lines, "MOTION", "Frames: 12", "Frame Time: 0.0166667", *rows, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("maker", "channels", "every_place"),
+    [
+        ("Rokoko", "Zrotation Xrotation Yrotation", True),
+        ("Xsens BVH", "Yrotation Xrotation Zrotation", False),
+        ("Xsens", "Yrotation Xrotation Zrotation", True),
+        ("Biped", "Zrotation Xrotation Yrotation", True),
+        ("Biped, as it is exported", "Zrotation Xrotation Yrotation", True),
+        ("CMU", "Zrotation Yrotation Xrotation", False),
+        ("Mixamo", "Zrotation Yrotation Xrotation", False),
+        ("Character Creator", "Zrotation Yrotation Xrotation", False),
+        ("Poser", "Xrotation Zrotation Yrotation", False),
+        ("Second Life", "Xrotation Zrotation Yrotation", False),
+        ("Roblox R15", "Xrotation Yrotation Zrotation", False),
+        ("Advanced Skeleton", "Zrotation Yrotation Xrotation", True),
+    ],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_recordings_under_any_makers_names_move_their_limbs(
+    maker: str, channels: str, every_place: bool, seed: int
+) -> None:
+    listed = build(LISTS[maker])
+    errors = limb_errors(as_bvh(listed, channels, every_place, seed), {j: b for b, j in listed.truth.items()})
     assert errors.mean() < 0.5
     assert np.percentile(errors, 99) < 2.0
 
