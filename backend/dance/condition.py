@@ -10,17 +10,19 @@ from ..audio import FEATURE_FPS, MEL_BANDS, Music
 MEL = slice(0, MEL_BANDS)
 SOUND = slice(0, MEL_BANDS + 9)
 ENERGY = slice(MEL_BANDS + 9, MEL_BANDS + 11)
-WIDTH = MEL_BANDS + 11
+MIRRORED = MEL_BANDS + 11
+WIDTH = MEL_BANDS + 12
 
 # Centre and scale of energies (octaves), so that the model sees numbers near 1.
 _CENTRE, _SCALE = -0.5, 0.5
 
 
 def condition(music: Music, times: Array, speed: float = 1.0, energy: Array | None = None) -> Array:
-    """(T, 43) float32: the sound at ``times`` (T,) seconds of the song, and the energy asked for.
+    """(T, 44) float32: the sound at ``times`` (T,) seconds of the song, and the energy asked for.
 
     Columns: 32 of log-mel, onset strength, sine and cosine of the beat phase and of twice it, of the
-    bar phase, tempo (octaves from 120 beats a minute), 1 where a bar has three beats; energy, 1 where it is given.
+    bar phase, tempo (octaves from 120 beats a minute), 1 where a bar has three beats; energy, 1 where it is given;
+    1 for a mirrored dance, which only training sets.
     ``speed``: how much faster than the recording the song is played; ``times`` stay the recording's.
     ``energy``: (T,), see ``energy.py``; None leaves it to the model.
     """
@@ -36,7 +38,7 @@ def condition(music: Music, times: Array, speed: float = 1.0, energy: Array | No
     tempo = np.full(len(times), np.log2(music.tempo * speed / 120.0))
     waltz = np.full(len(times), float(music.meter == 3))
     rhythm = [onset, np.sin(beat), np.cos(beat), np.sin(2 * beat), np.cos(2 * beat), np.sin(bar), np.cos(bar)]
-    told = np.zeros((len(times), 2))
+    told = np.zeros((len(times), 3))
     if energy is not None:
-        told = np.stack([(energy - _CENTRE) / _SCALE, np.ones(len(times))], axis=1)
+        told[:, 0], told[:, 1] = (energy - _CENTRE) / _SCALE, 1.0
     return np.concatenate([mel, np.stack([*rhythm, tempo, waltz], axis=1), told], axis=1).astype(np.float32)

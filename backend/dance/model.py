@@ -30,7 +30,7 @@ class ModelConfig:
     expansion: int = 3  # hidden width of the feed-forward part, in widths
     features: int = representation.WIDTH
     sound: int = condition.SOUND.stop
-    energy: bool = False  # whether it can be told how much to move
+    told: bool = False  # whether it is told energy and handedness
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,9 +56,9 @@ class DanceModel(nn.Module):
         width = config.width
         self.register_buffer("mean", torch.zeros(config.features))
         self.register_buffer("std", torch.ones(config.features))
-        if config.energy:
+        if config.told:
             self.register_buffer("usual", torch.zeros(len(config.genres) + 1, 2))
-            self.effort = nn.Linear(2 * config.patch, width, bias=False)
+            self.effort = nn.Linear(3 * config.patch, width, bias=False)
             nn.init.zeros_(self.effort.weight)
         self.read = nn.Linear(config.features * config.patch, width)
         self.listen = nn.Sequential(
@@ -82,9 +82,9 @@ class DanceModel(nn.Module):
     def forward(self, x: Tensor, t: Tensor, cues: Tensor, genre: Tensor, heard: Tensor) -> Tensor:
         """The clean features (B, T, 152), standardised.
 
-        ``x``: (B, T, 152) noisy, standardised; ``t``: (B,) in [0, 1]; ``cues``: (B, T, 43), see
+        ``x``: (B, T, 152) noisy, standardised; ``t``: (B,) in [0, 1]; ``cues``: (B, T, 44), see
         ``condition``;
-        ``genre``: (B,) indices, len(genres) for none; ``heard``: (B,) bool, False drops the sound, not the energy.
+        ``genre``: (B,) indices, len(genres) for none; ``heard``: (B,) bool, False drops the sound, nothing else.
         T is a multiple of ``config.patch``.
         """
         batch, frames, features = x.shape
@@ -93,8 +93,8 @@ class DanceModel(nn.Module):
         ear = self.listen(cues[..., condition.SOUND].transpose(1, 2)).transpose(1, 2)
         ear = torch.where(heard[:, None, None], ear, self.silence.to(ear.dtype))
         label = self.time(sinusoid(t, self.config.width)) + self.genre(genre)
-        if self.config.energy:
-            ear = ear + self.effort(cues[..., condition.ENERGY].reshape(batch, frames // patch, 2 * patch))
+        if self.config.told:
+            ear = ear + self.effort(cues[..., condition.SOUND.stop :].reshape(batch, frames // patch, 3 * patch))
         cue = F.silu(ear + label[:, None])
         modulation = self.modulate(cue)
         angles = rotary_angles(tokens.shape[1], self.config.width // self.config.heads, tokens.device)

@@ -18,7 +18,7 @@ from ...retarget.rotations import Array
 from ..audio import Music, analyse
 from ..progress import Progress, silent
 from . import representation
-from .condition import ENERGY, MEL, SOUND, condition
+from .condition import ENERGY, MEL, MIRRORED, SOUND, condition
 from .data import Dance, load_dances
 from .energy import measure_energy
 from .losses import dance_losses, feature_scale
@@ -86,7 +86,7 @@ class Windows:
         self.share = lengths / lengths.sum()
 
     def batch(self, size: int, augment: bool = True) -> dict[str, torch.Tensor]:
-        """features (B, T, 152) in real units, cues (B, T, 43), genre (B,), heard (B,)."""
+        """features (B, T, 152) in real units, cues (B, T, 44), genre (B,), heard (B,)."""
         rows = [self._one(augment) for _ in range(size)]
         return {
             "features": torch.from_numpy(np.stack([r[0] for r in rows])),
@@ -101,11 +101,15 @@ class Windows:
         speed = float(np.exp(pick.uniform(-0.33, 0.26))) if augment and pick.random() < 0.5 else 1.0
         span = (config.window - 1) / config.fps * speed
         times = pick.uniform(0.0, track.seconds - span) + np.arange(config.window) / config.fps * speed
-        features = _at(track.features[int(augment and pick.random() < 0.5)], times * _STORE_FPS)
+        mirrored = augment and pick.random() < 0.5
+        features = _at(track.features[int(mirrored)], times * _STORE_FPS)
         features[:, representation.VELOCITY] *= speed
         features[:, representation.YAW_RATE] *= speed
         energy = np.interp(times * _STORE_FPS, np.arange(len(track.energy)), track.energy) + np.log2(speed)
         cues = condition(track.music, times, speed, energy)
+        # Dances are not symmetric: a model that is told learns from both hands and dances as the dancers do
+        # (Karras et al., "Elucidating the Design Space of Diffusion Models", 2022, on augmentation).
+        cues[:, MIRRORED] = mirrored
         if augment:
             cues = self._disturb(cues)
             if pick.random() < 0.2:
@@ -143,7 +147,7 @@ class Trainer:
         mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
         self.model.mean.copy_(torch.from_numpy(mean))
         self.model.std.copy_(torch.from_numpy(std))
-        if model.energy:
+        if model.told:
             self.model.usual.copy_(_usual_energy(tracks, len(model.genres)))
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         matrices = [p for p in self.model.parameters() if p.ndim >= 2]
@@ -293,7 +297,7 @@ def train(data: Path, folder: Path, config: TrainConfig, resume: bool = False, p
     genres = sorted({dance.genre for dance in dances})
     tracks = prepare(dances, genres, progress)
     held_out = prepare(load_dances(data, "val", _STORE_FPS), genres, progress)
-    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres), energy=True), folder)
+    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres), told=True), folder)
     if resume and not trainer.resume():
         raise StepsmithError(f"{folder} holds no checkpoint to resume from: start without --resume.")
     trainer.run(config, progress)

@@ -25,7 +25,7 @@ from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
-TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, energy=True)
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
 
 
 def wandering_motion(seed: int, frames: int = 90, fps: float = 30.0) -> Motion:
@@ -250,7 +250,7 @@ def test_windows_played_faster_move_faster() -> None:
 
 
 def test_training_learns_saves_and_resumes(tmp_path: Path) -> None:
-    config = TrainConfig(steps=40, batch=8, warmup=5)
+    config = TrainConfig(steps=100, batch=8, warmup=5)
     trainer = Trainer(tracks(), tracks(1), TINY, tmp_path)
     trainer.run(config)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -261,9 +261,9 @@ def test_training_learns_saves_and_resumes(tmp_path: Path) -> None:
 
     again = Trainer(tracks(), tracks(1), TINY, tmp_path)
     assert again.resume()
-    assert again.step == 40
-    again.run(TrainConfig(steps=45, batch=8, warmup=5))
-    assert again.step == 45
+    assert again.step == 100
+    again.run(TrainConfig(steps=105, batch=8, warmup=5))
+    assert again.step == 105
 
 
 def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_path: Path) -> None:
