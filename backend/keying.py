@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,6 +52,8 @@ class Keying:
             raise StepsmithError(f"There is no bone map {self.preset}: check the path.")
         if self.place is not None:
             _pair(self.place, "--place takes two numbers, as 1.5,-2")
+        if self.heading is not None and not math.isfinite(self.heading):
+            raise StepsmithError(f"“{self.heading}” won't do: --heading takes degrees, as -90.")
         if (
             self.keys is not None
             and min(_pair(self.keys, form := "--keys takes degrees and millimetres, as 0.5,5")) <= 0
@@ -75,6 +78,9 @@ class Keying:
 def _pair(text: str, form: str) -> tuple[float, float]:
     try:
         first, second = (float(part) for part in text.split(","))
+        finite = math.isfinite(first) and math.isfinite(second)
     except ValueError as error:
         raise StepsmithError(f"“{text}” won't do: {form}.") from error
+    if not finite:
+        raise StepsmithError(f"“{text}” won't do: {form}.")
     return first, second

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
-from ..retarget.rig_path import split_rig
+from ..retarget.rig_path import BODY_RIGS, SCENE_RIGS, split_rig
 from . import export, keying
 from .bar import progress_bar
 from .keying import Keying
@@ -21,6 +21,7 @@ from .keying import Keying
 retarget_app = typer.Typer(help="Put a motion file on a character.", add_completion=False, rich_markup_mode="rich")
 rig_app = typer.Typer(help="Show the bone map of a character.", add_completion=False, rich_markup_mode="rich")
 
+_RIGS = f"{', '.join(SCENE_RIGS)}, or a SMPL model: {', '.join(BODY_RIGS)}"
 _SURE, _LIKELY = 0.8, 0.5
 
 
@@ -41,16 +42,15 @@ def retarget(
             "-o",
             "--out",
             metavar="OUT",
-            help="A file to write, by its ending: .blend, .glb, .fbx, .usd, .mp4, or a motion: .npz, .pkl, .bvh. "
-            "May be given several times.",
+            help=f"A file to write, by its ending: {', '.join(export.SCENE_ENDINGS)}, or a motion: "
+            f"{', '.join(export.MOTION_ENDINGS)}. May be given several times.",
         ),
     ],
     rig: Annotated[
         str | None,
         typer.Option(
             metavar="FILE[:OBJECT]",
-            help="Your character: .blend, .glb, .gltf, .vrm, .fbx, .usd, or a SMPL model; without it, "
-            "the built-in one.",
+            help=f"Your character: {_RIGS}; without it, the built-in one.",
         ),
     ] = None,
     preset: keying.Map = None,
@@ -84,9 +84,7 @@ stepsmith rig hero.fbx
 stepsmith rig crowd.blend:Anna --json"""
 )
 def rig(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE[:OBJECT]", help="A character: .blend, .glb, .gltf, .vrm, .fbx, .usd.")
-    ],
+    file: Annotated[str, typer.Argument(metavar="FILE[:OBJECT]", help=f"A character: {_RIGS}.")],
     preset: keying.Map = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for programs.")] = False,
 ) -> None:

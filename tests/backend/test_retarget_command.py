@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stepsmith.backend.keying import Keying
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import load_motion, save_motion
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.rig_path import split_rig
+from stepsmith.retarget.rig_path import RIG_ENDINGS, split_rig
 from stepsmith.retarget.skeleton import SMPL
 from typer.testing import CliRunner
 
@@ -98,7 +99,12 @@ def test_what_has_no_body_is_refused(tmp_path: Path) -> None:
         (["-o", "{folder}/out.txt"], "end its name"),
         (["-o", "{folder}/out.blend", "--rig", "{folder}/none.glb"], "no rig file"),
         (["-o", "{folder}/out.bvh", "--place", "left"], "--place takes two numbers"),
+        (["-o", "{folder}/out.bvh", "--place", "nan,0"], "--place takes two numbers"),
+        (["-o", "{folder}/out.bvh", "--heading", "nan"], "--heading takes degrees"),
+        (["-o", "{folder}/out.bvh", "--heading", "inf"], "--heading takes degrees"),
         (["-o", "{folder}/out.bvh", "--keys", "0,5"], "above 0"),
+        (["-o", "{folder}/out.bvh", "--keys", "inf,5"], "--keys takes degrees"),
+        (["-o", "{folder}/out.bvh", "--keys", "1,nan"], "--keys takes degrees"),
         (["-o", "{folder}/out.bvh", "--map", "{folder}/none.json"], "no bone map"),
     ],
 )
@@ -108,6 +114,11 @@ def test_what_can_not_be_done_is_said_first(motion: Path, tmp_path: Path, words:
     assert result.exit_code == 1
     assert complaint in result.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_all_readable_characters_are_named() -> None:
+    said = run("rig", "--help").stdout.replace("│", " ")
+    assert all(re.search(rf"\{ending}\b", said) for ending in RIG_ENDINGS)
 
 
 def test_options_as_the_exporter_reads_them() -> None:
