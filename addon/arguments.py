@@ -12,6 +12,7 @@ import bpy
 
 from ..retarget.bone_maps import BoneMap, load_map
 from ..retarget.motion import Motion
+from .keys import check_animatable
 from .properties import FEET
 from .scene import Options, chosen_map, read_rig
 
@@ -31,7 +32,8 @@ class How:
         return chosen_map(armature, rig) if self.preset is None else load_map(self.preset, rig)
 
     def options_for(self, armature: bpy.types.Object) -> Options:
-        """The options with the armature's bone map. Raises RigError as ``bone_map``."""
+        """The options with the armature's bone map. Raises RigError as ``bone_map``, or where it takes no action."""
+        check_animatable(armature)
         return replace(self.options, bone_map=self.bone_map(armature))
 
     def motion(self, motion: Motion) -> Motion:

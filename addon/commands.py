@@ -21,6 +21,7 @@ from . import arguments, preferences, session
 from .arguments import How
 from .dance_task import Connection, DanceTask, Request, Status, wait_for
 from .operators import apply_dance
+from .rig_files import Check
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import apply_motion
 
@@ -71,7 +72,7 @@ def _dance(wishes: argparse.Namespace) -> None:
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
     scene = bpy.context.scene
     how = arguments.read(wishes)
-    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig, how)
+    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig, how.options_for)
     request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     task = DanceTask(session.current.backend, connection, request)
@@ -93,7 +94,7 @@ def _retarget(wishes: argparse.Namespace) -> None:
     out = Path(wishes.out).absolute()
     _check_output(out)
     how = arguments.read(wishes)
-    target = _find_rig(bpy.context.scene, wishes.rig, how)
+    target = _find_rig(bpy.context.scene, wishes.rig, how.options_for)
     if wishes.source is None:
         motion = how.motion(load_motion(Path(wishes.motion)))
         result = apply_motion(bpy.context, target, motion, options=how.options_for(target))
@@ -108,7 +109,7 @@ def _retarget(wishes: argparse.Namespace) -> None:
 def _retarget_actions(wishes: argparse.Namespace, target: bpy.types.Object, how: How) -> str:
     """From one armature to another; what was made."""
     context = bpy.context
-    source = _find_rig(context.scene, wishes.source, How(), "--source")
+    source = _find_rig(context.scene, wishes.source, How().bone_map, "--source")
     options = how.options_for(target)
     if wishes.all_actions:
         actions = actions_of(source)
@@ -218,13 +219,14 @@ def _check_output(out: Path) -> None:
         raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
 
 
-def _find_rig(scene: bpy.types.Scene, name: str, how: How, option: str = "--rig") -> bpy.types.Object:
+def _find_rig(scene: bpy.types.Scene, name: str, check: Check, option: str = "--rig") -> bpy.types.Object:
+    """The armature of that name, which passes ``check``. Raises RigError."""
     ob = scene.objects.get(name)
     if ob is None or ob.type != "ARMATURE":
         there = ", ".join(sorted(other.name for other in scene.objects if other.type == "ARMATURE")) or "none"
         what = "is no armature" if ob else "is not in the scene"
         raise RigError(f"{name} {what}: name one of its armatures after {option} ({there}).")
-    how.bone_map(ob)
+    check(ob)
     return ob
 
 

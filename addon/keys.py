@@ -102,21 +102,26 @@ def write_action(
     return Written(place.action, keys, reduction)
 
 
-def check_animatable(armature: bpy.types.Object) -> None:
-    """Raise RigError where ``armature`` is no armature, or can't take an action as it stands."""
+def check_readable(armature: bpy.types.Object) -> None:
+    """Raise RigError where ``armature`` is no armature, or its bones can't be read as it stands."""
     if armature is None or armature.type != "ARMATURE":
         what = "nothing" if armature is None else f"{armature.name!r}, which is no armature"
         raise RigError(f"The dance needs an armature and got {what}; choose the character's armature.")
-    if armature.library is not None:
-        raise RigError(
-            f"{armature.name!r} is linked from another file; make a library override of it first"
-            " (Object > Library Override > Make)."
-        )
     if armature.data.is_editmode:
         raise RigError(f"{armature.name!r} is in Edit Mode; leave it (Tab) first.")
     data = armature.animation_data
     if data is not None and data.use_tweak_mode:
         raise RigError(f"{armature.name!r} is in the NLA's tweak mode; leave it (Tab in the NLA editor) first.")
+
+
+def check_animatable(armature: bpy.types.Object) -> None:
+    """Raise RigError as ``check_readable``, or where ``armature`` can't take an action."""
+    check_readable(armature)
+    if armature.library is not None:
+        raise RigError(
+            f"{armature.name!r} is linked from another file; make a library override of it first"
+            " (Object > Library Override > Make)."
+        )
 
 
 def check_place(armature: bpy.types.Object, into: Into) -> None:

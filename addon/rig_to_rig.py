@@ -18,7 +18,7 @@ from ..retarget.motion import Motion
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array, to_matrix
 from .fcurves import playing_curves
-from .keys import check_animatable
+from .keys import check_animatable, check_readable
 from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig, scene_fps
 
 # Frames more than these are no action but a mistake; they would take gigabytes.
@@ -53,7 +53,7 @@ def read_motion(
     Raises StepsmithError where the armature is no body, does not move, or the range is empty.
     """
     scene = context.scene
-    check_animatable(armature)
+    check_readable(armature)
     if armature not in context.view_layer.objects.values():
         raise RigError(f"{armature.name} is not in the view layer: show it in the scene to read its motion.")
     with _playing(context, armature, action):

@@ -21,7 +21,7 @@ from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, Pose, RootMode, solve
-from .keys import Into, Reduce, check_animatable, check_place, write_action
+from .keys import Into, Reduce, check_place, check_readable, write_action
 from .mapping import map_of
 from .rig_check import notices, strip_notices
 
@@ -78,8 +78,8 @@ class DanceResult:
 
 
 def read_rig(armature: bpy.types.Object) -> Rig:
-    """The armature as numpy, at rest and where it stands. Raises RigError where it can't be danced on."""
-    check_animatable(armature)
+    """The armature as numpy, at rest and where it stands. Raises RigError where it can't be read."""
+    check_readable(armature)
     bones = list(_parents_first(armature.data.bones))
     index = {bone.name: i for i, bone in enumerate(bones)}
     return Rig(

@@ -257,19 +257,53 @@ def test_tracks_count(new_armature: MakeArmature, dance: Motion, scene: Any) -> 
     assert_same(read_motion(bpy.context, source), dance)
 
 
-def test_a_linked_and_overridden_source(new_armature: MakeArmature, dance: Motion, tmp_path: Path) -> None:
-    source = dancer(new_armature, "Source", dance)
-    file = str(tmp_path / "source.blend")
-    bpy.data.libraries.write(file, {source})
+def linked_from(file: Path) -> Any:
+    """The armature Source of that file in a new scene."""
     bpy.ops.wm.read_homefile(use_empty=True)
     bpy.context.scene.render.fps = 30
-    with bpy.data.libraries.load(file, link=True) as (_, wanted):
+    with bpy.data.libraries.load(str(file), link=True) as (_, wanted):
         wanted.objects = ["Source"]
     (linked,) = wanted.objects
     bpy.context.scene.collection.objects.link(linked)
     bpy.context.view_layer.update()
+    return linked
+
+
+def stands(armature: Any) -> list[Any]:
+    return [armature.matrix_world.copy(), *(bone.matrix_basis.copy() for bone in armature.pose.bones)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_linked_source_is_only_read(new_armature: MakeArmature, dance: Motion, tmp_path: Path, named: bool) -> None:
+    bpy.data.libraries.write(str(tmp_path / "source.blend"), {dancer(new_armature, "Source", dance)})
+    source = linked_from(tmp_path / "source.blend")
+    action = source.animation_data.action
+    before = stands(source)
+    target = new_armature("Target")
+    retarget_action(bpy.context, source, target, action if named else None, options=Options(feet="never"))
+    assert_same(read_motion(bpy.context, target), dance)
+    assert source.animation_data.action == action
+    assert stands(source) == before
+    batch = retarget_actions(bpy.context, source, target, [action], options=Options(feet="never"))
+    assert (len(batch.results), batch.errors) == (1, {})
     with pytest.raises(StepsmithError, match="library override"):
-        read_motion(bpy.context, linked)
+        retarget_action(bpy.context, target, source)
+
+
+def test_a_linked_source_plays_an_action_of_this_file(
+    new_armature: MakeArmature, dance: Motion, tmp_path: Path
+) -> None:
+    bpy.data.libraries.write(str(tmp_path / "source.blend"), {new_armature("Source")})
+    source = linked_from(tmp_path / "source.blend")
+    other = dancer(new_armature, "Other", dance)
+    assert_same(read_motion(bpy.context, source, action=other.animation_data.action), dance)
+    assert source.animation_data is None
+
+
+def test_a_linked_and_overridden_source(new_armature: MakeArmature, dance: Motion, tmp_path: Path) -> None:
+    source = dancer(new_armature, "Source", dance)
+    bpy.data.libraries.write(str(tmp_path / "source.blend"), {source})
+    linked = linked_from(tmp_path / "source.blend")
     overridden = linked.override_create(remap_local_usages=True)
     overridden.location = (0.0, 0.0, 0.0)
     bpy.context.view_layer.update()
