@@ -27,6 +27,7 @@ import bpy
 
 from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
+from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
 from . import arguments
 from .arguments import How
@@ -71,7 +72,7 @@ def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         armature = make_character(context)
     else:
-        armature = open_rig(*wish.rig, fps=motion.fps, check=wish.how.bone_map)
+        armature = open_rig(*wish.rig, fps=motion.fps, check=wish.how.options_for)
     options = wish.how.options_for(armature)
     result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start, options=options)
     progress(0.02, "Dancing")
@@ -136,12 +137,12 @@ def check_outs(outs: Sequence[Path]) -> None:
 
 @contextlib.contextmanager
 def written_beside(out: Path) -> Iterator[Path]:
-    """A path in the folder of ``out`` with the same ending, renamed to ``out`` at the end, or removed."""
+    """A path in a folder beside ``out``; renamed to it at the end, its textures too, or removed."""
     with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
         path = Path(folder) / out.name
         try:
             yield path
-            os.replace(path, out)
+            put_in_place({out: path})
         except (RuntimeError, OSError) as error:
             reason = str(error).removeprefix("Error: ").strip()
             raise StepsmithError(f"{out} can't be written ({reason}): choose another place.") from error
@@ -427,9 +428,10 @@ def _parse(words: Sequence[str] | None) -> Callable[[Progress, Say], None]:
 
 
 def _look(say: Say, rig: tuple[Path, str | None], how: How, aloud: bool) -> None:
-    found = describe(*rig, how)
     if aloud:
-        say({"rig": found})
+        say({"rig": describe(*rig, how)})
+    else:
+        open_rig(*rig, check=how.options_for)
 
 
 def _rig(text: str) -> tuple[Path, str | None]:

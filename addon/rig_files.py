@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import bpy
 
 from ..retarget.errors import RigError, StepsmithError
 from ..retarget.rig_path import BODY_RIGS, RIG_ENDINGS
+from .keys import check_animatable
 from .scene import chosen_map, read_rig
 from .smpl_body import make_smpl_body
 
@@ -24,15 +26,17 @@ _LARGEST = 4 << 30
 
 def can_dance(armature: bpy.types.Object) -> None:
     """Raise RigError where the armature is no body that can dance."""
+    check_animatable(armature)
     chosen_map(armature, read_rig(armature))
 
 
 def open_rig(path: Path, name: str | None = None, *, fps: float = 30.0, check: Check = can_dance) -> bpy.types.Object:
     """The armature in a file, which becomes the open file: a .blend as it is, another kind in an empty scene.
 
-    ``name``: the armature's; without it the only one that passes ``check``, which raises RigError.
-    ``fps``: of the scene that a file other than a .blend is read into; its own animation stays in the file,
-    played at this rate. Raises StepsmithError where the file can't be read or holds no such armature.
+    ``name``: the armature's, with or without the number that an importer appended; without a name the only
+    one that passes ``check``, which raises RigError. ``fps``: of the scene that a file other than a .blend is
+    read into; its own animation stays in the file, played at this rate. Raises StepsmithError where the file
+    can't be read or holds no such armature.
     """
     ending = path.suffix.lower()
     if ending not in RIG_ENDINGS:
@@ -129,7 +133,7 @@ def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
     armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
     there = ", ".join(ob.name for ob in armatures) or "none"
     if name is not None:
-        chosen = bpy.context.scene.objects.get(name)
+        chosen = _named_so(name, armatures, exactly=path.suffix.lower() == ".blend")
         if chosen is None:
             raise RigError(f"{path.name} has no object {name!r} in its scene: its armatures are {there}.")
         check(chosen)
@@ -144,6 +148,17 @@ def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
             f" name one as FILE{os.path.splitext(path.name)[1]}:OBJECT."
         )
     return dancing[0]
+
+
+def _named_so(name: str, armatures: Sequence[bpy.types.Object], *, exactly: bool) -> bpy.types.Object | None:
+    """The object of the scene called so. Where that is no armature and not ``exactly`` is wanted, the only armature
+    that is called so but for a number: a USD has armatures in parents of the same name, and Blender, where names are
+    unique, appends numbers."""
+    named = bpy.context.scene.objects.get(name)
+    if exactly or named in armatures:
+        return named
+    alike = [ob for ob in armatures if re.sub(r"\.\d{3,}$", "", ob.name) == name]
+    return alike[0] if len(alike) == 1 else named
 
 
 def _passes(armature: bpy.types.Object, check: Check) -> bool:

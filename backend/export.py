@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from ..retarget.errors import StepsmithError
 from ..retarget.files import save_motion
 from ..retarget.motion import Motion
+from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
 from .keying import Keying
 from .progress import Progress, part, silent
@@ -157,7 +157,7 @@ def _check_blender(what: str) -> None:
 
 @contextmanager
 def _staged(outs: Sequence[Path]) -> Iterator[dict[Path, Path]]:
-    """For each of ``outs`` a path beside it, in a folder of its own; renamed to it at the end, or removed."""
+    """For each of ``outs`` a path in a folder beside it; renamed to it at the end, its textures too, or removed."""
     with ExitStack() as stack:
         staged = {}
         for out in outs:
@@ -167,8 +167,7 @@ def _staged(outs: Sequence[Path]) -> Iterator[dict[Path, Path]]:
             staged[out] = Path(folder) / out.name
         try:
             yield staged
-            for out, beside in staged.items():
-                os.replace(beside, out)
+            put_in_place(staged)
         except OSError as error:
             place = error.filename or outs[0].parent
             raise ExportError(f"{place} can't be written ({error.strerror}): choose another folder.") from error

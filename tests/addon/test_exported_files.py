@@ -124,6 +124,96 @@ def test_another_makers_character_comes_back(dance: tuple[Path, Motion], tmp_pat
     compare(open_rig(out), dance[1])
 
 
+@pytest.fixture
+def painted(new_armature: Callable[[str], Any], tmp_path: Path) -> Callable[[float], Path]:
+    """Makes a character of one colour: a cube in a .blend, its picture, Skin, packed there."""
+
+    def make(red: float) -> Path:
+        bpy.ops.wm.read_homefile(use_empty=True)
+        armature = new_armature("Rig")
+        bpy.ops.mesh.primitive_cube_add()
+        cube = bpy.context.object
+        cube.modifiers.new("Armature", "ARMATURE").object = armature
+        cube.vertex_groups.new(name="pelvis").add(range(8), 1.0, "REPLACE")
+        skin = bpy.data.images.new("Skin", 4, 4)
+        skin.pixels[:] = [red, 0.5, 0.25, 1.0] * 16
+        skin.pack()
+        material = bpy.data.materials.new("Skin")
+        material.use_nodes = True
+        nodes = material.node_tree.nodes
+        picture = nodes.new("ShaderNodeTexImage")
+        picture.image = skin
+        shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+        material.node_tree.links.new(picture.outputs["Color"], shader.inputs["Base Color"])
+        cube.data.materials.append(material)
+        file = tmp_path / f"painted {red}.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
+        return file
+
+    return make
+
+
+def pictures() -> dict[str, list[float]]:
+    """The open file's pictures and their first pixel."""
+    return {image.name: list(image.pixels[:4]) for image in bpy.data.images if image.size[0]}
+
+
+@pytest.mark.parametrize("ending", [".usd", ".usda", ".usdc", ".usdz"])
+def test_usd_keeps_its_textures(
+    dance: tuple[Path, Motion], painted: Callable[[float], Path], tmp_path: Path, ending: str
+) -> None:
+    skip_without(ending)
+    rig = painted(0.75)
+    folder = tmp_path / "out"
+    (folder / "textures").mkdir(parents=True)
+    (folder / "textures" / "mine.png").write_text("of the user")
+    out = folder / f"red{ending}"
+    for _ in range(2):  # the second time over the first's files
+        export(Wish(dance[0], (out,), rig=(rig, None)), silent)
+    added = set() if ending == ".usdz" else {folder / "textures" / "Skin.png"}
+    assert set(folder.rglob("*")) == {out, folder / "textures", folder / "textures" / "mine.png", *added}
+    moved = shutil.move(folder, tmp_path / "moved")
+    armature = open_rig(moved / out.name, "Rig")
+    check_skin(armature)
+    (pixel,) = pictures().values()
+    assert pixel == pytest.approx([0.75, 0.5, 0.25, 1.0], abs=0.01)
+
+
+def test_another_texture_of_the_same_name_stays(
+    dance: tuple[Path, Motion], painted: Callable[[float], Path], tmp_path: Path
+) -> None:
+    skip_without(".usd")
+    red, blue = painted(0.75), painted(0.1)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    export(Wish(dance[0], (folder / "one.usdc",), rig=(red, None)), silent)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(StepsmithError, match=r"Skin\.png .* write two\.usdz"):
+        export(Wish(dance[0], (folder / "two.usdc",), rig=(blue, None)), silent)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not KAYKIT.is_file(), reason="the rigs are not beside the checkout")
+def test_another_makers_textures_come_back(dance: tuple[Path, Motion], tmp_path: Path) -> None:
+    skip_without(".usd")
+    export(Wish(dance[0], (tmp_path / "knight.usdc",), rig=(KAYKIT, "Rig")), silent)
+    armature = open_rig(tmp_path / "knight.usdc", "Rig")
+    compare(armature, dance[1])
+    assert len(set(pictures()[next(iter(pictures()))])) > 1
+    assert (tmp_path / "textures").is_dir()
+
+
+def test_an_importers_number_may_be_left_out(dance: tuple[Path, Motion], tmp_path: Path) -> None:
+    skip_without(".usd")
+    export(Wish(dance[0], (tmp_path / "one.usdc",)), silent)
+    name = open_rig(tmp_path / "one.usdc").name
+    plain = name.partition(".")[0]
+    assert open_rig(tmp_path / "one.usdc", name).name == open_rig(tmp_path / "one.usdc", plain).name == name
+    with pytest.raises(StepsmithError, match="Nobody"):
+        open_rig(tmp_path / "one.usdc", "Nobody")
+
+
 def test_a_vrm_is_read_as_the_gltf_it_is(dance: tuple[Path, Motion], tmp_path: Path) -> None:
     export(Wish(dance[0], (tmp_path / "one.glb",)), silent)
     shutil.copyfile(tmp_path / "one.glb", tmp_path / "one.vrm")
