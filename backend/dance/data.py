@@ -1,5 +1,5 @@
 """Where dances were read before ``sources``."""
 
-from .sources import SPLITS, Dance, DataError, from_markers, load_dances
+from .sources import SPLITS, Dance, DataError, load_dances
 
-__all__ = ["SPLITS", "Dance", "DataError", "from_markers", "load_dances"]
+__all__ = ["SPLITS", "Dance", "DataError", "load_dances"]

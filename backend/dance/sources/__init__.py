@@ -4,7 +4,8 @@
 """
 
 from .dance import Dance, DataError
-from .tang2018 import SPLITS, from_markers, load_dances
+from .folder import load_dances
+from .manifest import SPLITS
 from .unpaired import load_unpaired
 
-__all__ = ["SPLITS", "Dance", "DataError", "from_markers", "load_dances", "load_unpaired"]
+__all__ = ["SPLITS", "Dance", "DataError", "load_dances", "load_unpaired"]

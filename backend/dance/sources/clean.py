@@ -27,38 +27,44 @@ _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which no
 _STANDING = 0.2  # m/s over the floor, under which a foot stands
 
 
-def clean(motion: Motion, fps: float) -> list[Motion]:
+def clean(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
     """The stretches of a recording in which somebody dances, at ``fps``, on the floor, with contacts.
 
+    Each with the second of the recording at which it begins.
     Single bad frames are bridged; where the body jumps for longer, the recording is cut. What is at rest at
     either end is left out, and stretches under 6 s.
     """
-    trimmed = [trim(smooth(part)) for part in cut_glitches(motion)]
-    return [with_contacts(on_floor(resample(part, fps))) for part in trimmed if part is not None]
+    found = []
+    for frames in cut_glitches(motion):
+        for first, part in _unbroken(_at(motion, frames)):
+            part = smooth(part)
+            dancing = _dancing(part)
+            if len(dancing) / motion.fps >= _SHORTEST:
+                start = int(frames[0]) + first + dancing.start
+                part = part.slice(dancing.start, dancing.stop)
+                found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
+    return found
 
 
-def cut_glitches(motion: Motion) -> list[Motion]:
-    """The stretches between frames at which joints move or turn faster than a body can.
+def cut_glitches(motion: Motion) -> list[NDArray[np.intp]]:
+    """The frames of each stretch whose bad ones, if left out, can be bridged.
 
-    Where that is over within 0.15 s the frames are replaced by a cubic through those on either side.
+    Bad is where joints move or turn faster than a body can; where that is over within 0.15 s, a cubic through
+    the frames on either side is better.
     """
-    if len(motion) < 2:
+    if len(motion) < 4:
         return []
     bad = _impossible(motion)
-    if bad.any():
-        good = np.flatnonzero(~binary_dilation(_frames_at(bad), iterations=2))
-        bridged = np.diff(good, prepend=0, append=len(motion) - 1) <= max(1.0, _BRIDGE * motion.fps)
-        if len(good) < 4:
-            return []
-        pieces = np.split(good, np.flatnonzero(~bridged[1:-1]) + 1)
-        return [part for piece in pieces if len(piece) >= 4 for part in _unbroken(_at(motion, piece))]
-    return [motion]
+    beside = np.concatenate([bad, [False]]) | np.concatenate([[False], bad])
+    good = np.flatnonzero(~binary_dilation(beside, iterations=2)) if bad.any() else np.arange(len(motion))
+    torn = np.flatnonzero(np.diff(good) > max(1.0, _BRIDGE * motion.fps)) + 1
+    return [frames for frames in np.split(good, torn) if len(frames) >= 4]
 
 
-def _unbroken(motion: Motion) -> list[Motion]:
-    """The stretches between impossible frames, if any are left."""
+def _unbroken(motion: Motion) -> list[tuple[int, Motion]]:
+    """The stretches between impossible frames, if any are left, and their first frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], _impossible(motion), [True]]).astype(int)))
-    return [motion.slice(start, stop + 1) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
+    return [(int(a), motion.slice(a, b + 1)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _impossible(motion: Motion) -> NDArray[np.bool_]:
@@ -68,14 +74,11 @@ def _impossible(motion: Motion) -> NDArray[np.bool_]:
     return (moved > _FASTEST) | (rot.angle(steps).max(axis=1) * motion.fps > _FASTEST_TURN)
 
 
-def _frames_at(steps: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) frames on either side of the marked steps (T - 1,)."""
-    return np.concatenate([steps, [False]]) | np.concatenate([[False], steps])
-
-
 def _at(motion: Motion, frames: NDArray[np.intp]) -> Motion:
     """The motion from the first to the last of ``frames``, ascending, by a cubic through those alone."""
     every = np.arange(frames[0], frames[-1] + 1)
+    if len(every) == len(frames):
+        return motion.slice(int(frames[0]), int(frames[-1]) + 1)
     local = rot.normalise(CubicSpline(frames, rot.continuous(motion.rotations[frames]))(every))
     root = CubicSpline(frames, motion.root[frames])(every)
     return replace(motion, root=root, rotations=local, contacts=np.zeros((len(every), 4)), beats=None, downbeats=None)
@@ -90,15 +93,13 @@ def smooth(motion: Motion) -> Motion:
     )
 
 
-def trim(motion: Motion) -> Motion | None:
-    """The motion without standing still at its ends; None where less than 6 s of dance are left."""
-    if motion.duration < _SHORTEST:
-        return None
+def _dancing(motion: Motion) -> range:
+    """The frames between standing still at either end."""
+    if len(motion) < 2:
+        return range(0)
     speed = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).mean(axis=1) * motion.fps
     moving = np.flatnonzero(gaussian_filter1d(speed, 0.5 * motion.fps) > _STILL)
-    if not len(moving) or (moving[-1] - moving[0]) / motion.fps < _SHORTEST:
-        return None
-    return motion.slice(int(moving[0]), int(moving[-1]) + 1)
+    return range(int(moving[0]), int(moving[-1]) + 1) if len(moving) else range(0)
 
 
 def resample(motion: Motion, fps: float) -> Motion:

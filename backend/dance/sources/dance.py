@@ -23,12 +23,16 @@ class DataError(StepsmithError):
 
 @dataclass(frozen=True)
 class Dance:
-    """One recorded dance with its song, or a stretch of one without.
+    """One recorded dance, or a stretch of one, with its song.
 
-    ``song`` is None where there is none, or where the sound does not belong to the whole motion.
+    ``song`` is None where there is none, or where the sound does not belong to the whole motion. ``start``: the
+    second of the song at which the motion begins. ``in_time``: whether the dancer keeps time with the
+    song, None where nobody has said so.
     """
 
     name: str
     genre: str
     song: Path | None
     motion: Motion
+    start: float = 0.0
+    in_time: bool | None = None

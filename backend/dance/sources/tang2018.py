@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 from ....retarget import rotations as rot
+from ....retarget.arrays import ArrayFileError, read_npz
+from ....retarget.errors import MotionError
+from ....retarget.files import MAX_BYTES
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL
 from .clean import UPRIGHT, resample, soles, with_contacts
-from .dance import Dance, DataError
 
-SPLITS = ("train", "val", "test")
-
+_KEYS = ("fps", "smpl_poses", "joints")
 # Marker joints of the recordings: right and left hip, knee and ankle.
 _HIPS = [7, 16]
 _LEGS = ((7, 8), (8, 9), (16, 17), (17, 18))
 
 
-def load_dances(folder: Path | str, split: str, fps: float = 30.0, names: Sequence[str] | None = None) -> list[Dance]:
-    """The dances of one split of the tang2018 recordings (``manifest.csv``, a ``.npz`` and ``.ogg`` a dance).
+def read(path: Path, fps: float) -> Motion | None:
+    """The motion in one of the recordings' ``.npz`` at ``fps``, on the floor, with contacts; None for other files.
 
-    ``fps``: the frame rate wanted. ``names``: only these dances. Raises DataError where the folder is
-    not such a set, or holds no dance of the split.
+    Raises MotionError where the file is one of them and damaged.
     """
-    folder = Path(folder)
-    if split not in SPLITS:
-        raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise DataError(f"{folder} holds no manifest.csv: give the folder of the dances.")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    dances = [_load(folder, row, fps) for row in rows if names is None or row["name"] in names]
-    if not dances:
-        raise DataError(f"{folder} holds no dance of the split “{split}”.")
-    return dances
-
-
-def _load(folder: Path, row: dict[str, str], fps: float) -> Dance:
-    with np.load(folder / f"{row['name']}.npz", allow_pickle=False) as file:
-        source_fps, poses, joints = float(file["fps"]), file["smpl_poses"], file["joints"]
-    motion = from_markers(poses.astype(float), joints.astype(float), source_fps, fps)
-    whole = abs(float(row["audio_s"]) - float(row["motion_s"])) < 6.0
-    song = folder / f"{row['name']}.ogg"
-    return Dance(row["name"], row["genre"], song if whole else None, motion.with_meta(name=row["name"]))
+    if path.suffix.lower() != ".npz":
+        return None
+    try:
+        with path.open("rb") as file:
+            arrays = read_npz(file, _KEYS, MAX_BYTES)
+    except (ArrayFileError, OSError):
+        return None  # what is wrong with it, others say better
+    if len(arrays) < len(_KEYS):
+        return None
+    source_fps, poses, joints = (arrays[name] for name in _KEYS)
+    numbers = all(array.dtype.kind in "iuf" for array in arrays.values())
+    shapes = numbers and source_fps.size == 1 and poses.shape == (len(joints), 72) and joints.shape[1:] == (21, 3)
+    if not shapes or not 1.0 <= float(source_fps) <= 1000.0 or not np.isfinite(joints[:2]).all():
+        raise MotionError(f"{path.name}: its poses and joints do not fit together: write or download it anew.")
+    return from_markers(poses.astype(float), joints.astype(float), float(source_fps), fps)
 
 
 def from_markers(poses: Array, joints: Array, source_fps: float, fps: float) -> Motion:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
 from .clean import clean
 from .dance import Dance, DataError, Skip, ignore
+from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
 
 # The dances among CMU's recordings, by their archives' names; the walks and fights are none.
@@ -20,8 +20,6 @@ _CMU_GENRES = {
     "salsa": "salsa", "indian": "indian", "modern05": "modern", "mjackson": "street",
     "martial": None, "martialwalk": None, "locomotion": None,
 }  # fmt: skip
-# gBR_sBM_cAll_d04_mBR2_ch08: genre, situation, camera, dancer, music, choreography.
-_AIST_NAME = re.compile(r"g[A-Z]{2}_s\w{2}_c\w+_d\d+_m[A-Z]{2}\d_ch\d+")
 
 
 def load_unpaired(folder: Path | str, fps: float, skip: Skip = ignore) -> list[Dance]:
@@ -49,22 +47,22 @@ def _below(folder: Path, genre: str, fps: float, skip: Skip) -> Iterator[Dance]:
                 _unpack(path, Path(unpacked), skip)
                 yield from _below(Path(unpacked), path.stem, fps, skip)
         elif path.suffix.lower() in SUFFIXES:
-            label = "street" if _AIST_NAME.fullmatch(path.stem) else _CMU_GENRES.get(genre, genre)
+            label = "street" if aist_genre(path.stem) else _CMU_GENRES.get(genre, genre)
             if label is not None:
                 yield from _stretches(path, label, f"{genre}-{path.stem}", fps, skip)
 
 
 def _stretches(path: Path, genre: str, name: str, fps: float, skip: Skip) -> Iterator[Dance]:
     try:
-        parts = clean(read_motion(path), fps)
+        stretches = clean(read_motion(path), fps)
     except MotionError as error:
         skip(str(error))
         return
-    if not parts:
+    if not stretches:
         skip(f"{path.name} holds no 6 s of dance.")
-    for k, part in enumerate(parts):
-        label = f"{name}-{k}" if len(parts) > 1 else name
-        yield Dance(label, genre, None, part.with_meta(name=label))
+    for k, (_, motion) in enumerate(stretches):
+        label = f"{name}-{k}" if len(stretches) > 1 else name
+        yield Dance(label, genre, None, motion.with_meta(name=label))
 
 
 def _unpack(path: Path, folder: Path, skip: Skip) -> None:
