@@ -25,6 +25,10 @@ _ADVICE = "choose a two-legged character, or name its bones in the bone map"
 _SHORTEST_LIMB = 0.1
 _NARROWEST = 0.01
 _ALIKE = 0.75
+# Sides whose whole reach differs more than this are none; a staff in one hand is longer than the arm.
+_HELD = 0.12
+# How many times as long as a hand a chain beside it must be to be the limb's.
+_FINGERS = 5.0
 # Bounds of the search: children tried at a fork, limbs tried as legs and as arms, bones of a limb.
 _MOST_CHILDREN = 16
 _MOST_LIMBS = 12
@@ -210,7 +214,7 @@ def _limbs(tree: _Tree) -> list[_Limb]:
         long = [bone for bone in children if tree.reach[bone] > _SHORTEST_LIMB * tree.size]
         long = sorted(long, key=lambda bone: -tree.reach[bone])[:_MOST_CHILDREN]
         for a, b in combinations(long, 2):
-            if min(tree.reach[a], tree.reach[b]) < 0.3 * max(tree.reach[a], tree.reach[b]):
+            if min(tree.reach[a], tree.reach[b]) < _HELD * max(tree.reach[a], tree.reach[b]):
                 continue
             alike = sum(_like(tree, a, other) for other in long if other not in (a, b))
             limb = _descend(tree, anchor, a, b, min(0.8 * alike, 4.0))
@@ -256,7 +260,9 @@ def _matches(tree: _Tree, a: int, b: int) -> list[tuple[float, tuple[int, int]]]
         # A prop in one hand makes that side longer.
         alike = (0.7 + 0.3 * shortest / max(longest, 1e-12)) * (1.0 - abs(p - q) / max(p, q, 1e-6 * tree.size))
         if alike > 0.4:
-            found.append((shortest * alike, (x, y)))
+            # Sleeves and ornaments may be longer than the hand that they hang beside, but have no fingers.
+            fingers = min(_widest_fan(tree, x), _widest_fan(tree, y)) >= 3
+            found.append((shortest * alike * (_FINGERS if fingers else 1.0), (x, y)))
     return found
 
 
@@ -268,6 +274,15 @@ def _like(tree: _Tree, a: int, b: int) -> bool:
 def _fan(tree: _Tree, bone: int) -> int:
     """How many of the bone's children are chains of their own, as fingers are."""
     return sum(1 for child in tree.children[bone] if tree.children[child])
+
+
+def _widest_fan(tree: _Tree, bone: int) -> int:
+    """The most chains that go on from one bone, of ``bone`` and the longest below it."""
+    widest = _fan(tree, bone)
+    while tree.children[bone]:
+        bone = max(tree.children[bone], key=lambda child: tree.reach[child])
+        widest = max(widest, _fan(tree, bone))
+    return widest
 
 
 # --- the joints of a limb ---------------------------------------------------------------------------------

@@ -287,7 +287,8 @@ class Make:
     ``arms``: degrees below the T pose. ``elbows``, ``knees``: their bend. ``twists``: pieces added to
     upper arms, forearms, thighs and shins, in their line. ``helpers``: twist bones beside them instead.
     ``hair``, ``skirt``, ``tail``: bones of each chain. ``split_hips``: legs hang from a bone
-    beside the spine. ``instep``: a bone between foot and toes. ``uneven``: metres by which joints stray.
+    beside the spine. ``instep``: a bone between foot and toes. ``sleeves``: bones of a chain that hangs from each
+    forearm. ``staff``: a weapon longer than an arm. ``uneven``: metres by which joints stray.
     """
 
     spine: int = 3
@@ -308,6 +309,8 @@ class Make:
     tail: int = 0
     wings: bool = False
     weapon: bool = False
+    staff: bool = False
+    sleeves: int = 0
     hip_helpers: bool = False
     split_hips: bool = False
     instep: bool = False
@@ -458,6 +461,11 @@ def humanoid(make: Make | None = None, world: Array | None = None) -> tuple[Rig,
             body.chain(f"finger{k}_{side}_", hand, (start + lengths * lower + aside * lengths * 5.0) * mirror)
         if make.weapon and side == "r":
             body.chain("sword", hand, (wrist + np.array([[0.02], [0.2], [0.9]]) * [0.2, -1.0, 0.3]) * mirror)
+        if make.staff and side == "r":
+            body.chain("staff", hand, (wrist + np.array([[-0.9], [0.0], [0.9]]) * [0.0, 0.0, 1.0]) * mirror)
+        if make.sleeves:
+            steps = np.arange(make.sleeves + 1)[:, None]
+            body.chain(f"sleeve_{side}_", end, (wrist + steps * [0.0, 0.0, -0.1] - [0.0, 0.0, 0.02]) * mirror)
         if make.wings:
             reach = np.array([[0.05, 0.1, 0.0], [0.4, 0.2, 0.25], [0.9, 0.3, 0.1], [1.3, 0.35, -0.2]])
             body.chain(f"wing_{side}_", chest, (reach + [0.0, 0.0, shoulders - 0.1]) * mirror)
