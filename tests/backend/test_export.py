@@ -14,6 +14,7 @@ from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.rig_path import split_rig
 
 HERE = Path(__file__).parent
+KAYKIT = HERE.parents[2] / "shared" / "data" / "rigs" / "kaykit" / "Knight.glb"
 
 
 @pytest.fixture
@@ -39,6 +40,17 @@ def test_motion_files_and_scene_files_together(tmp_path: Path, motion: Motion, s
     assert len(load_motion(outs[0])) == 30
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not KAYKIT.is_file(), reason="the rigs are not beside the checkout")
+def test_usd_files_share_their_textures(tmp_path: Path, motion: Motion) -> None:
+    outs = [tmp_path / name for name in ("a.usdc", "b.usda")]
+    export.export(motion, outs, Stage(rig=f"{KAYKIT}:Rig"))
+    pictures = sorted((tmp_path / "textures").iterdir())
+    assert sorted(tmp_path.iterdir()) == [*outs, tmp_path / "textures"]
+    assert pictures
+    assert all(f"@./textures/{picture.name}@" in outs[1].read_text() for picture in pictures)
 
 
 @pytest.mark.usefixtures("failing")

@@ -1,0 +1,65 @@
+"""Finished files at their places: all of them, or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.placing import put_in_place
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> dict[Path, Path]:
+    """Two outputs that share a folder, each made in a folder of its own with a common picture and its own one."""
+    files = {}
+    for name in ("one", "two"):
+        made = tmp_path / f".{name}"
+        (made / "textures").mkdir(parents=True)
+        (made / "textures" / "skin.png").write_text("skin")
+        (made / "textures" / f"{name}.png").write_text(name)
+        file = made / f"{name}.usdc"
+        file.write_text(name)
+        files[tmp_path / "out" / file.name] = file
+    (tmp_path / "out").mkdir()
+    return files
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_textures_join(staged: dict[Path, Path], tmp_path: Path) -> None:
+    put_in_place(staged)
+    assert content(tmp_path / "out") == {
+        "one.usdc": "one",
+        "two.usdc": "two",
+        "textures/skin.png": "skin",
+        "textures/one.png": "one",
+        "textures/two.png": "two",
+    }
+
+
+def test_nothing_is_placed_where_a_picture_would_be_lost(staged: dict[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "two.usdc").write_text("earlier")
+    (out / "textures").mkdir()
+    (out / "textures" / "two.png").write_text("another")
+    before = content(out)
+    with pytest.raises(StepsmithError, match=r"two\.png is another picture"):
+        put_in_place(staged)
+    assert content(out) == before
+
+
+def test_textures_go_again_where_a_file_can_not_be_placed(staged: dict[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out" / "one.usdc").mkdir()
+    with pytest.raises(OSError, match=r"one\.usdc"):
+        put_in_place(staged)
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["one.usdc"]
+
+
+def test_a_file_in_the_folders_place_stays(staged: dict[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out" / "textures").write_text("notes")
+    with pytest.raises((OSError, StepsmithError), match="textures"):
+        put_in_place(staged)
+    assert content(tmp_path / "out") == {"textures": "notes"}
