@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,71 +16,111 @@ from .model import DanceModel
 # Windows evaluated at once: enough to keep the processor busy, little enough to bound the memory.
 _BATCH = 32
 
+# Takes the clean features of a dance (T, 152) in real units, gives them as they must be.
+Constrain = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class _View:
+    """A window of one dance as it is seen with one genre. ``frames``: (window,) its frames; ``weight``: (window, 1)."""
+
+    dance: int
+    frames: Tensor
+    genre: int
+    weight: Tensor
+
 
 def sample(
     model: DanceModel,
-    sound: Array,
-    genre: int,
+    cues: Sequence[Array],
+    genres: Array,
     *,
-    seed: int,
+    seeds: Sequence[int],
     steps: int = 10,
     guidance: float = 2.5,
+    loop: bool = False,
+    constrain: Constrain | None = None,
     progress: Progress | None = None,
-) -> Array:
-    """Features (T, 152) in real units for the cues ``sound`` (T, 41).
+) -> list[Array]:
+    """Features (T, 152) in real units of one dance for each of ``seeds``, for its ``cues``, (T, 44) each.
 
-    The whole dance is one state: one noise, one clean estimate. At every step the state is cut into
+    ``genres``: (T, G) how much of each genre is danced, rows of sum 1. ``loop``: the last frame is followed by the
+    first. ``constrain``: applied to the clean estimate at every step, so that what is free comes to suit
+    what is not: known values are thereby noised as the flow has it (replacement, as in Lugmayr et al., RePaint, 2022).
+
+    A whole dance is one state: one noise, one clean estimate. At every step the state is cut into
     overlapping windows, each window's clean estimate is blended into the dance's by weights that fade
     towards the window's ends, and the next step starts from the blend. So neighbours agree from the
-    first step on and no seam is ever stitched (Bar-Tal et al., MultiDiffusion, 2023). Time grows
+    first step on and no seam is ever stitched (Bar-Tal et al., MultiDiffusion, 2023). A window across a change of
+    genre is seen with either, each weighing most where it is danced. Time grows
     linearly with T; memory is a batch of windows and a few arrays of T rows.
     """
-    window = model.config.window
-    frames = len(sound)
-    padded = max(window, frames + frames % model.config.patch)
-    cues = torch.from_numpy(np.pad(sound, ((0, padded - frames), (0, 0)), mode="edge"))
-    starts = _starts(padded, window, model.config.patch)
-    fade = torch.from_numpy(np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32))[:, None]
-    total = torch.zeros(padded, 1)
-    for start in starts:
-        total[start : start + window] += fade
+    config = model.config
+    frames = len(genres)
+    padded = frames if loop else max(config.window, frames + -frames % config.patch)
+    rest = ((0, padded - frames), (0, 0))
+    heard = [torch.from_numpy(np.pad(rows, rest, mode="edge")) for rows in cues]
+    shares = torch.from_numpy(np.pad(genres, rest, mode="edge").astype(np.float32))
+    views = [
+        _View(dance, *seen)
+        for dance in range(len(seeds))
+        for seen in _views(shares, _starts(padded, config.window, config.patch, loop), config.window)
+    ]
+    total = [torch.zeros(padded, 1) for _ in seeds]
+    for view in views:
+        total[view.dance].index_add_(0, view.frames, view.weight)
 
-    x = torch.randn(padded, model.config.features, generator=torch.Generator().manual_seed(seed))
-    times = torch.linspace(0.0, 1.0, steps + 1)
-    batches = [starts[i : i + _BATCH] for i in range(0, len(starts), _BATCH)]
-    for step in range(steps):
-        t, following = float(times[step]), float(times[step + 1])
-        clean = torch.zeros_like(x)
+    noise = (torch.Generator().manual_seed(seed) for seed in seeds)
+    states = [torch.randn(padded, config.features, generator=generator) for generator in noise]
+    times = torch.linspace(0.0, 1.0, steps + 1).tolist()
+    batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
+    for step, (t, following) in enumerate(zip(times[:-1], times[1:], strict=True)):
+        clean = [torch.zeros_like(x) for x in states]
         for index, batch in enumerate(batches):
-            guess = _guess(model, _windows(x, batch, window), _windows(cues, batch, window), t, genre, guidance)
-            for start, part in zip(batch, guess, strict=True):
-                clean[start : start + window] += part * fade
+            x = torch.stack([states[view.dance][view.frames] for view in batch])
+            told = torch.stack([heard[view.dance][view.frames] for view in batch])
+            guess = _guess(model, x, told, t, torch.tensor([view.genre for view in batch]), guidance)
+            for view, part in zip(batch, guess, strict=True):
+                clean[view.dance].index_add_(0, view.frames, part * view.weight)
             if progress is not None:
                 progress((step * len(batches) + index + 1) / (steps * len(batches)), "Choreographing")
-        clean /= total
-        x = clean if following >= 1.0 else x + (following - t) / (1.0 - t) * (clean - x)
-    return (x * model.std + model.mean).numpy()[:frames]
+        for dance, x in enumerate(states):
+            clean[dance] /= total[dance]
+            if constrain is not None:
+                wanted = constrain((clean[dance][:frames] * model.std + model.mean).numpy())
+                clean[dance][:frames] = (torch.from_numpy(wanted) - model.mean) / model.std
+            share = (following - t) / (1.0 - t)
+            states[dance] = clean[dance] if share >= 1.0 else x + share * (clean[dance] - x)
+    return [(x * model.std + model.mean).numpy()[:frames] for x in states]
 
 
-def _starts(frames: int, window: int, patch: int) -> list[int]:
+def _starts(frames: int, window: int, patch: int, loop: bool) -> list[int]:
     """First frames of windows that overlap by half, on whole patches, the last one ending at ``frames``."""
     hop = window // 2 + (window // 2) % patch
-    return [*range(0, frames - window, hop), frames - window]
+    return list(range(0, frames, hop)) if loop else [*range(0, frames - window, hop), frames - window]
 
 
-def _windows(rows: Tensor, starts: list[int], window: int) -> Tensor:
-    return torch.stack([rows[start : start + window] for start in starts])
+def _views(shares: Tensor, starts: Sequence[int], window: int) -> list[tuple[Tensor, int, Tensor]]:
+    """Frames, genre and weights of the windows at ``starts``, once for each genre danced in them."""
+    fade = torch.minimum(torch.arange(1, window + 1), torch.arange(window, 0, -1)).float()[:, None]
+    views = []
+    for start in starts:
+        frames = torch.arange(start, start + window) % len(shares)
+        seen = shares[frames]
+        for genre in seen.amax(dim=0).nonzero()[:, 0].tolist():
+            views.append((frames, genre, fade * seen[:, genre : genre + 1]))
+    return views
 
 
 @torch.inference_mode()
-def _guess(model: DanceModel, x: Tensor, cues: Tensor, t: float, genre: int, guidance: float) -> Tensor:
+def _guess(model: DanceModel, x: Tensor, cues: Tensor, t: float, genres: Tensor, guidance: float) -> Tensor:
     """The clean windows (B, T, 152), guided away from what would be danced without sound and genre."""
     count = len(x)
-    genres = torch.tensor([genre, len(model.config.genres)]).repeat_interleave(count)
+    both = torch.cat([genres, torch.full_like(genres, len(model.config.genres))])
     heard = torch.tensor([True, False]).repeat_interleave(count)
     with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):
-        both = model(x.repeat(2, 1, 1), torch.full((2 * count,), t), cues.repeat(2, 1, 1), genres, heard).float()
-    told, untold = both.chunk(2)
+        guess = model(x.repeat(2, 1, 1), torch.full((2 * count,), t), cues.repeat(2, 1, 1), both, heard).float()
+    told, untold = guess.chunk(2)
     return untold + guidance * (told - untold)
 
 
