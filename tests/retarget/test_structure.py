@@ -84,7 +84,7 @@ MAKES: dict[str, dict[str, Any]] = {
     "wings": {"wings": True},
     "sword": {"weapon": True},
     "sword, no fingers": {"weapon": True, "fingers": 0},
-    "staff": {"staff": True},
+    "staff in a hand without fingers, longer than short arms": {"staff": True, "arm_length": 0.4, "fingers": 0},
     "sleeves longer than hands": {"sleeves": 5},
     "sleeves beside arms that hang": {"sleeves": 5, "arms": 75.0},
     "hip helpers": {"hip_helpers": True},
