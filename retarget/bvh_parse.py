@@ -199,7 +199,7 @@ def _frames(lines: list[str], at: int, joints: list[Joint]) -> tuple[float, Arra
         raise _wrong(count_at, f"{int(count)} frames of {len(joints)} joints, too many at once; cut it into parts")
     rows = filled[2:]
     if len(rows) != count:
-        raise _wrong(len(lines) - 1, f"the last of {len(rows)} lines of values where {int(count)} frames are announced")
+        raise _wrong(len(lines) - 1, f"the file's end after {len(rows)} frames where {int(count)} are announced")
     width = sum(len(joint.channels) for joint in joints)
     values = np.empty((len(rows), width))
     for k, (number, words) in enumerate(rows):
