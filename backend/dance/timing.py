@@ -13,7 +13,7 @@ each from the other, until they agree; the phase is a smooth path (Viterbi) near
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter1d
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ..audio import FEATURE_FPS, MEL_BANDS, Music
+from .sources import Dance
 
 Complex = NDArray[np.complex128]
 
@@ -31,9 +32,13 @@ _STEP = 1.0  # s between measurements
 _PHASES = np.arange(96) / 96
 _STEADINESS = 300.0  # cost of a squared bar that the phase leaves the nominal tempo in one step
 _ROUNDS = 10
+_LONG_ENOUGH = 10.0  # s of a dance whose figure can be found
 _EVENNESS = 50.0  # cost of a squared octave that a step between arrivals strays, in mean pulses
 _HEIGHT, _BRAKE, _BODY = 0, 2, 5  # rows of the signals
 _TEMPOS, _USUAL_TEMPO = (80.0, 160.0), 115.0  # beats a minute, of dances without music
+_ENOUGH = 300.0  # s of dances that tell whether they keep time
+_OTHER_SPEEDS = np.geomspace(0.03, 0.2, 12)  # shares by which motions are slowed down and sped up
+_STANDING_OUT = 2.5  # deviations by which the concentration of phases must stand out
 _UNUSUAL = 3.0  # cost of a squared octave from the usual tempo, in correlations of one
 
 
@@ -63,10 +68,40 @@ FIGURES = {
 }
 
 
+def set_to_music(dances: Sequence[Dance], songs: Sequence[Music | None]) -> list[Music]:
+    """What each dance is danced to, as long as its motion, and in its time.
+
+    Dancers who keep time with their song have it as it is. For the others, the beats of their own motion count: the
+    song is re-timed to them, by the figure of the genre where one is known.
+    ``songs``: those of the dances, whole; None where there is none. Whether dancers keep time is measured
+    over all dances of which nobody has said so.
+    """
+    unsure = [(d.motion, s) for d, s in zip(dances, songs, strict=True) if s is not None and d.in_time is None]
+    guess = keeps_time(*zip(*unsure, strict=True)) if unsure else False
+    found: dict[int, Music] = {}
+    known: dict[str, list[int]] = {}
+    for k, (dance, song) in enumerate(zip(dances, songs, strict=True)):
+        in_time = guess if dance.in_time is None else dance.in_time
+        if song is not None and in_time:
+            found[k] = song_of(song, dance.start, dance.motion.duration)
+        elif dance.genre in FIGURES and dance.motion.duration >= _LONG_ENOUGH:
+            known.setdefault(dance.genre, []).append(k)
+        elif song is None:
+            found[k] = unpaired_music(dance.motion)
+        else:
+            beats = arrivals(dance.motion, own_tempo(dance.motion))
+            found[k] = dancers_music(song, dance.motion, beats, beats[::4], 4)
+    for genre, group in known.items():
+        clocks = keep_time([dances[k].motion for k in group], FIGURES[genre])
+        for k, (beats, downbeats) in zip(group, clocks, strict=True):
+            found[k] = dancers_music(songs[k], dances[k].motion, beats, downbeats, FIGURES[genre].meter)
+    return [found[k] for k in range(len(dances))]
+
+
 def keep_time(motions: Sequence[Motion], figure: Figure) -> list[tuple[Array, Array]]:
     """Beats and downbeats (seconds) of dances of one genre, one pair a dance.
 
-    The more dances, the surer the shared pattern; each must last 10 s or more.
+    The more dances, the surer the shared pattern; each must last ``_LONG_ENOUGH`` or more.
     """
     rate, harmonics = figure.bars / 60.0, 2 * figure.meter
     measured = [_measure(motion, rate, harmonics) for motion in motions]
@@ -97,14 +132,7 @@ def arrivals(motion: Motion, tempo: float) -> Array:
     minima at nearly even steps, by dynamic programming (Ellis, "Beat Tracking by Dynamic Programming", 2007).
     """
     fps = motion.fps
-    speed = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).mean(axis=1)
-    speed = gaussian_filter1d(speed, 0.083 * fps)
-    minima = np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1
-    depth = 1.0 - speed[minima] / gaussian_filter1d(speed, 0.5 * fps)[minima]
-    pulse = np.zeros(len(speed))
-    pulse[minima] = np.sqrt(np.clip(depth, 0.0, 1.0))
-    pulse = gaussian_filter1d(pulse, 0.04 * fps)
-
+    pulse = gaussian_filter1d(_pulses(motion), 0.04 * fps)
     period = 60.0 * fps / tempo
     steps = np.arange(round(0.6 * period), round(1.7 * period) + 1)
     cost = _EVENNESS * np.log2(steps / period) ** 2 * pulse.mean()
@@ -155,6 +183,34 @@ def unpaired_music(motion: Motion) -> Music:
     return Music(motion.duration, tempo, 4, beats, beats[::4], mel, onset)
 
 
+def keeps_time(motions: Sequence[Motion], songs: Sequence[Music]) -> bool:
+    """Whether dancers keep time with their songs, as far as five minutes or more of them tell; else taken for granted.
+
+    Those who do arrive at the same phase of the beat, or of half of it, again and again; and no longer when
+    the motion is played a few per cent slower or faster. So the concentration of phases as it is should
+    stand out from those at other speeds.
+    """
+    if sum(motion.duration for motion in motions) < _ENOUGH:
+        return True
+    curves = [_locking(motion, song) for motion, song in zip(motions, songs, strict=True) if len(song.beats) > 1]
+    if not curves:
+        return False
+    as_it_is, *others = np.mean(curves, axis=0)
+    return bool(as_it_is > np.mean(others) + _STANDING_OUT * np.std(others))
+
+
+def song_of(song: Music, start: float, duration: float) -> Music:
+    """``duration`` seconds of the song from ``start`` on, silence where it has ended."""
+    frames = int(np.ceil(duration * FEATURE_FPS))
+    first = round(start * FEATURE_FPS)
+    heard = max(0, min(frames, len(song.mel) - first))
+    mel, onset = np.zeros((frames, MEL_BANDS), np.float32), np.zeros(frames, np.float32)
+    mel[:heard], onset[:heard] = song.mel[first : first + heard], song.onset[first : first + heard]
+    return replace(
+        song, duration=duration, beats=song.beats - start, downbeats=song.downbeats - start, mel=mel, onset=onset
+    )
+
+
 def dancers_music(song: Music | None, motion: Motion, beats: Array, downbeats: Array, meter: int) -> Music:
     """The song played in the dancer's time, as long as the motion, beats where the dancer arrives.
 
@@ -169,6 +225,33 @@ def dancers_music(song: Music | None, motion: Motion, beats: Array, downbeats: A
         heard = min(frames, len(played.mel))
         mel[:heard], onset[:heard] = played.mel[:heard], played.onset[:heard]
     return Music(motion.duration, tempo, meter, arrivals(motion, tempo), downbeats, mel, onset)
+
+
+def _pulses(motion: Motion) -> Array:
+    """(T - 1,) how deep the mean speed of the joints sinks, 0 to 1, where it has a minimum; 0 elsewhere."""
+    fps = motion.fps
+    speed = np.linalg.norm(np.diff(motion.positions(), axis=0), axis=-1).mean(axis=1)
+    speed = gaussian_filter1d(speed, 0.083 * fps)
+    minima = np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1
+    depth = 1.0 - speed[minima] / (gaussian_filter1d(speed, 0.5 * fps)[minima] + 1e-9)
+    pulse = np.zeros(len(speed))
+    pulse[minima] = np.sqrt(np.clip(depth, 0.0, 1.0))
+    return pulse
+
+
+def _locking(motion: Motion, song: Music) -> Array:
+    """How concentrated the arrivals' phases of beat and half beat are, at the motion's own speed first, then others."""
+    pulse = _pulses(motion)
+    at = np.flatnonzero(pulse)
+    weight, seconds = pulse[at], (at + 0.5) / motion.fps
+    found = []
+    for speed in (1.0, *(1.0 + _OTHER_SPEEDS), *(1.0 - _OTHER_SPEEDS)):
+        played = seconds.mean() + (seconds - seconds.mean()) * speed
+        within = (played >= song.beats[0]) & (played <= song.beats[-1])
+        phase = np.interp(played[within], song.beats, np.arange(len(song.beats)))
+        turns = np.exp(2j * np.pi * np.outer([1, 2], phase)) @ weight[within]
+        found.append(np.sum(np.abs(turns) ** 2) / (weight[within].sum() + 1e-9) ** 2)
+    return np.array(found)
 
 
 def _autocorrelation(signal: Array, fps: float) -> Array:
