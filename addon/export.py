@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -155,7 +156,12 @@ def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> 
     for sound in bpy.data.sounds:
         if sound.packed_file is None:
             sound.pack()
-    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False, compress=True)
+    # Relative ones would count from the folder that the file is made in, and point nowhere once it is moved.
+    if bpy.data.filepath:
+        bpy.ops.file.make_paths_absolute()
+    bpy.ops.wm.save_as_mainfile(
+        filepath=str(path), copy=True, check_existing=False, compress=True, relative_remap=False
+    )
 
 
 def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
@@ -190,7 +196,7 @@ def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     if not bpy.app.build_options.usd:
         raise StepsmithError(f"This Blender writes no USD: write {path.stem}.glb or {path.stem}.fbx instead.")
-    with _selected(armature):
+    with _selected(armature), _pictures_told_apart():
         bpy.ops.wm.usd_export(
             filepath=str(path),
             selected_objects_only=True,
@@ -198,6 +204,38 @@ def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> No
             export_armatures=True,
             convert_world_material=False,
         )
+
+
+@contextlib.contextmanager
+def _pictures_told_apart() -> Iterator[None]:
+    """Pictures in use whose files, in different folders, have the same name are replaced by copies with names of
+    their own: Blender writes the textures of a USD into one folder, and takes the first of a name for all."""
+    places: dict[str, str] = {}
+    twins: list[tuple[bpy.types.Image, bpy.types.Image]] = []
+    try:
+        for image in list(bpy.data.images):
+            place = os.path.normpath(bpy.path.abspath(image.filepath, library=image.library))
+            readable = image.packed_file is not None or os.path.isfile(place)
+            if image.source != "FILE" or not image.filepath or not image.users or not readable:
+                continue
+            name = os.path.basename(place)
+            if places.setdefault(name.lower(), place) == place:
+                continue
+            stem, ending = os.path.splitext(name)
+            number = next(n for n in itertools.count(2) if f"{stem}-{n}{ending}".lower() not in places)
+            apart = os.path.join(os.path.dirname(place), f"{stem}-{number}{ending}")
+            places[os.path.basename(apart).lower()] = apart
+            twin = image.copy()
+            twins.append((image, twin))
+            if twin.packed_file is None:
+                twin.pack()
+            twin.filepath_raw = twin.packed_files[0].filepath = apart  # either may give the written file its name
+            image.user_remap(twin)
+        yield
+    finally:
+        for image, twin in twins:
+            twin.user_remap(image)
+            bpy.data.images.remove(twin)
 
 
 @contextlib.contextmanager

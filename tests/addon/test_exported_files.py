@@ -125,19 +125,32 @@ def test_another_makers_character_comes_back(dance: tuple[Path, Motion], tmp_pat
 
 
 @pytest.fixture
-def painted(new_armature: Callable[[str], Any], tmp_path: Path) -> Callable[[float], Path]:
-    """Makes a character of one colour: a cube in a .blend, its picture, Skin, packed there."""
+def painted(new_armature: Callable[[str], Any], tmp_path: Path) -> Callable[..., Path]:
+    """Makes a character of one colour: a cube in a .blend, its picture, Skin, packed there; or of more."""
 
-    def make(red: float) -> Path:
+    def make(*reds: float) -> Path:
         bpy.ops.wm.read_homefile(use_empty=True)
         armature = new_armature("Rig")
+        for k, red in enumerate(reds):
+            add_cube(armature, red, None if len(reds) == 1 else tmp_path / f"{k}" / "Skin.png")
+        file = tmp_path / f"painted {reds}.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
+        return file
+
+    def add_cube(armature: Any, red: float, place: Path | None) -> None:
         bpy.ops.mesh.primitive_cube_add()
         cube = bpy.context.object
         cube.modifiers.new("Armature", "ARMATURE").object = armature
         cube.vertex_groups.new(name="pelvis").add(range(8), 1.0, "REPLACE")
         skin = bpy.data.images.new("Skin", 4, 4)
         skin.pixels[:] = [red, 0.5, 0.25, 1.0] * 16
-        skin.pack()
+        if place is None:
+            skin.pack()
+        else:
+            skin.filepath_raw, skin.file_format = str(place), "PNG"
+            skin.save()
+            if red > 0.5:
+                skin.pack()
         material = bpy.data.materials.new("Skin")
         material.use_nodes = True
         nodes = material.node_tree.nodes
@@ -146,9 +159,6 @@ def painted(new_armature: Callable[[str], Any], tmp_path: Path) -> Callable[[flo
         shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
         material.node_tree.links.new(picture.outputs["Color"], shader.inputs["Base Color"])
         cube.data.materials.append(material)
-        file = tmp_path / f"painted {red}.blend"
-        bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
-        return file
 
     return make
 
@@ -160,7 +170,7 @@ def pictures() -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("ending", [".usd", ".usda", ".usdc", ".usdz"])
 def test_usd_keeps_its_textures(
-    dance: tuple[Path, Motion], painted: Callable[[float], Path], tmp_path: Path, ending: str
+    dance: tuple[Path, Motion], painted: Callable[..., Path], tmp_path: Path, ending: str
 ) -> None:
     skip_without(ending)
     rig = painted(0.75)
@@ -179,8 +189,42 @@ def test_usd_keeps_its_textures(
     assert pixel == pytest.approx([0.75, 0.5, 0.25, 1.0], abs=0.01)
 
 
+@pytest.mark.parametrize("ending", [".usdc", ".usdz"])
+def test_textures_of_the_same_file_name_are_told_apart(
+    dance: tuple[Path, Motion], painted: Callable[..., Path], tmp_path: Path, ending: str
+) -> None:
+    skip_without(ending)
+    reds = [0.25, 0.4, 0.6, 0.75]
+    rig = painted(*reds)
+    outs = tmp_path / f"all{ending}", tmp_path / "all.blend"
+    export(Wish(dance[0], outs, rig=(rig, None)), silent)
+    open_rig(outs[0])
+    assert sorted(pixel[0] for pixel in pictures().values()) == pytest.approx(reds, abs=0.01)
+    open_rig(outs[1])  # made afterwards, and as the character was
+    assert {Path(image.filepath).name for image in bpy.data.images} == {"Skin.png"}
+    assert sorted(pixel[0] for pixel in pictures().values()) == pytest.approx(reds, abs=0.01)
+
+
+def test_a_blend_finds_its_library_from_another_folder(
+    dance: tuple[Path, Motion], new_armature: Callable[[str], Any], tmp_path: Path
+) -> None:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {bpy.data.objects.new("Prop", None)})
+    new_armature("Rig")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "rig.blend"), check_existing=False)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True, relative=True) as (_, wanted):
+        wanted.objects = ["Prop"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    bpy.ops.wm.save_mainfile()
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "dance.blend"
+    export(Wish(dance[0], (out,), rig=(tmp_path / "rig.blend", None)), silent)
+    open_rig(out)
+    assert not bpy.data.objects["Prop"].is_missing
+
+
 def test_another_texture_of_the_same_name_stays(
-    dance: tuple[Path, Motion], painted: Callable[[float], Path], tmp_path: Path
+    dance: tuple[Path, Motion], painted: Callable[..., Path], tmp_path: Path
 ) -> None:
     skip_without(".usd")
     red, blue = painted(0.75), painted(0.1)
