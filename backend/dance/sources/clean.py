@@ -20,7 +20,7 @@ UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
 
 # Faster than this no joint of a dancer moves (m/s) or turns (rad/s): a marker was lost there.
 _FASTEST, _FASTEST_TURN = 12.0, 60.0
-_BRIDGE = 0.15  # s that may be bridged
+_MARGIN, _BRIDGE = 0.017, 0.2  # s left out on either side of a glitch, and that may be bridged in all
 _SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
 _SHORTEST = 6.5  # s of a stretch worth keeping: the model's window of 5 s, played faster
 _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances
@@ -49,14 +49,16 @@ def clean(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
 def cut_glitches(motion: Motion) -> list[NDArray[np.intp]]:
     """The frames of each stretch whose bad ones, if left out, can be bridged.
 
-    Bad is where joints move or turn faster than a body can; where that is over within 0.15 s, a cubic through
+    Bad is where joints move or turn faster than a body can; where that is over within 0.2 s, a cubic through
     the frames on either side is better.
     """
     if len(motion) < 4:
         return []
     bad = _impossible(motion)
     beside = np.concatenate([bad, [False]]) | np.concatenate([[False], bad])
-    good = np.flatnonzero(~binary_dilation(beside, iterations=2)) if bad.any() else np.arange(len(motion))
+    margin = round(_MARGIN * motion.fps)
+    wide = binary_dilation(beside, iterations=margin) if margin and bad.any() else beside
+    good = np.flatnonzero(~wide)
     torn = np.flatnonzero(np.diff(good) > max(1.0, _BRIDGE * motion.fps)) + 1
     return [frames for frames in np.split(good, torn) if len(frames) >= 4]
 

@@ -1,0 +1,303 @@
+"""Recorded dances of every source: files, folders, zips, splits, clean-up, and the beats they are danced to."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepsmith.backend.audio import MEL_BANDS, Music
+from stepsmith.backend.dance.sources import DataError, load_unpaired
+from stepsmith.backend.dance.sources.clean import clean, soles
+from stepsmith.backend.dance.sources.motion_file import read_motion
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import MotionError
+from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def swaying(seconds: float = 8.0, tempo: float = 100.0, fps: float = 60.0, lag: float = 0.0) -> Motion:
+    """Arms and torso that swing to and fro and arrive on every beat, over feet that stand."""
+    times = np.arange(round(seconds * fps)) / fps
+    swing = np.cos(np.pi * (times - lag) * tempo / 60.0)
+    angles = np.zeros((len(times), 24, 3))
+    angles[:, 16, 1], angles[:, 17, 1] = 0.9 + 0.6 * swing, -0.9 + 0.6 * swing
+    angles[:, [18, 19], 2] = 0.5 * swing[:, None]
+    angles[:, [3, 6], 2] = 0.3 * swing[:, None]
+    root = np.zeros((len(times), 3))
+    root[:, 2] = SMPL.rest_root_height
+    return Motion(fps, root, rot.from_axis_angle(angles), np.zeros((len(times), 4)))
+
+
+def with_frames(motion: Motion, frames: slice, root: tuple[float, float, float]) -> Motion:
+    """The motion, elsewhere for some frames."""
+    moved = np.array(motion.root)
+    moved[frames] += root
+    return Motion(motion.fps, moved, motion.rotations, motion.contacts)
+
+
+def music(tempo: float, seconds: float) -> Music:
+    beats = np.arange(0.0, seconds, 60.0 / tempo)
+    frames = round(seconds * 30)
+    mel = np.arange(frames * MEL_BANDS, dtype=np.float32).reshape(frames, MEL_BANDS)
+    return Music(seconds, tempo, 4, beats, beats[::4], mel, np.ones(frames, np.float32))
+
+
+def write_aist(path: Path, motion: Motion) -> None:
+    """The motion as AIST++ has it: y up, centimetres with a scaling."""
+    back = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])
+    local = rot.multiply(rot.multiply(back, motion.rotations), rot.conjugate(back))
+    np.savez(
+        path,
+        smpl_poses=rot.to_axis_angle(local).reshape(-1, 72).astype(np.float32),
+        smpl_trans=rot.rotate(back, motion.root) * 95.0,
+        smpl_scaling=np.array([95.0]),
+        fps=np.array(motion.fps),
+    )
+
+
+ASF = """# a body
+:version 1.10
+:units
+  mass 1.0
+  length 0.45
+  angle deg
+:root
+   order TX TY TZ RX RY RZ
+   axis XYZ
+   position 0 0 0
+   orientation 0 0 0
+:bonedata
+"""
+# name, direction, length, axis, degrees of freedom
+BONES = [
+    *(
+        bone
+        for s, x in (("l", 1.0), ("r", -1.0))
+        for bone in (
+            (f"{s}hipjoint", (x * 0.6, -0.75, 0.3), 2.2, (0, 0, 0), ""),
+            (f"{s}femur", (x * 0.342, -0.94, 0), 7.2, (0, 0, x * 20), "rx ry rz"),
+            (f"{s}tibia", (x * 0.342, -0.94, 0), 6.9, (0, 0, x * 20), "rx"),
+            (f"{s}foot", (x * 0.066, -0.18, 0.98), 2.2, (-90, 0, x * 20), "rx rz"),
+            (f"{s}toes", (0, 0, 1), 1.1, (-90, 0, x * 20), "rx"),
+            (f"{s}clavicle", (x * 0.8, 0.6, 0), 3.8, (0, 0, 0), "ry rz"),
+            (f"{s}humerus", (x, 0, 0), 5.0, (180, x * 30, x * 90), "rx ry rz"),
+            (f"{s}radius", (x, 0, 0), 3.2, (180, x * 30, x * 90), "rx"),
+            (f"{s}wrist", (x, 0, 0), 1.6, (180, x * 30, x * 90), "ry"),
+            (f"{s}hand", (x, 0, 0), 0.7, (180, x * 30, x * 90), "rx rz"),
+        )
+    ),
+    ("lowerback", (0, 1, 0), 2.0, (0, 0, 0), "rx ry rz"),
+    ("upperback", (0, 1, 0), 2.0, (0, 0, 0), "rx ry rz"),
+    ("thorax", (0, 1, 0), 2.0, (0, 0, 0), "rx ry rz"),
+    ("lowerneck", (0, 1, 0), 1.7, (0, 0, 0), "rx ry rz"),
+    ("upperneck", (0, 1, 0), 1.7, (0, 0, 0), "rx ry rz"),
+    ("head", (0, 1, 0), 1.7, (0, 0, 0), "rx ry rz"),
+]
+TREE = """    root lhipjoint rhipjoint lowerback
+    lowerback upperback
+    upperback thorax
+    thorax lowerneck lclavicle rclavicle
+    lowerneck upperneck
+    upperneck head
+""" + "".join(
+    f"    {s}{a} {s}{b}\n"
+    for s in "lr"
+    for a, b in (
+        ("hipjoint", "femur"), ("femur", "tibia"), ("tibia", "foot"), ("foot", "toes"),
+        ("clavicle", "humerus"), ("humerus", "radius"), ("radius", "wrist"), ("wrist", "hand"),
+    )
+)  # fmt: skip
+
+
+def write_acclaim(folder: Path, name: str, seconds: float = 8.0) -> Path:
+    """A walk on the spot: knees that bend in turn, arms that swing; returns the ``.amc``."""
+    text = ASF
+    for number, (bone, direction, length, axis, dof) in enumerate(BONES, 1):
+        text += f"  begin\n     id {number}\n     name {bone}\n     direction {' '.join(map(str, direction))}\n"
+        text += f"     length {length}\n     axis {' '.join(map(str, axis))}  XYZ\n"
+        text += (f"    dof {dof}\n    limits (-180 180)\n" if dof else "") + "  end\n"
+    (folder / f"{name.partition('_')[0]}.asf").write_text(text + ":hierarchy\n  begin\n" + TREE + "  end\n")
+    frames = ["#!motion", ":FULLY-SPECIFIED", ":DEGREES"]
+    for k in range(round(seconds * 120)):
+        swing = np.sin(2 * np.pi * k / 120)
+        frames += [str(k + 1), f"root 1 17 2 0 {0.05 * k} 0"]
+        for bone, *_, dof in BONES:
+            angles = {
+                "lfemur": (-40 * max(swing, 0), 0, 0), "ltibia": (60 * max(swing, 0),),
+                "rfemur": (-40 * max(-swing, 0), 0, 0), "rtibia": (60 * max(-swing, 0),),
+                "lhumerus": (0, 0, 60 + 20 * swing), "rhumerus": (0, 0, -60 + 20 * swing),
+            }.get(bone, (0,) * len(dof.split()))  # fmt: skip
+            if dof:
+                frames.append(f"{bone} {' '.join(f'{a:.4f}' for a in angles)}")
+    path = folder / f"{name}.amc"
+    path.write_text("\n".join(frames) + "\n")
+    return path
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pkl", ".bvh"])
+def test_our_own_forms_are_read(tmp_path: Path, suffix: str) -> None:
+    motion = swaying()
+    save_motion(tmp_path / f"a{suffix}", motion)
+    again = read_motion(tmp_path / f"a{suffix}").resample(30.0)
+    np.testing.assert_allclose(again.positions(), motion.resample(30.0).positions()[: len(again)], atol=0.01)
+
+
+def test_aist_motions_stand_upright_and_in_metres(tmp_path: Path) -> None:
+    motion = swaying()
+    write_aist(tmp_path / "a.npz", motion)
+    again = read_motion(tmp_path / "a.npz")
+    assert again.fps == motion.fps
+    np.testing.assert_allclose(again.positions(), motion.positions(), atol=1e-4)
+
+
+def test_acclaim_motions_are_read(tmp_path: Path) -> None:
+    motion = read_motion(write_acclaim(tmp_path, "07_01"))
+    assert motion.fps == 120.0
+    assert len(motion) == 960
+    positions = motion.positions()
+    local = rot.rotate(rot.conjugate(rot.twist(motion.rotations[:, 0], np.array([0.0, 0.0, 1.0])))[:, None], positions)
+    # The left knee is up a quarter of a second in, the right one three quarters in; in front, of course.
+    for frame, high, low in ((30, 4, 5), (90, 5, 4)):
+        assert positions[frame, high, 2] > positions[frame, low, 2] + 0.05
+        assert local[frame, high, 1] < local[frame, low, 1] - 0.1
+    assert (positions[:, 15, 2] > positions[:, 0, 2] + 0.4).all()
+    # The root turns left, about the axis that points up, by 6 degrees a second.
+    yaw = np.unwrap(2 * np.arctan2(motion.rotations[:, 0, 3], motion.rotations[:, 0, 0]))
+    assert np.degrees(yaw[-1] - yaw[0]) == pytest.approx(0.05 * 959, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda f: (f / "07.asf").unlink(), "skeleton is not there"),
+        (lambda f: (f / "07_01.amc").write_text("hello"), "0 frames"),
+        (lambda f: (f / "07_01.amc").write_text("1\nnose 1 2 3\n"), "line 2 .*lacks"),
+        (lambda f: (f / "07_01.amc").write_text("1\nroot 1 2 3\n"), "line 2 .*3 numbers where 6"),
+        (lambda f: (f / "07_01.amc").write_text("1\nroot 1 2 3 nan 0 0\n"), "line 2 .*not finite"),
+        (lambda f: (f / "07.asf").write_text(":bonedata\n"), "no .asf skeleton"),
+        (lambda f: (f / "07.asf").write_text(":hierarchy\nroot root\n"), "line 2 .*no tree"),
+        (lambda f: (f / "07.asf").write_bytes(bytes(range(256))), "no .asf skeleton"),
+    ],
+)
+def test_bad_acclaim_files_are_one_sentence(tmp_path: Path, harm, words: str) -> None:
+    path = write_acclaim(tmp_path, "07_01", seconds=0.1)
+    harm(tmp_path)
+    with pytest.raises(MotionError, match=words) as error:
+        read_motion(path)
+    assert str(error.value).startswith("07_01.amc: ")
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from([".npz", ".pkl", ".bvh", ".amc", ".asf"]))
+def test_any_bytes_are_a_motion_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    path = write_acclaim(folder, "07_01", seconds=0.05) if kind == ".asf" else folder / f"a{kind}"
+    (folder / "07.asf" if kind == ".asf" else path).write_bytes(data)
+    with pytest.raises(MotionError):
+        read_motion(path)
+
+
+# --- clean-up ---------------------------------------------------------------------------------------
+
+
+def test_a_single_bad_frame_is_bridged() -> None:
+    motion = swaying()
+    ((start, mended),) = clean(with_frames(motion, slice(240, 243), (0.0, 0.0, 2.0)), 60.0)
+    assert start < 0.5
+    assert np.abs(soles(mended).min(axis=1)).max() < 0.01
+
+
+def test_a_jump_cuts_the_recording_and_the_parts_know_where_they_begin() -> None:
+    motion = with_frames(swaying(20.0), slice(540, None), (3.0, 0.0, 0.5))
+    (first, one), (second, two) = clean(motion, 30.0)
+    assert first < 0.5
+    assert second == pytest.approx(9.0, abs=0.3)
+    assert one.fps == two.fps == 30.0
+    for part in (one, two):
+        assert np.abs(soles(part).min(axis=1)).max() < 0.01
+        np.testing.assert_allclose(part.root[0, :2], 0.0, atol=1e-6)
+        assert part.contacts.mean() > 0.9
+
+
+def test_standing_still_at_either_end_is_no_dance() -> None:
+    motion = swaying(8.0)
+    still = [np.repeat(motion.rotations[[k]], 240, axis=0) for k in (0, -1)]
+    rotations = np.concatenate([still[0], motion.rotations, still[1]])
+    root = np.repeat(motion.root[:1], len(rotations), axis=0)
+    ((start, part),) = clean(Motion(60.0, root, rotations, np.zeros((len(root), 4))), 60.0)
+    assert start == pytest.approx(4.0, abs=0.7)
+    assert part.duration == pytest.approx(8.0, abs=1.2)
+    assert clean(Motion(60.0, root[:200], rotations[:200], np.zeros((200, 4))), 60.0) == []
+
+
+# --- dances without music ---------------------------------------------------------------------------
+
+
+def test_folders_and_zips_are_genres(tmp_path: Path) -> None:
+    (tmp_path / "polka").mkdir()
+    save_motion(tmp_path / "polka" / "one.npz", swaying())
+    (tmp_path / "polka" / "two.npz").write_text("no motion")
+    save_motion(tmp_path / "polka" / "three.bvh", swaying(3.0))
+    write_aist(tmp_path / "gBR_sBM_cAll_d04_mBR2_ch08.npz", swaying())
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with zipfile.ZipFile(tmp_path / "salsa.zip", "w") as archive:
+        amc = write_acclaim(raw, "07_01")
+        archive.write(amc, "deep/inside/07_01.amc")
+        archive.write(raw / "07.asf", "deep/inside/07.asf")
+    (raw / "07.asf").unlink()
+    amc.unlink()
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    said: list[str] = []
+    dances = load_unpaired(tmp_path, 30.0, said.append)
+    assert {(dance.name, dance.genre) for dance in dances} == {
+        ("polka-one", "polka"), ("salsa-07_01", "salsa"),
+        (f"{tmp_path.name}-gBR_sBM_cAll_d04_mBR2_ch08", "street"),
+    }  # fmt: skip
+    assert all(dance.song is None and dance.motion.fps == 30.0 for dance in dances)
+    assert len(said) == 3
+    for name in ("two.npz", "three.bvh", "broken.zip"):
+        assert sum(name in sentence for sentence in said) == 1
+
+
+def test_a_folder_without_motions_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=folder.name):
+            load_unpaired(folder, 30.0)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the recorded dances are not at hand")
+@pytest.mark.parametrize("archive", ["indian", "modern05", "mjackson"])
+def test_cmu_dances_stand_upright_on_the_floor(tmp_path: Path, archive: str) -> None:
+    with (
+        zipfile.ZipFile(DATA / "cmu" / f"{archive}.zip") as packed,
+        zipfile.ZipFile(tmp_path / f"{archive}.zip", "w") as few,
+    ):
+        wanted = {"indian": ["06.bvh"], "modern05": ["005_02.bvh", "005_13.bvh"]}
+        for name in wanted.get(archive, ["mjackson.asf", "131_02.amc", "131_11.amc"]):
+            few.writestr(name, packed.read(name))
+    dances = load_unpaired(tmp_path, 30.0)
+    assert len(dances) >= 1
+    for dance in dances:
+        assert dance.genre == {"indian": "indian", "modern05": "modern", "mjackson": "street"}[archive]
+        positions, lowest = dance.motion.positions(), soles(dance.motion).min(axis=1)
+        assert np.median(positions[:, 15, 2]) > 1.3
+        assert np.abs(np.percentile(lowest, [5, 50])).max() < 0.03
+        assert dance.motion.contacts.any(axis=1).mean() > 0.5
+        # knees bend backwards, so ahead of the line from hip to ankle
+        ahead = rot.rotate(dance.motion.rotations[:, 0], [0.0, -1.0, 0.0])
+        for hip, knee, ankle in ((1, 4, 7), (2, 5, 8)):
+            out = positions[:, knee] - (positions[:, hip] + positions[:, ankle]) / 2
+            assert np.mean(np.sum(out * ahead, axis=1)) > 0.0
