@@ -39,8 +39,8 @@ _UP = np.array([0.0, 0.0, 1.0])
 def encode(motion: Motion) -> Array:
     """(T, 152) float32 features of a motion of T >= 2 frames."""
     pelvis = motion.rotations[:, 0]
-    heading = rot.continuous(rot.twist(pelvis, _UP))
-    yaw = np.unwrap(2.0 * np.arctan2(heading[:, 3], heading[:, 0]))
+    yaw = headings(motion)
+    heading = rot.from_axis_angle(yaw[:, None] * _UP)
     velocity = np.gradient(motion.root, axis=0) * motion.fps
     local = np.array(motion.rotations)
     local[:, 0] = rot.multiply(rot.conjugate(heading), pelvis)
@@ -56,6 +56,12 @@ def encode(motion: Motion) -> Array:
     ).astype(np.float32)
 
 
+def headings(motion: Motion) -> Array:
+    """(T,) radians about z that the pelvis faces, 0 towards -y, without jumps."""
+    heading = rot.continuous(rot.twist(motion.rotations[:, 0], _UP))
+    return np.unwrap(2.0 * np.arctan2(heading[:, 3], heading[:, 0]))
+
+
 def decode(features: Array, fps: float) -> Motion:
     """The motion of features (T, 152); starts over the origin, facing -y.
 
@@ -63,13 +69,18 @@ def decode(features: Array, fps: float) -> Motion:
     differences of ``encode`` up to second order.
     """
     features = np.asarray(features, dtype=np.float64)
-    local = rot.from_6d(features[:, ROTATIONS].reshape(len(features), 24, 6))
     yaw = _integrate(features[:, YAW_RATE], fps)
-    heading = rot.from_axis_angle(yaw[:, None] * _UP)
     flat = np.column_stack([features[:, VELOCITY], np.zeros(len(features))])
-    root = _integrate(rot.rotate(heading, flat), fps)
-    root[:, 2] = features[:, HEIGHT]
-    local[:, 0] = rot.multiply(heading, local[:, 0])
+    place = _integrate(rot.rotate(rot.from_axis_angle(yaw[:, None] * _UP), flat), fps)
+    return place_in_world(features, fps, place[:, :2], yaw)
+
+
+def place_in_world(features: Array, fps: float, place: Array, yaw: Array) -> Motion:
+    """The motion of features (T, 152) over ``place`` (T, 2) metres with headings ``yaw`` (T,) radians."""
+    features = np.asarray(features, dtype=np.float64)
+    local = rot.from_6d(features[:, ROTATIONS].reshape(len(features), 24, 6))
+    local[:, 0] = rot.multiply(rot.from_axis_angle(yaw[:, None] * _UP), local[:, 0])
+    root = np.column_stack([place, features[:, HEIGHT]])
     return Motion(fps, root, rot.continuous(local), np.clip(features[:, CONTACTS], 0.0, 1.0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def sample(
     times = (torch.linspace(0.0, 1.0, steps + 1) ** _GROWTH).tolist()
     before: list[Tensor] = []
     batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
-    for step, (t, following) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for step, (t, following) in enumerate(pairwise(times)):
         clean = [torch.zeros_like(x) for x in states]
         for index, batch in enumerate(batches):
             x = torch.stack([states[view.dance][view.frames] for view in batch])

@@ -1,4 +1,4 @@
-"""The dance model's parts: representation, losses, sampler, weights, training."""
+"""The dance model's parts: representation, losses, weights, training."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from stepsmith.backend.dance import losses, representation
 from stepsmith.backend.dance.condition import ENERGY, SOUND, condition
 from stepsmith.backend.dance.energy import draw_energy, measure_energy
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
-from stepsmith.backend.dance.path import stay_near
-from stepsmith.backend.dance.sampler import _starts, sample
 from stepsmith.backend.dance.train import Track, TrainConfig, Trainer, Windows
 from stepsmith.backend.dance.weights import ModelError, load_model, save_model
-from stepsmith.backend.progress import Cancelled
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
@@ -151,44 +148,6 @@ def test_drawn_energies_lie_about_the_genres_and_follow_the_song() -> None:
     assert more.mean() - even.mean() == pytest.approx(0.4, abs=0.05)
 
 
-@pytest.mark.parametrize("frames", [20, 21, 37, 150, 1000])
-def test_windows_cover_every_frame(frames: int) -> None:
-    padded = max(20, frames + frames % 2)
-    covered = np.zeros(padded, int)
-    for start in _starts(padded, 20, 2):
-        assert start % 2 == 0
-        covered[start : start + 20] += 1
-    assert covered.min() >= 1
-    assert covered.max() <= 3
-
-
-@pytest.mark.parametrize("frames", [5, 20, 33, 171])
-def test_same_seed_same_dance_bit_for_bit(frames: int) -> None:
-    model, cues = tiny_model(), condition(music(8.0), np.arange(frames) / 30)
-    first = sample(model, cues, 0, seed=3, steps=4)
-    assert first.shape == (frames, 152)
-    assert np.isfinite(first).all()
-    assert np.array_equal(first, sample(model, cues, 0, seed=3, steps=4))
-    assert not np.array_equal(first, sample(model, cues, 0, seed=4, steps=4))
-
-
-def test_sampler_hears_the_sound_and_the_genre() -> None:
-    model = tiny_model()
-    times = np.arange(60) / 30
-    one = sample(model, condition(music(), times), 0, seed=1, steps=3)
-    assert not np.allclose(one, sample(model, condition(music(seed=9), times), 0, seed=1, steps=3))
-    assert not np.allclose(one, sample(model, condition(music(), times), 1, seed=1, steps=3))
-    assert not np.allclose(one, sample(model, condition(music(), times, energy=np.ones(60)), 0, seed=1, steps=3))
-
-
-def test_sampling_can_be_cancelled() -> None:
-    def stop(fraction: float, text: str) -> None:
-        raise Cancelled
-
-    with pytest.raises(Cancelled):
-        sample(tiny_model(), condition(music(), np.arange(60) / 30), 0, seed=0, progress=stop)
-
-
 def test_weights_survive_the_disk(tmp_path: Path) -> None:
     model = tiny_model()
     save_model(tmp_path / "m.safetensors", model, {"licence": "ours"})
@@ -275,31 +234,6 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_pa
     with pytest.raises(StepsmithError, match="no longer a number"):
         trainer.run(TrainConfig(steps=4, batch=4))
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
-
-
-def walk(seconds: float, speed: float = 0.5, height: float = 0.95) -> np.ndarray:
-    """Features of a stiff body that glides straight ahead."""
-    features = np.zeros((round(seconds * 30), 152), np.float32)
-    features[:, representation.ROTATIONS] = np.tile([1.0, 0, 0, 0, 1, 0], 24)
-    features[:, 5], features[:, representation.HEIGHT] = -speed, height
-    return features
-
-
-def test_a_dance_that_walks_off_is_led_back() -> None:
-    straight = walk(180)
-    assert np.abs(representation.decode(straight, 30.0).root[:, :2]).max() > 80
-    steered = stay_near(straight, 30.0)
-    path = representation.decode(steered, 30.0).root[:, :2]
-    assert np.linalg.norm(path, axis=1).max() < 6.0
-    # only the heading was touched, and gently
-    others = np.delete(np.arange(152), representation.YAW_RATE)
-    assert np.array_equal(steered[:, others], straight[:, others])
-    assert np.abs(steered[:, representation.YAW_RATE]).max() <= 0.36
-
-
-def test_a_dance_near_its_start_goes_where_it_likes() -> None:
-    features = walk(2.5)
-    assert np.array_equal(stay_near(features, 30.0), features)
 
 
 def test_skeleton_offsets_are_shared_with_the_losses() -> None:
