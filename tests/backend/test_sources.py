@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepsmith.backend.audio import MEL_BANDS, Music
-from stepsmith.backend.dance.sources import DataError, load_unpaired
+from stepsmith.backend.dance import timing
+from stepsmith.backend.dance.sources import Dance, DataError, load_dances, load_unpaired
 from stepsmith.backend.dance.sources.clean import clean, soles
+from stepsmith.backend.dance.sources.manifest import split_of
 from stepsmith.backend.dance.sources.motion_file import read_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import MotionError
@@ -19,6 +21,8 @@ from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
+# Splits of the songs “song 0” and so on.
+PINNED = {0: "train", 1: "train", 9: "val", 13: "val", 24: "test", 36: "test"}
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -301,3 +305,173 @@ def test_cmu_dances_stand_upright_on_the_floor(tmp_path: Path, archive: str) -> 
         for hip, knee, ankle in ((1, 4, 7), (2, 5, 8)):
             out = positions[:, knee] - (positions[:, hip] + positions[:, ankle]) / 2
             assert np.mean(np.sum(out * ahead, axis=1)) > 0.0
+
+
+# --- songs with motions -----------------------------------------------------------------------------
+
+
+def paired(folder: Path, *names: str) -> Path:
+    """A folder in which every motion has a song (of no sound: nobody listens while reading)."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_motion((folder / name).with_suffix(".npz"), swaying())
+        (folder / name).with_suffix(".mp3").touch()
+    return folder
+
+
+def every(folder: Path, said: list[str] | None = None) -> dict[str, list[Dance]]:
+    found = {}
+    for split in ("train", "val", "test"):
+        try:
+            found[split] = load_dances(folder, split, 30.0, skip=(said if said is not None else []).append)
+        except DataError:
+            found[split] = []
+    return found
+
+
+def test_motions_find_their_songs_genres_and_splits_by_name(tmp_path: Path) -> None:
+    names = [f"{genre}/{genre}{k}" for genre in ("polka", "jive") for k in range(12)]
+    splits = every(paired(tmp_path, *names))
+    dances = [dance for split in splits.values() for dance in split]
+    assert sorted(dance.name for dance in dances) == sorted(Path(name).name for name in names)
+    for dance in dances:
+        assert dance.song is not None
+        assert dance.song.stem == dance.name
+        assert dance.genre == dance.name.rstrip("0123456789")
+        assert dance.in_time is None
+    for split, found in splits.items():
+        assert {dance.name for dance in found} == {Path(n).name for n in names if split_of(Path(n).name) == split}
+
+
+def test_songs_are_split_eighty_ten_ten_and_always_alike() -> None:
+    splits = [split_of(f"song {k}") for k in range(2000)]
+    assert [splits.count(split) / 2000 for split in ("train", "val", "test")] == pytest.approx(
+        [0.8, 0.1, 0.1], abs=0.02
+    )
+    # Whoever has trained must find the same songs in the test split for ever.
+    assert [split_of(f"song {k}") for k in PINNED] == list(PINNED.values())
+
+
+def test_aist_motions_share_songs_and_their_splits(tmp_path: Path) -> None:
+    for music_id in ("mBR0", "mJS3"):
+        (tmp_path / f"{music_id}.wav").touch()
+    for name in ("gBR_sBM_cAll_d04_mBR0_ch01", "gBR_sFM_cAll_d05_mBR0_ch02", "gJS_sBM_cAll_d03_mJS3_ch07"):
+        write_aist(tmp_path / f"{name}.npz", swaying())
+    splits = every(tmp_path)
+    where = {dance.name: (split, dance) for split, found in splits.items() for dance in found}
+    assert len(where) == 3
+    one, two, other = (where[name] for name in sorted(where))
+    assert one[0] == two[0]
+    assert one[1].song == two[1].song == tmp_path / "mBR0.wav"
+    assert (one[1].genre, other[1].genre) == ("break", "street jazz")
+
+
+def test_a_manifest_says_more(tmp_path: Path) -> None:
+    paired(tmp_path, "a", "b", "c", "d", "e")
+    write_manifest(
+        tmp_path,
+        "name,genre,split,in_time,motion_s,audio_s",
+        "a,polka,train,yes,8,8", "b,jive,train,no,8,30", "c,jive,val,,,", "d,jive,,,,", "gone,jive,train,,,",
+    )  # fmt: skip
+    said: list[str] = []
+    splits = every(tmp_path, said)
+    assert {split: [dance.name for dance in found] for split, found in splits.items()} == {
+        "train": ["a", "b"], "val": ["c"], "test": [],
+    }  # fmt: skip
+    a, b = splits["train"]
+    assert (a.genre, a.in_time, a.song) == ("polka", True, tmp_path / "a.mp3")
+    assert (b.genre, b.in_time, b.song) == ("jive", False, None)
+    assert len(said) == 1
+    assert "gone" in said[0]
+
+
+def write_manifest(folder: Path, *lines: str) -> None:
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["genre,split", "polka,train"], "no column “name”"),
+        (["name,split", "a,holiday"], "line 2, has the split “holiday”"),
+        (["name,in_time", "a,perhaps"], "line 2, has “perhaps” for in_time"),
+        (["name,motion_s,audio_s", "a,long,3"], "line 2, has a length"),
+        (["name,split", "a,test"], "no dance of the split “train”"),
+    ],
+)
+def test_a_bad_manifest_is_one_sentence(tmp_path: Path, lines: list[str], words: str) -> None:
+    write_manifest(paired(tmp_path, "a"), *lines)
+    with pytest.raises(DataError, match=words):
+        load_dances(tmp_path, "train")
+
+
+def test_what_can_not_be_read_is_named_and_left_out(tmp_path: Path) -> None:
+    paired(tmp_path, "good")
+    for name in ("silent", "foreign", "torn", "short"):
+        if name != "silent":
+            (tmp_path / f"{name}.mp3").touch()
+    save_motion(tmp_path / "silent.npz", swaying())
+    (tmp_path / "foreign.bvh").write_bytes(b"\x89PNG and so on")
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:5000])
+    save_motion(tmp_path / "short.npz", swaying(2.0))
+    write_manifest(tmp_path, "name,split", *(f"{n},train" for n in ("good", "silent", "foreign", "torn", "short")))
+    said: list[str] = []
+    assert [dance.name for dance in load_dances(tmp_path, "train", skip=said.append)] == ["good"]
+    assert [sentence.split()[0].rstrip(":") for sentence in said] == [
+        "silent.npz", "foreign.bvh", "torn.npz", "short.npz",
+    ]  # fmt: skip
+
+
+def test_a_manifest_reaches_nothing_outside_of_the_folder(tmp_path: Path) -> None:
+    paired(tmp_path / "outside", "secret")
+    paired(tmp_path / "inside", "a")
+    write_manifest(tmp_path / "inside", "name,split", "../outside/secret,train", "a,train")
+    assert [dance.name for dance in load_dances(tmp_path / "inside", "train")] == ["a"]
+
+
+# --- the beats that count ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tempo", [84.0, 100.0, 121.0, 150.0])
+def test_a_dance_without_music_is_heard_by_its_own_beats(tempo: float) -> None:
+    motion = swaying(20.0, tempo, lag=0.2)
+    heard = timing.unpaired_music(motion)
+    assert heard.tempo == pytest.approx(tempo, rel=0.02)
+    assert heard.duration == motion.duration
+    assert not heard.mel.any()
+    assert set(heard.downbeats) <= set(heard.beats)
+    phase = (heard.beats - 0.2) * tempo / 60.0
+    assert np.abs(phase - np.round(phase)).max() < 0.15
+
+
+def test_beats_that_a_motion_knows_are_taken() -> None:
+    motion = swaying(8.0)
+    known = Motion(60.0, motion.root, motion.rotations, motion.contacts, beats=np.arange(0.1, 8.0, 0.5))
+    np.testing.assert_array_equal(timing.unpaired_music(known).beats, np.arange(0.1, 8.0, 0.5))
+
+
+def test_dancers_in_time_keep_their_song_as_it_is(tmp_path: Path) -> None:
+    song = music(100.0, 60.0)
+    dance = Dance("a", "polka", tmp_path / "a.mp3", swaying(10.0), start=12.0, in_time=True)
+    (heard,) = timing.set_to_music([dance], [song])
+    np.testing.assert_allclose(heard.beat_phase(np.linspace(0, 9, 50)), song.beat_phase(np.linspace(12, 21, 50)))
+    np.testing.assert_array_equal(heard.mel, song.mel[360:660])
+    (late,) = timing.set_to_music([Dance("a", "polka", None, swaying(10.0), start=55.0, in_time=True)], [song])
+    np.testing.assert_array_equal(late.mel[:150], song.mel[-150:])
+    assert not late.mel[150:].any()
+
+
+def test_whether_dancers_keep_time_is_measured() -> None:
+    lags, tempos = np.linspace(0.0, 0.1, 8), np.linspace(90.0, 120.0, 8)
+    motions = [swaying(40.0, tempo, fps=30.0, lag=lag) for tempo, lag in zip(tempos, lags, strict=True)]
+    assert timing.keeps_time(motions, [music(tempo, 41.0) for tempo in tempos])
+    assert not timing.keeps_time(motions, [music(1.07 * tempo, 41.0) for tempo in tempos])
+    # too little to tell
+    assert timing.keeps_time(motions[:2], [music(1.07 * tempo, 41.0) for tempo in tempos[:2]])
+
+
+def test_songs_of_dancers_out_of_time_follow_the_dancers() -> None:
+    motion, song = swaying(20.0, 110.0), music(90.0, 60.0)
+    (heard,) = timing.set_to_music([Dance("a", "polka", Path("a.mp3"), motion, in_time=False)], [song])
+    assert heard.tempo == pytest.approx(110.0, rel=0.03)
+    assert heard.mel.any()
