@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .grooves import Groove, grooves
+
 RATE = 44100
 
 Array = NDArray[np.float64]
+Spans = tuple[tuple[int, int], ...]
 
 # Chords as semitones above the key's root: four bars that can be repeated.
 _PROGRESSIONS = (
@@ -26,6 +29,10 @@ _PROGRESSIONS = (
 )
 _SCALE = np.array([0, 2, 4, 7, 9])  # major pentatonic: no note of it jars with these chords
 _SUNG = {3: (0.0, 1.0, 1.5, 2.0), 4: (0.0, 1.0, 1.5, 2.5, 3.0)}  # beats on which the melody may move
+
+
+_PANS = {"hat": -0.25, "open hat": -0.25, "ride": -0.3, "rim": 0.3, "conga": 0.25}
+_LIVELY = ("hat", "open hat", "ride", "conga")  # not struck twice with the same strength
 
 
 @dataclass(frozen=True)
@@ -50,29 +57,46 @@ def synthesise(
     bars: int | None = None,
     duration: float | None = None,
     seed: int = 0,
+    style: str = "pop",
     swing: float = 0.0,
     tempo_end: float | None = None,
+    ritardando: float = 0.0,
     syncopation: float = 0.0,
-    breaks: tuple[tuple[int, int], ...] = (),
+    breaks: Spans = (),
+    solos: Spans = (),
+    silences: Spans = (),
+    looseness: float = 0.0,
 ) -> SynthSong:
     """A song of ``bars`` bars, or of ``duration`` seconds (20 where neither is given).
 
-    ``tempo`` in beats a minute, changing evenly to ``tempo_end``; ``seed`` chooses key, chords and melody;
-    ``swing``: 0 even eighths, 1 triplets; ``syncopation``: share of bass and melody notes played an eighth
-    early; ``breaks``: pairs (first bar, bar after the last) in which bass and drums are silent.
+    ``tempo`` in beats a minute, changing evenly to ``tempo_end``; ``ritardando``: share of it lost over the
+    last four bars; ``seed`` chooses key, chords and melody; ``style``: one of ``grooves.STYLES``; ``swing``:
+    0 even eighths, 1 triplets; ``syncopation``: share of bass and melody notes played an eighth early;
+    ``breaks``, ``solos``, ``silences``: pairs (first bar, bar after the last) in which bass and drums are
+    silent, in which only the drums play, in which all are silent; ``looseness``: standard deviation in
+    seconds by which each note misses its place.
     """
     tempo_end = tempo if tempo_end is None else tempo_end
+    slowest = min(tempo, tempo_end) * (1.0 - ritardando)
     if bars is None:
         duration = 20.0 if duration is None else duration
         bars = int(np.ceil(duration * max(tempo, tempo_end) / 60.0 / meter))
+    if slowest <= 0.0:
+        raise ValueError("A song must keep going: choose a tempo above 0 and a ritardando below 1.")
     count = bars * meter
-    periods = 60.0 / np.linspace(tempo, tempo_end, max(count, 2))[:count]
-    grid = np.concatenate([[0.0], np.cumsum(periods)])
+    tempi = np.linspace(tempo, tempo_end, max(count, 2))[:count]
+    if duration is not None:
+        # The beats that fit, so that the song slows down before it ends and not behind its end.
+        count = min(int(np.searchsorted(np.cumsum(60.0 / tempi), duration)) + 1, count)
+    last = min(4 * meter, count)
+    tempi[count - last : count] *= 1.0 - ritardando * np.arange(last) / last
+    tempi[count:] *= 1.0 - ritardando
+    grid = np.concatenate([[0.0], np.cumsum(60.0 / tempi)])
     duration = grid[-1] if duration is None else duration
-    band = _Band(grid, duration, meter, swing, np.random.default_rng(seed))
+    band = _Band(grid, duration, meter, grooves(style, meter), swing, looseness, np.random.default_rng(seed))
     for bar in range(bars):
-        resting = any(first <= bar < last for first, last in breaks)
-        band.play_bar(bar, bars, resting, syncopation)
+        rests = [any(first <= bar < last for first, last in spans) for spans in (breaks, solos, silences)]
+        band.play_bar(bar, bars, rests[0] or rests[2], rests[1] or rests[2], syncopation)
     beats = grid[:-1][grid[:-1] < duration]
     return SynthSong(band.mixed(), RATE, beats, beats[::meter])
 
@@ -96,8 +120,18 @@ def write_wav(path: Path | str, song: SynthSong) -> None:
 class _Band:
     """Players that write their notes onto two tracks: one dry, one that also sounds in the room."""
 
-    def __init__(self, grid: Array, duration: float, meter: int, swing: float, random: np.random.Generator) -> None:
-        self.grid, self.meter, self.swing, self.random = grid, meter, swing, random
+    def __init__(
+        self,
+        grid: Array,
+        duration: float,
+        meter: int,
+        bars: tuple[Groove, ...],
+        swing: float,
+        looseness: float,
+        random: np.random.Generator,
+    ) -> None:
+        self.grid, self.meter, self.bars, self.random = grid, meter, bars, random
+        self.swing, self.looseness = swing, looseness
         self.length = round(duration * RATE)
         self.dry, self.wet = np.zeros((self.length, 2)), np.zeros((self.length, 2))
         self.ducking = np.ones(self.length)
@@ -109,6 +143,9 @@ class _Band:
             "clap": _clap(random),
             "hat": _hat(random, 0.035),
             "open hat": _hat(random, 0.16),
+            "ride": _hat(np.random.default_rng(1), 0.3),
+            "rim": _struck(1900.0, 0.02),
+            "conga": _struck(220.0, 0.09),
         }
 
     def _motif(self) -> list[list[tuple[float, float, int]]]:
@@ -127,25 +164,32 @@ class _Band:
         echo = [(at, length, step - 1) for at, length, step in call]
         return [call, echo, bar(6, many), bar(4, few)]
 
-    def play_bar(self, bar: int, bars: int, resting: bool, syncopation: float) -> None:
-        """All players' notes of one bar. The song builds up: drums and bass, chords, then the melody."""
+    def play_bar(self, bar: int, bars: int, drums_rest: bool, tones_rest: bool, syncopation: float) -> None:
+        """All players' notes of one bar. The song builds up: drums and bass, chords, then the melody.
+
+        The bass rests with the drums and with the other tones.
+        """
         first = bar * self.meter
-        chord = self.chords[bar % 4]
+        groove, chord = self.bars[bar % len(self.bars)], self.chords[bar % 4]
         last = bar == bars - 1
-        self._pad(first, chord)
-        self._strum(first, chord)
-        if not resting:
-            self._drum(first, fill=bar % 4 == 3 and not last)
-            self._bass(first, chord, syncopation)
-        if bar >= min(2, bars - 1):
-            self._melody(first, chord, bar, syncopation)
+        if not tones_rest:
+            if groove.pad:
+                self._pad(first, chord)
+            self._strum(first, chord, groove)
+        if not drums_rest:
+            self._drum(first, groove, fill=bar % 4 == 3 and not last)
+        if not drums_rest and not tones_rest:
+            self._bass(first, chord, groove, syncopation)
+        if not tones_rest and bar >= min(2, bars - 1):
+            self._melody(first, chord, bar, syncopation, groove.attack)
 
     def _second(self, beat: float) -> float:
-        """When a place in beats sounds; halves are delayed by the swing."""
+        """When a place in beats sounds; halves are delayed by the swing, all by chance where the band is loose."""
         whole, half = divmod(beat, 1.0)
         if abs(half - 0.5) < 1e-6:
             half += self.swing / 6.0
-        return float(np.interp(whole + half, np.arange(len(self.grid)), self.grid))
+        exact = float(np.interp(whole + half, np.arange(len(self.grid)), self.grid))
+        return max(exact + self.looseness * self.random.standard_normal(), 0.0) if self.looseness else exact
 
     def _add(self, track: Array, second: float, sound: Array, gain: float, pan: float = 0.0) -> None:
         """Add (n,) or (n, 2) sound at a time; ``pan`` from -1, left, to 1, right, at equal power."""
@@ -156,22 +200,17 @@ class _Band:
             sound = sound[:, None] * np.array([np.cos(angle), np.sin(angle)]) * np.sqrt(2.0)
         track[first : first + len(sound)] += gain * sound
 
-    def _drum(self, first: int, fill: bool) -> None:
-        kicks = (0,) if self.meter == 3 else tuple(range(0, self.meter, 2))
-        claps = (1, 2) if self.meter == 3 else tuple(range(1, self.meter, 2))
-        for beat in kicks:
-            second = self._second(first + beat)
-            self._add(self.dry, second, self.drums["kick"], 0.95)
-            self._duck(second)
-        for beat in claps:
-            self._add(self.wet, self._second(first + beat), self.drums["clap"], 0.16 if self.meter == 3 else 0.34, 0.1)
-        for eighth in range(2 * self.meter):
-            closing = eighth == 2 * self.meter - 1
-            loud = (0.17 if eighth % 2 == 0 else 0.11) * (1.0 + 0.15 * self.random.standard_normal())
-            self._add(
-                self.dry, self._second(first + eighth / 2), self.drums["open hat" if closing else "hat"], loud, -0.25
-            )
-        if fill:
+    def _drum(self, first: int, groove: Groove, fill: bool) -> None:
+        for name, hits in groove.drums.items():
+            track, pan = (self.wet, 0.1) if name == "clap" else (self.dry, _PANS.get(name, 0.0))
+            for beat, gain in hits:
+                second = self._second(first + beat)
+                if name in _LIVELY:
+                    gain *= 1.0 + 0.15 * self.random.standard_normal()
+                self._add(track, second, self.drums[name], gain, pan)
+                if name == "kick":
+                    self._duck(second)
+        if fill and groove.drums:
             self._add(self.wet, self._second(first + self.meter - 0.5), self.drums["clap"], 0.15, -0.2)
 
     def _duck(self, second: float) -> None:
@@ -181,28 +220,25 @@ class _Band:
         gain = gain[: max(self.length - first, 0)]
         self.ducking[first : first + len(gain)] = np.minimum(self.ducking[first : first + len(gain)], gain)
 
-    def _bass(self, first: int, chord: tuple[int, ...], syncopation: float) -> None:
+    def _bass(self, first: int, chord: tuple[int, ...], groove: Groove, syncopation: float) -> None:
         low = self.root - 12 + chord[0] - (12 if chord[0] > 7 else 0)
-        four = ((0.0, 0.9, 0, 1.0), (1.0, 0.4, 0, 0.6), (2.0, 0.9, 7, 1.0), (3.0, 0.4, 0, 0.6), (3.5, 0.35, 12, 0.4))
-        for at, length, step, gain in ((0.0, 1.8, 0, 1.0),) if self.meter == 3 else four:
+        for at, length, step, gain in groove.bass:
             early = 0.5 if at > 0 and self.random.random() < syncopation else 0.0
-            if at < self.meter:
-                tone = (1.0, 0.5, 0.3, 0.12, 0.06)
-                self._note(self.dry, first + at - early, length, low + step, 0.42 * gain, tone, 1.6)
+            tone = (1.0, 0.5, 0.3, 0.12, 0.06)
+            self._note(self.dry, first + at - early, length, low + step, 0.42 * gain, tone, 1.6, attack=groove.attack)
 
-    def _strum(self, first: int, chord: tuple[int, ...]) -> None:
-        """Waltz: the chord on 2 and 3. Else: its notes one by one in eighths, those on the beat louder."""
+    def _strum(self, first: int, chord: tuple[int, ...], groove: Groove) -> None:
+        """Chords at once and note by note."""
         tone = (1.0, 0.55, 0.3, 0.2, 0.1)
-        if self.meter == 3:
-            for at in (1.0, 2.0):
-                for index, step in enumerate(chord):
-                    pan = 0.35 * (index - 1)
-                    self._note(self.wet, first + at, 0.45, self.root + 12 + step, 0.055, tone, 6.0, pan)
-            return
-        for eighth in range(2 * self.meter):
-            step, gain = chord[(0, 1, 2, 1)[eighth % 4]], 0.11 if eighth % 2 == 0 else 0.05
-            pan = 0.4 * (-1.0) ** eighth
-            self._note(self.wet, first + eighth / 2, 0.45, self.root + 12 + step, gain, tone, 6.0, pan)
+        for at, length, gain in groove.stabs:
+            for index, step in enumerate(chord):
+                pan = 0.35 * (index - 1)
+                pitch = self.root + 12 + step
+                self._note(self.wet, first + at, length, pitch, gain, tone, 6.0, pan, groove.attack)
+        for index, (at, which, gain) in enumerate(groove.arpeggio):
+            pan = 0.4 * (-1.0) ** index
+            pitch = self.root + 12 + chord[which]
+            self._note(self.wet, first + at, 0.45, pitch, gain, tone, 6.0, pan, groove.attack)
 
     def _pad(self, first: int, chord: tuple[int, ...]) -> None:
         begin, end = self._second(first), self._second(first + self.meter)
@@ -220,7 +256,7 @@ class _Band:
         level *= self.ducking[stop : stop + len(level), None]
         self._add(self.wet, begin, level, 0.035)
 
-    def _melody(self, first: int, chord: tuple[int, ...], bar: int, syncopation: float) -> None:
+    def _melody(self, first: int, chord: tuple[int, ...], bar: int, syncopation: float, attack: float) -> None:
         pitch: float
         for index, (at, length, step) in enumerate(self.motif[bar % 4]):
             pitch = self.root + 12 + int(_SCALE[step % 5]) + 12 * (step // 5)
@@ -228,7 +264,8 @@ class _Band:
                 tones = np.array([tone + 12 * octave for tone in chord for octave in (0, 1, 2)]) + self.root
                 pitch = int(tones[np.argmin(np.abs(tones - pitch))])
             early = 0.5 if index > 0 and self.random.random() < syncopation else 0.0
-            self._note(self.wet, first + at - early, length + early, pitch, 0.13, (1.0, 0.35, 0.22, 0.08), 1.8, 0.15)
+            tone = (1.0, 0.35, 0.22, 0.08)
+            self._note(self.wet, first + at - early, length + early, pitch, 0.13, tone, 1.8, 0.15, attack)
 
     def _note(
         self,
@@ -240,11 +277,12 @@ class _Band:
         harmonics: tuple[float, ...],
         decay: float,
         pan: float = 0.0,
+        attack: float = 0.006,
     ) -> None:
         """A plucked tone: each harmonic fades faster than the one below it; ``decay`` in 1/s of the first."""
         begin, end = self._second(beat), self._second(beat + length)
         seconds = np.arange(round((end - begin + 0.05) * RATE)) / RATE
-        envelope = np.clip(seconds / 0.006, 0, 1) * np.clip((seconds[-1] - seconds) / 0.05, 0, 1)
+        envelope = np.clip(seconds / attack, 0, 1) * np.clip((seconds[-1] - seconds) / 0.05, 0, 1)
         frequency, sound = _hertz(pitch), np.zeros(len(seconds))
         for order, level in enumerate(harmonics, start=1):
             sound += level * np.sin(2 * np.pi * order * frequency * seconds) * np.exp(-decay * order * seconds)
@@ -279,6 +317,13 @@ def _clap(random: np.random.Generator) -> Array:
 def _hat(random: np.random.Generator, decay: float) -> Array:
     seconds = np.arange(round(5 * decay * RATE)) / RATE
     return _noise(random, len(seconds), 7000.0, 15000.0) * np.exp(-seconds / decay)
+
+
+def _struck(frequency: float, decay: float) -> Array:
+    """Wood or skin: a tone and its first overtone of a round skin, 1.59 times as high."""
+    seconds = np.arange(round(6 * decay * RATE)) / RATE
+    tone = np.sin(2 * np.pi * frequency * seconds) + 0.5 * np.sin(2 * np.pi * 1.59 * frequency * seconds)
+    return tone / 1.5 * np.exp(-seconds / decay) * np.clip(seconds / 0.001, 0, 1)
 
 
 def _noise(random: np.random.Generator, count: int, low: float, high: float) -> Array:
