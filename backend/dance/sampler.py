@@ -107,8 +107,11 @@ def sample(
 
 
 def _starts(frames: int, window: int, patch: int, loop: bool) -> list[int]:
-    """First frames of windows that overlap by half, on whole patches, the last one ending at ``frames``."""
-    hop = window // 2 + (window // 2) % patch
+    """First frames of windows that overlap by half, the last one ending at ``frames``.
+
+    Their patches don't coincide, so that where one window's meet, another's do not: there a dance would jerk.
+    """
+    hop = window // 2 + (window // 2 % patch == 0)
     return list(range(0, frames, hop)) if loop else [*range(0, frames - window, hop), frames - window]
 
 
