@@ -10,6 +10,7 @@ from ..retarget.motion import Motion
 from .progress import Progress, part, silent
 
 if TYPE_CHECKING:
+    from .dance.controls import Controls
     from .dance.model import DanceModel
 
 
@@ -19,7 +20,7 @@ class Wish:
 
     ``song``: a sound file; ``start``, ``duration``: the part of it, seconds (None: to the end); ``genre``,
     ``bpm`` (beats a minute) and ``meter`` (beats a bar) None for what suits; ``seed``: another
-    number makes another dance.
+    number makes another dance; ``controls``: further wishes.
     """
 
     song: Path
@@ -29,6 +30,7 @@ class Wish:
     duration: float | None = None
     bpm: float | None = None
     meter: int | None = None
+    controls: Controls | None = None
 
 
 class Choreographer:
@@ -61,7 +63,14 @@ class Choreographer:
 
         model = self._load()
         try:
-            motion = generate(music, genre=wish.genre, seed=wish.seed, model=model, progress=part(progress, 0.5, 1.0))
+            motion = generate(
+                music,
+                genre=wish.genre,
+                seed=wish.seed,
+                controls=wish.controls,
+                model=model,
+                progress=part(progress, 0.5, 1.0),
+            )
         except RuntimeError as error:
             if "allocate memory" in str(error):  # torch's way to say it
                 raise MemoryError from error

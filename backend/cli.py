@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..retarget.errors import StepsmithError
 from ..retarget.rig_path import split_rig
-from . import keying
+from . import keying, steering
 from .bar import progress_bar
 from .keying import Keying
 from .progress import part
@@ -152,7 +152,11 @@ stepsmith dance song.mp3 -o dance.blend
 
 stepsmith dance song.mp3 -o dance.mp4 -o dance.npz --genre tango --start 45 --duration 30
 
-stepsmith dance clip.mov -o hero.blend --rig hero.blend:Armature --seed 7"""
+stepsmith dance clip.mov -o hero.blend --rig hero.blend:Armature --seed 7
+
+stepsmith dance song.mp3 -o game.glb --genre waltz --genre 20:tango --loop --radius 2 --candidates 4
+
+stepsmith dance song.mp3 -o new.blend --keep old.npz:0-4 --keep old.npz:12-15@12 --energy 1"""
 )
 def dance(
     song: Annotated[Path, typer.Argument(metavar="SONG", help="A sound file of any kind, or a video for its sound.")],
@@ -174,7 +178,7 @@ def dance(
             "the built-in one.",
         ),
     ] = None,
-    genre: Annotated[str | None, typer.Option(help="What is danced; without it, what suits the song.")] = None,
+    genre: steering.Genre = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Another number makes another dance.")
     ] = 0,
@@ -185,6 +189,14 @@ def dance(
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Other weights than those that come with Stepsmith.")
     ] = None,
+    energy: steering.Energy = None,
+    candidates: steering.Candidates = 1,
+    start_from: steering.StartFrom = None,
+    keep: steering.KeepWhole = None,
+    keep_upper: steering.KeepUpper = None,
+    keep_lower: steering.KeepLower = None,
+    loop: steering.Loop = False,
+    radius: steering.Radius = None,
     preset: keying.Map = None,
     feet: keying.Feet = "auto",
     in_place: keying.InPlace = False,
@@ -199,7 +211,19 @@ def dance(
     from .choreography import Wish
 
     how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
-    for path in _dance(Wish(song, genre, seed, start, duration, bpm, meter), out, rig, model, how):
+    first, changes = steering.split_genres(genre or [])
+    controls = steering.read_controls(
+        changes=changes,
+        energy=energy,
+        candidates=candidates,
+        start_from=start_from,
+        keep=keep or [],
+        keep_upper=keep_upper or [],
+        keep_lower=keep_lower or [],
+        loop=loop,
+        radius=radius,
+    )
+    for path in _dance(Wish(song, first, seed, start, duration, bpm, meter, controls), out, rig, model, how):
         print(path)
 
 
@@ -270,7 +294,10 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
 
     if not wish.song.is_file():
         raise StepsmithError(f"There is no sound file “{wish.song}”: check the name.")
-    read_header(weights).check_genre(wish.genre)
+    header = read_header(weights)
+    changes = wish.controls.changes if wish.controls else ()
+    for genre in (wish.genre, *(name for _, name in changes)):
+        header.check_genre(genre)
     export.check(outs, rig, sources=[wish.song, *([split_rig(rig)[0]] if rig else [])], how=how)
     # Rendering a video takes many times as long as all the rest.
     choreography = 0.15 if any(out.suffix.lower() == ".mp4" for out in outs) else 0.6
