@@ -1,8 +1,7 @@
-"""Training of the dance model: resumable, logged, on whatever device there is."""
+"""Training of the dance model: resumable, logged, on whatever devices there are."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -11,30 +10,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ...retarget.rotations import Array
-from ..audio import Music, analyse
 from ..progress import Progress, silent
-from . import representation
-from .condition import ENERGY, MEL, MIRRORED, SOUND, condition
-from .data import Dance, load_dances
-from .energy import measure_energy
+from .condition import SOUND
+from .generate import generate
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
-from .timing import FIGURES, dancers_music, keep_time
+from .processes import Processes
+from .sources import Skip, ignore, load_dances, load_unpaired
+from .sources.dance import NoDancesError
+from .timing import song_of
+from .tracks import STORE_FPS, Track, Windows, prepare
+from .train_log import Log, can_plot, contact_sheet, plot_losses
 from .weights import save_model
 
-# Motion is stored at twice the model's rate, so that playing it at another speed loses little.
-_STORE_FPS = 60.0
 _LOG_EVERY = 20
 _SAVE_EVERY = 240.0  # seconds
+_VALIDATION = ("val_own", "val_other")
+_SETTINGS = ("seed", "rate", "seconds_a_step")  # logged beside the losses
+_SAMPLES, _SAMPLE_SECONDS = 8, 6.0  # dances of a contact sheet, at most, and how long they are
+_CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. ``steps`` counts from the very beginning, resumed or not."""
+    """How to train. ``steps`` counts from the very beginning, resumed or not; ``batch``: windows a step in all."""
 
     steps: int = 8000
     batch: int = 32
@@ -44,104 +47,25 @@ class TrainConfig:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Track:
-    """A dance ready for training: features (T, 152) at 60 fps, plain and mirrored, their energy (T,), and the
-    music in its time."""
-
-    features: tuple[Array, Array]
-    energy: Array
-    music: Music
-    genre: int
-
-    @property
-    def seconds(self) -> float:
-        return (len(self.features[0]) - 1) / _STORE_FPS
-
-
-def prepare(dances: Sequence[Dance], genres: Sequence[str], progress: Progress = silent) -> list[Track]:
-    """Features of dances, which must be at 60 fps, and their songs played in the dancer's time."""
-    tracks = []
-    for label, genre in enumerate(genres):
-        group = [dance for dance in dances if dance.genre == genre]
-        figure = FIGURES[genre]
-        clocks = keep_time([dance.motion for dance in group], figure) if group else []
-        for dance, (beats, downbeats) in zip(group, clocks, strict=True):
-            features = representation.encode(dance.motion)
-            song = analyse(dance.song, meter=figure.meter) if dance.song else None
-            music = dancers_music(song, dance.motion, beats, downbeats, figure.meter)
-            energy = measure_energy(dance.motion.positions(), _STORE_FPS)
-            tracks.append(Track((features, representation.mirror(features)), energy, music, label))
-            progress(len(tracks) / len(dances), f"Preparing {dance.name}")
-    return tracks
-
-
-class Windows:
-    """Random windows of tracks, drawn evenly over time: mirrored, faster and slower, sound disturbed."""
-
-    def __init__(self, tracks: Sequence[Track], config: ModelConfig, seed: int) -> None:
-        self.tracks, self.config = tracks, config
-        self.random = np.random.default_rng(seed)
-        lengths = np.array([track.seconds for track in tracks])
-        self.share = lengths / lengths.sum()
-
-    def batch(self, size: int, augment: bool = True) -> dict[str, torch.Tensor]:
-        """features (B, T, 152) in real units, cues (B, T, 44), genre (B,), heard (B,)."""
-        rows = [self._one(augment) for _ in range(size)]
-        return {
-            "features": torch.from_numpy(np.stack([r[0] for r in rows])),
-            "cues": torch.from_numpy(np.stack([r[1] for r in rows])),
-            "genre": torch.tensor([r[2] for r in rows]),
-            "heard": torch.tensor([r[3] for r in rows]),
-        }
-
-    def _one(self, augment: bool) -> tuple[Array, Array, int, bool]:
-        pick, config = self.random, self.config
-        track = self.tracks[pick.choice(len(self.tracks), p=self.share)]
-        speed = float(np.exp(pick.uniform(-0.33, 0.26))) if augment and pick.random() < 0.5 else 1.0
-        span = (config.window - 1) / config.fps * speed
-        times = pick.uniform(0.0, track.seconds - span) + np.arange(config.window) / config.fps * speed
-        mirrored = augment and pick.random() < 0.5
-        features = _at(track.features[int(mirrored)], times * _STORE_FPS)
-        features[:, representation.VELOCITY] *= speed
-        features[:, representation.YAW_RATE] *= speed
-        energy = np.interp(times * _STORE_FPS, np.arange(len(track.energy)), track.energy) + np.log2(speed)
-        cues = condition(track.music, times, speed, energy)
-        # Dances are not symmetric: a model that is told learns from both hands and dances as the dancers do
-        # (Karras et al., "Elucidating the Design Space of Diffusion Models", 2022, on augmentation).
-        cues[:, MIRRORED] = mirrored
-        if augment:
-            cues = self._disturb(cues)
-            if pick.random() < 0.2:
-                cues[:, ENERGY] = 0.0
-        heard = not (augment and pick.random() < 0.1)
-        genre = len(config.genres) if augment and pick.random() < 0.15 else track.genre
-        return features, cues, genre, heard
-
-    def _disturb(self, cues: Array) -> Array:
-        """The sound as another recording might have it, or without its spectrum: no song is learnt by heart."""
-        pick = self.random
-        if pick.random() < 0.5:
-            cues[:, : MEL.stop + 1] = 0.0  # onsets too
-        else:
-            tilt = pick.normal(0.0, 0.4, (1, cues[:, MEL].shape[1]))
-            cues[:, MEL] += (tilt + pick.normal(0.0, 0.3, cues[:, MEL].shape)).astype(np.float32)
-        return cues
-
-
-def _at(rows: Array, at: Array) -> Array:
-    """Rows (T, D) at fractional indices, linear."""
-    low = np.minimum(np.floor(at).astype(int), len(rows) - 2)
-    share = (at - low)[:, None].astype(rows.dtype)
-    return rows[low] * (1 - share) + rows[low + 1] * share
-
-
 class Trainer:
-    """One training run in a folder: ``checkpoint.pt`` to resume from, ``log.csv``, ``model.safetensors``."""
+    """One training run in a folder.
 
-    def __init__(self, tracks: Sequence[Track], held_out: Sequence[Track], model: ModelConfig, folder: Path) -> None:
+    It holds ``checkpoint.pt`` to resume from, ``model.safetensors``, ``log.csv`` (losses every 20 steps; at every
+    checkpoint those of held-out dances, with their own and with other sound), ``losses.png`` and ``samples.png``.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        held_out: Sequence[Track],
+        model: ModelConfig,
+        folder: Path,
+        tensorboard: bool = False,
+    ) -> None:
         self.folder, self.tracks, self.held_out = folder, tracks, held_out
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.processes = Processes()
+        self.device = self.processes.device
+        self.log = Log(folder, _VALIDATION, tensorboard and self.processes.first)
         torch.manual_seed(0)
         self.model = DanceModel(model).to(self.device)
         mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
@@ -160,58 +84,84 @@ class Trainer:
         self.step = 0
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint; False where there is none."""
-        file = self.folder / "checkpoint.pt"
+        """Go on from the folder's checkpoint; False where there is none.
+
+        Raises StepsmithError where it is damaged, or of another model.
+        """
+        file = self.folder / _CHECKPOINT
         if not file.is_file():
             return False
-        state = torch.load(file, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        try:
+            state = torch.load(file, map_location=self.device, weights_only=True)
+            step, average, weights, optimizer = (state[key] for key in ("step", "average", "model", "optimizer"))
+        except Exception as error:  # A damaged file raises nearly anything.
+            raise StepsmithError(
+                f"{file} is damaged or no checkpoint of a training: move it away and start without --resume."
+            ) from error
+        try:
+            self.model.load_state_dict(average)  # only to see that it fits
+            self.model.load_state_dict(weights)
+            self.optimizer.load_state_dict(optimizer)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StepsmithError(
+                f"{file} is of another model or of other genres: give the data it was trained on, or another folder."
+            ) from error
+        self.average, self.step = average, int(step)
         return True
 
     def run(self, config: TrainConfig, progress: Progress = silent) -> None:
-        """Train up to ``config.steps``. Raises StepsmithError when the loss is no longer a number."""
-        windows = Windows(self.tracks, self.model.config, config.seed + 7919 * self.step)
+        """Train up to ``config.steps``.
+
+        Raises StepsmithError, and leaves the last checkpoint as it is, when losses or gradients are no longer numbers.
+        """
+        # Other windows and other noise in every process, and after every resumption.
+        seed = config.seed + 7919 * self.step + 104729 * self.processes.rank
+        windows = Windows(self.tracks, self.model.config, seed)
+        torch.manual_seed(seed)
+        size = -(-config.batch // self.processes.count)
+        network = self.processes.share(self.model)
         saved = started = time.monotonic()
         first = self.step
         sums: dict[str, float] = {}
         self.model.train()
         while self.step < config.steps:
+            rate = config.rate * _schedule(self.step, config)
             for group in self.optimizer.param_groups:
-                group["lr"] = config.rate * _schedule(self.step, config)
-            losses = self._losses(windows.batch(config.batch))
-            total = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(total):
+                group["lr"] = rate
+            losses = self._losses(network, windows.batch(size))
+            self.optimizer.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            means = self.processes.mean(torch.stack([value.detach() for value in losses.values()]))
+            if not (torch.isfinite(means).all() and torch.isfinite(norm)):
                 raise StepsmithError(
                     f"The loss is no longer a number at step {self.step}: resume from the last checkpoint in "
                     f"{self.folder} with a lower learning rate."
                 )
-            self.optimizer.zero_grad()
-            total.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
             self.step += 1
             self._follow(min(0.999, (1 + self.step) / (10 + self.step)))
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / _LOG_EVERY
-            if self.step % _LOG_EVERY == 0:
+            for name, value in zip(losses, means.tolist(), strict=True):
+                sums[name] = sums.get(name, 0.0) + value / _LOG_EVERY
+            if self.step % _LOG_EVERY == 0 and self.processes.first:
                 pace = (time.monotonic() - started) / (self.step - first)
-                self._log({"step": self.step, "seconds_a_step": pace, **sums})
+                self.log.add(self.step, seed=config.seed, rate=rate, seconds_a_step=pace, **sums)
                 progress(self.step / config.steps, f"Step {self.step}, loss {sum(sums.values()):.3f}")
+            if self.step % _LOG_EVERY == 0:
                 sums = {}
-            if time.monotonic() - saved > _SAVE_EVERY:
+            if time.monotonic() - saved > _SAVE_EVERY and self.processes.first:
                 self.save()
                 saved = time.monotonic()
-        self.save()
+        if self.processes.first:
+            self.save()
+        self.processes.wait()
 
     def validate(self, batches: int = 4) -> dict[str, float]:
         """Losses of the averaged weights on the held-out dances, with their own sound and with another's."""
         kept = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
         self.model.eval()
-        result = {"val_own": 0.0, "val_other": 0.0}
+        result = dict.fromkeys(_VALIDATION, 0.0)
         windows = Windows(self.held_out, self.model.config, 1)
         generator = torch.Generator().manual_seed(1)
         with torch.inference_mode():
@@ -219,38 +169,48 @@ class Trainer:
                 batch = windows.batch(32, augment=False)
                 noise = torch.randn(batch["features"].shape, generator=generator)
                 t = torch.rand(32, generator=generator) * 0.6
-                for name, shift in (("val_own", 0), ("val_other", 1)):
+                for name, shift in zip(_VALIDATION, (0, 1), strict=True):
                     cues = batch["cues"].clone()
                     cues[..., SOUND] = cues[..., SOUND].roll(shift, 0)
-                    result[name] += float(self._losses({**batch, "cues": cues}, noise, t)["features"]) / batches
+                    losses = self._losses(self.model, {**batch, "cues": cues}, noise, t)
+                    result[name] += float(losses["features"]) / batches
         self.model.load_state_dict(kept)
         self.model.train()
         return result
 
     def save(self) -> None:
-        """Checkpoint and half-precision averaged weights, each written beside and renamed."""
+        """Checkpoint, half-precision averaged weights and pictures, each written beside and renamed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / "checkpoint.pt.part"
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "average": self.average,
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-            },
-            beside,
-        )
-        os.replace(beside, self.folder / "checkpoint.pt")
+        beside = self.folder / f"{_CHECKPOINT}.part"
+        state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
+        torch.save({**state, "step": self.step}, beside)
+        os.replace(beside, self.folder / _CHECKPOINT)
         averaged = DanceModel(self.model.config)
         averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})
         facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
         if self.held_out:
-            self._log({"step": self.step, **self.validate()})
+            self.log.add(self.step, **self.validate())
+        if can_plot():
+            self._plot(averaged.eval().requires_grad_(False))
+
+    def _plot(self, model: DanceModel) -> None:
+        """The losses so far, and dances of each genre to music that the model has not learned, where there is some."""
+        if self.log.path.is_file():
+            plot_losses(self.log, self.folder / "losses.png", without=_SETTINGS)
+        genres = model.config.genres
+        tracks = {genres[track.genre]: track for track in [*self.tracks, *self.held_out]}
+        dances = {
+            f"{genre}, step {self.step}": generate(
+                song_of(track.music, 0.0, min(_SAMPLE_SECONDS, track.music.duration)), genre=genre, model=model
+            ).positions()
+            for genre, track in list(tracks.items())[:_SAMPLES]
+        }
+        contact_sheet(dances, self.folder / "samples.png")
 
     def _losses(
-        self, batch: dict[str, torch.Tensor], noise: torch.Tensor | None = None, t: torch.Tensor | None = None
-    ) -> dict[str, torch.Tensor]:
+        self, network: nn.Module, batch: dict[str, Tensor], noise: Tensor | None = None, t: Tensor | None = None
+    ) -> dict[str, Tensor]:
         batch = {name: value.to(self.device) for name, value in batch.items()}
         model = self.model
         clean = (batch["features"] - model.mean) / model.std
@@ -258,7 +218,7 @@ class Trainer:
         t = torch.rand(len(clean), device=self.device) if t is None else t.to(self.device)
         mixed = (1 - t)[:, None, None] * noise + t[:, None, None] * clean
         with torch.autocast(self.device.type, torch.bfloat16):
-            guess = model(mixed, t, batch["cues"], batch["genre"], batch["heard"])
+            guess = network(mixed, t, batch["cues"], batch["genre"], batch["heard"])
         # Nearly clean inputs decide the fine detail and give small errors: they count for more.
         weight = 1.0 / (1.2 - t)
         return dance_losses(guess.float(), clean, model.std, model.mean, model.config.fps, weight)
@@ -267,11 +227,6 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
                 self.average[name].lerp_(value, 1.0 - decay)
-
-    def _log(self, row: dict[str, float]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
 
 
 def _usual_energy(tracks: Sequence[Track], genres: int) -> torch.Tensor:
@@ -288,17 +243,42 @@ def _schedule(step: int, config: TrainConfig) -> float:
     return min(1.0, (step + 1) / config.warmup, max(0.02, left))
 
 
-def train(data: Path, folder: Path, config: TrainConfig, resume: bool = False, progress: Progress = silent) -> Path:
+def train(
+    data: Path,
+    folder: Path,
+    config: TrainConfig,
+    resume: bool = False,
+    progress: Progress = silent,
+    *,
+    extra: Sequence[Path] = (),
+    tensorboard: bool = False,
+    skip: Skip = ignore,
+) -> Path:
     """Train on the train split of a folder of dances; returns the weights' path.
 
-    ``folder``: where checkpoints, log and weights go. ``resume``: go on from its checkpoint.
+    ``folder``: where checkpoints, log and weights go. ``resume``: go on from its checkpoint. ``extra``:
+    folders of dances without music. ``skip`` hears of files that can't be used.
+    Raises StepsmithError where there is nothing to train on or to resume from, or a checkpoint to be lost.
     """
-    dances = load_dances(data, "train", _STORE_FPS)
+    if (folder / _CHECKPOINT).is_file() != resume:
+        raise StepsmithError(
+            f"{folder} holds no checkpoint to resume from: start without --resume."
+            if resume
+            else f"{folder} holds the checkpoint of a training: go on with --resume, or choose another folder."
+        )
+    dances = load_dances(data, "train", STORE_FPS, skip=skip)
+    dances += [dance for place in extra for dance in load_unpaired(place, STORE_FPS, skip)]
     genres = sorted({dance.genre for dance in dances})
-    tracks = prepare(dances, genres, progress)
-    held_out = prepare(load_dances(data, "val", _STORE_FPS), genres, progress)
-    trainer = Trainer(tracks, held_out, ModelConfig(genres=tuple(genres), told=True), folder)
-    if resume and not trainer.resume():
-        raise StepsmithError(f"{folder} holds no checkpoint to resume from: start without --resume.")
+    tracks = prepare(dances, genres, progress, skip)
+    if not tracks:
+        raise StepsmithError(f"None of the songs of {data} can be read: check the sound files.")
+    try:
+        held_out = [dance for dance in load_dances(data, "val", STORE_FPS, skip=skip) if dance.genre in genres]
+    except NoDancesError:
+        held_out = []
+    model = ModelConfig(genres=tuple(genres), told=True)
+    trainer = Trainer(tracks, prepare(held_out, genres, progress, skip), model, folder, tensorboard)
+    if resume:
+        trainer.resume()
     trainer.run(config, progress)
     return folder / "model.safetensors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,27 +21,72 @@ stepsmith train --data dances/ --out runs/first --steps 8000
 
 stepsmith train --data dances/ --out runs/first --steps 12000 --resume
 
+stepsmith train --data dances/ --extra mocap/ --out runs/wide --tensorboard
+
+torchrun --nproc_per_node 4 -m stepsmith train --data dances/ --out runs/fast --batch 128
+
 stepsmith dance song.mp3 -o dance.blend --model runs/first/model.safetensors"""
 )
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of recorded dances: manifest.csv, a .npz and an .ogg a dance.")],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, log.jsonl and model.safetensors.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of songs and motions (.npz, .pkl, .bvh, .amc) of the same names; genres are subfolders, or "
+            "stand in a manifest.csv with the columns name, genre and split."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for checkpoint.pt, model.safetensors, log.csv, losses.png and samples.png.",
+        ),
+    ],
+    extra: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of motions without music, genres as subfolders or zips; may be given again."),
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all, those before a resume included.")] = 8000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the windows drawn.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Windows of five seconds a step.")] = 32,
+    rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Highest learning rate.")] = 5e-4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the windows drawn and of the noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the folder.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Log to TensorBoard as well, in the folder's events/.")
+    ] = False,
 ) -> None:
-    """Train the dance model; checkpoints every four minutes, so that a stop costs little."""
+    """Train the dance model; checkpoints every four minutes, so that a stop costs little.
+
+    Runs on a GPU where there is one, on several or on several machines by torchrun. Files that can't be used are
+    named, left out and counted.
+    """
     from .train import TrainConfig
     from .train import train as run
+    from .train_log import can_plot
 
+    first = os.environ.get("RANK", "0") == "0"
+    console = Console(stderr=True, quiet=not first)
+    skipped: list[str] = []
+
+    def skip(sentence: str) -> None:
+        skipped.append(sentence)
+        console.print(f"Left out: {sentence}", highlight=False, markup=False)
+
+    if not can_plot():
+        console.print("Without matplotlib there will be no pictures: pip install 'stepsmith[train]'.", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Reading the dances", total=1.0)
         weights = run(
             data,
             out,
-            TrainConfig(steps=steps, seed=seed),
+            TrainConfig(steps=steps, batch=batch, rate=rate, seed=seed),
             resume=resume,
             progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
+            extra=extra or (),
+            tensorboard=tensorboard,
+            skip=skip,
         )
-    print(weights)
+    if skipped:
+        console.print(f"{len(skipped)} {'file was' if len(skipped) == 1 else 'files were'} left out.", markup=False)
+    if first:
+        print(weights)

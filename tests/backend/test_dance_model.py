@@ -1,8 +1,7 @@
-"""The dance model's parts: representation, losses, weights, training."""
+"""The dance model's parts: representation, losses, weights."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ from stepsmith.backend.dance import losses, representation
 from stepsmith.backend.dance.condition import ENERGY, SOUND, condition
 from stepsmith.backend.dance.energy import draw_energy, measure_energy
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
-from stepsmith.backend.dance.train import Track, TrainConfig, Trainer, Windows
 from stepsmith.backend.dance.weights import ModelError, load_model, save_model
 from stepsmith.retarget import rotations as rot
-from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
@@ -177,63 +174,6 @@ def test_bad_weights_are_one_clear_sentence(tmp_path: Path, harm: str) -> None:
     with pytest.raises(ModelError, match=r"^[^\n]+$") as error:
         load_model(file)
     assert "m.safetensors" in str(error.value)
-
-
-def tracks(count: int = 2) -> list[Track]:
-    made = []
-    for seed in range(count):
-        motion = wandering_motion(seed, frames=400, fps=60.0)
-        features = representation.encode(motion)
-        energy = measure_energy(motion.positions(), motion.fps)
-        made.append(Track((features, representation.mirror(features)), energy, music(7.0, seed=seed), seed % 2))
-    return made
-
-
-def test_windows_played_faster_move_faster() -> None:
-    windows = Windows(tracks(1), TINY, seed=0)
-    batch = windows.batch(64)
-    assert batch["features"].shape == (64, 20, 152)
-    tempo = batch["cues"][:, 0, SOUND.stop - 2]
-    heard = batch["heard"]
-    assert tempo[heard].max() > 0.2
-    assert tempo[heard].min() < -0.2
-    # 0.02 m a frame at 60 fps is 1.2 m/s at the recording's speed
-    speed = batch["features"][heard][:, :, 4:6].norm(dim=-1).mean(1)
-    expected = torch.exp2(tempo[heard])
-    assert torch.corrcoef(torch.stack([speed, expected]))[0, 1] > 0.5
-    # so does the energy told
-    told = batch["cues"][:, 10, ENERGY]
-    given = told[:, 1] == 1
-    assert 0.6 < given.float().mean() < 0.95
-    assert torch.corrcoef(torch.stack([told[given][:, 0], batch["cues"][given][:, 0, SOUND.stop - 2]]))[0, 1] > 0.5
-
-
-def test_training_learns_saves_and_resumes(tmp_path: Path) -> None:
-    config = TrainConfig(steps=100, batch=8, warmup=5)
-    trainer = Trainer(tracks(), tracks(1), TINY, tmp_path)
-    trainer.run(config)
-    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    trained = [row for row in rows if "features" in row]
-    assert trained[-1]["features"] < trained[0]["features"]
-    assert any("val_own" in row for row in rows)
-    assert load_model(tmp_path / "model.safetensors").config == TINY
-
-    again = Trainer(tracks(), tracks(1), TINY, tmp_path)
-    assert again.resume()
-    assert again.step == 100
-    again.run(TrainConfig(steps=105, batch=8, warmup=5))
-    assert again.step == 105
-
-
-def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    trainer = Trainer(tracks(), [], TINY, tmp_path)
-    trainer.run(TrainConfig(steps=2, batch=4))
-    kept = (tmp_path / "checkpoint.pt").read_bytes()
-    with torch.no_grad():
-        trainer.model.write.weight.fill_(float("nan"))
-    with pytest.raises(StepsmithError, match="no longer a number"):
-        trainer.run(TrainConfig(steps=4, batch=4))
-    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
 
 
 def test_skeleton_offsets_are_shared_with_the_losses() -> None:

@@ -21,6 +21,10 @@ class DataError(StepsmithError):
     """A folder of dances that can't be used."""
 
 
+class NoDancesError(DataError):
+    """A folder without any dance of a split."""
+
+
 @dataclass(frozen=True)
 class Dance:
     """One recorded dance, or a stretch of one, with its song.

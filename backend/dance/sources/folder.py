@@ -8,7 +8,7 @@ from pathlib import Path
 from ....retarget.errors import MotionError
 from . import tang2018
 from .clean import clean
-from .dance import Dance, DataError, Skip, ignore
+from .dance import Dance, DataError, NoDancesError, Skip, ignore
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
 from .motion_file import SUFFIXES, read_motion
 
@@ -52,7 +52,7 @@ def load_dances(
         heard = songs[song] if row.heard else None
         dances += _read(path, name, genre, heard, row.in_time, fps, skip)
     if not dances:
-        raise DataError(f"{folder} holds no dance of the split “{split}”.")
+        raise NoDancesError(f"{folder} holds no dance of the split “{split}”.")
     return dances
 
 

@@ -1,0 +1,125 @@
+"""What a training run leaves to look at: ``log.csv``, ``losses.png``, ``samples.png``, TensorBoard's events."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...retarget.errors import StepsmithError
+from ...retarget.rotations import Array
+from ...retarget.skeleton import SMPL_PARENTS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INSTALL = "pip install 'stepsmith[train]'"
+_POSES = 12  # of a dance in a contact sheet
+_RIGHT = (2, 5, 8, 11, 14, 17, 19, 21, 23)  # joints drawn in another colour
+
+
+class Log:
+    """Numbers of a training run by step, appended to ``log.csv`` and, where asked for, to TensorBoard's events.
+
+    The first row ever logged and ``later``, names of numbers that come now and then, make the columns.
+    Raises StepsmithError where TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, folder: Path, later: Sequence[str] = (), tensorboard: bool = False) -> None:
+        self.path, self.later = folder / "log.csv", tuple(later)
+        self._events = None
+        if tensorboard:
+            if find_spec("tensorboard") is None:
+                raise StepsmithError(f"TensorBoard is not installed: {_INSTALL}.")
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(folder / "events"))
+
+    def add(self, step: int, **numbers: float) -> None:
+        """Log ``numbers`` at ``step``; those without a column are left out of the table."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        columns = self._columns() or ["step", *numbers, *(name for name in self.later if name not in numbers)]
+        new = not self.path.is_file()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, extrasaction="ignore")
+            if new:
+                table.writeheader()
+            table.writerow({"step": step, **{name: f"{value:.6g}" for name, value in numbers.items()}})
+        if self._events is not None:
+            for name, value in numbers.items():
+                self._events.add_scalar(name, value, step)
+            self._events.flush()
+
+    def read(self) -> dict[str, tuple[Array, Array]]:
+        """Steps and values of every column that holds numbers."""
+        found: dict[str, tuple[list[float], list[float]]] = {}
+        with self.path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if name != "step" and value:
+                        steps, values = found.setdefault(name, ([], []))
+                        steps.append(float(row["step"]))
+                        values.append(float(value))
+        return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
+
+    def _columns(self) -> list[str]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
+
+def can_plot() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def plot_losses(log: Log, path: Path, without: Sequence[str] = ()) -> None:
+    """The numbers of a log over the steps, ``without`` some, as a picture."""
+    figure = _figure(8.0, 5.0)
+    axes = figure.subplots()
+    for name, (steps, values) in log.read().items():
+        if name not in without:
+            axes.plot(steps, values, "o-" if len(values) < 50 else "-", markersize=3, linewidth=1, label=name)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def contact_sheet(dances: Mapping[str, Array], path: Path) -> None:
+    """Dances, joints (T, 24, 3) in metres by title, as rows of stick figures in a picture; the right side is red."""
+    figure = _figure(1.2 * _POSES, 1.7 * len(dances))
+    grid = figure.subplots(len(dances), _POSES, squeeze=False)
+    for row, (title, joints) in zip(grid, dances.items(), strict=True):
+        frames = np.linspace(0, len(joints) - 1, _POSES).astype(int)
+        for axes, frame in zip(row, frames, strict=True):
+            # Seen from the front and a little from the left, the pelvis in the middle.
+            x, y, z = (joints[frame] - joints[frame, 0] * [1.0, 1.0, 0.0]).T
+            across, up = x + 0.35 * y, z - 0.15 * y
+            axes.axhline(0.0, color="0.7", linewidth=0.5)
+            for joint, parent in enumerate(SMPL_PARENTS):
+                if parent >= 0:
+                    bone = [joint, parent]
+                    axes.plot(across[bone], up[bone], color="tab:red" if joint in _RIGHT else "tab:blue", linewidth=1)
+            axes.set(xlim=(-1.0, 1.0), ylim=(-0.2, 2.1), aspect="equal")
+            axes.axis("off")
+        row[0].set_title(title, fontsize=8, loc="left")
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=80, layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    beside = path.with_name(path.name + ".part")
+    figure.savefig(beside, format="png")
+    os.replace(beside, path)

@@ -1,0 +1,279 @@
+"""Training: what the model learns from, checkpoints, logs and pictures, several processes, bad input."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stepsmith.backend.audio import MEL_BANDS, Music
+from stepsmith.backend.audio.synth import synthesise, write_wav
+from stepsmith.backend.dance import representation, train_log
+from stepsmith.backend.dance import train as training
+from stepsmith.backend.dance.condition import ENERGY, MEL, SOUND
+from stepsmith.backend.dance.energy import measure_energy
+from stepsmith.backend.dance.model import ModelConfig
+from stepsmith.backend.dance.sources import Dance
+from stepsmith.backend.dance.tracks import Track, Windows, prepare
+from stepsmith.backend.dance.train import TrainConfig, Trainer
+from stepsmith.backend.dance.weights import load_model
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL
+
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
+
+
+def wandering(seed: int = 0, seconds: float = 7.0, speed: float = 1.2) -> Motion:
+    """A smooth random motion at 60 fps that travels at ``speed`` m/s."""
+    random = np.random.default_rng(seed)
+    times = np.arange(round(60 * seconds)) / 60
+    phases = random.uniform(0, 2 * np.pi, (24, 3))
+    angles = 0.3 * np.sin(2 * np.pi * times[:, None, None] * random.uniform(0.4, 0.9, (24, 3)) + phases)
+    angles[:, 0, :2] = 0.0
+    root = np.stack([np.zeros(len(times)), -speed * times, np.full(len(times), SMPL.rest_root_height)], 1)
+    return Motion(60.0, root, rot.from_axis_angle(angles), random.random((len(times), 4)))
+
+
+def music(seconds: float = 7.0, tempo: float = 120.0, seed: int = 0) -> Music:
+    random = np.random.default_rng(seed)
+    frames, beats = round(seconds * 30), np.arange(0, seconds, 60 / tempo)
+    mel = random.normal(size=(frames, MEL_BANDS)).astype(np.float32)
+    return Music(seconds, tempo, 4, beats, beats[::4], mel, random.random(frames).astype(np.float32))
+
+
+def tracks(count: int = 2) -> list[Track]:
+    made = []
+    for seed in range(count):
+        motion = wandering(seed)
+        features = representation.encode(motion)
+        energy = measure_energy(motion.positions(), motion.fps)
+        made.append(Track((features, representation.mirror(features)), energy, music(seed=seed), seed % 2))
+    return made
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Three short dances in two genres with songs, and what nobody can use."""
+    folder = tmp_path / "data"
+    for k, (genre, tempo) in enumerate([("polka", 110.0), ("jive", 130.0), ("jive", 140.0)]):
+        (folder / genre).mkdir(parents=True, exist_ok=True)
+        save_motion(folder / genre / f"{genre}{k}.npz", wandering(k, 8.0))
+        write_wav(folder / genre / f"{genre}{k}.wav", synthesise(tempo=tempo, duration=8.0))
+    (folder / "jive" / "holiday.bvh").write_text("a picture, really")
+    (folder / "jive" / "holiday.wav").write_text("no sound")
+    save_motion(folder / "jive" / "deaf.npz", wandering(9, 8.0))
+    (folder / "jive" / "deaf.wav").write_text("no sound")
+    names = ("polka0", "jive1", "jive2", "holiday", "deaf")
+    lines = [f"{name},{'val' if name == 'jive2' else 'train'}" for name in names]
+    (folder / "manifest.csv").write_text("\n".join(["name,split", *lines]) + "\n")
+    return folder
+
+
+# --- what the model learns from ---------------------------------------------------------------------
+
+
+def test_windows_played_faster_move_faster() -> None:
+    windows = Windows(tracks(1), TINY, seed=0)
+    batch = windows.batch(64)
+    assert batch["features"].shape == (64, 20, 152)
+    tempo = batch["cues"][:, 0, SOUND.stop - 2]
+    heard = batch["heard"]
+    assert tempo[heard].max() > 0.2
+    assert tempo[heard].min() < -0.2
+    # 1.2 m/s at the recording's speed, and the tempo in octaves from 120
+    speed = batch["features"][:, :, 4:6].norm(dim=-1).mean(1)
+    torch.testing.assert_close(speed, 1.2 * torch.exp2(tempo), rtol=1e-3, atol=1e-3)
+    # so does the energy told
+    told = batch["cues"][:, 10, ENERGY]
+    given = told[:, 1] == 1
+    assert 0.6 < given.float().mean() < 0.95
+    assert torch.corrcoef(torch.stack([told[given][:, 0], tempo[given]]))[0, 1] > 0.9
+
+
+def test_a_track_as_short_as_a_window_is_never_left() -> None:
+    motion = wandering(seconds=0.75)
+    features = representation.encode(motion)
+    features[:, representation.HEIGHT] = np.linspace(1.0, 2.0, len(features))
+    track = Track((features, features), measure_energy(motion.positions(), 60.0), music(0.75), 0)
+    height = Windows([track], TINY, seed=1).batch(200)["features"][:, :, representation.HEIGHT]
+    assert (height.diff(dim=1) > 0).all()
+
+
+def test_silence_stays_silence() -> None:
+    quiet = [replace(t, music=replace(t.music, mel=0 * t.music.mel)) for t in tracks(1)]
+    assert not Windows(quiet, TINY, seed=0).batch(64)["cues"][..., MEL].any()
+
+
+def test_songs_that_can_not_be_heard_are_named_once(data: Path) -> None:
+    deaf = data / "jive" / "deaf.wav"
+    dances = [
+        Dance("a", "waltz", deaf, wandering()),
+        Dance("b", "waltz", deaf, wandering(1)),
+        Dance("c", "rumba", None, wandering(2)),
+    ]
+    said: list[str] = []
+    kept = prepare(dances, TINY.genres, skip=said.append)
+    assert [track.genre for track in kept] == [0]
+    assert not kept[0].music.mel.any()
+    assert len(said) == 1
+    assert "deaf.wav" in said[0]
+
+
+# --- a run ------------------------------------------------------------------------------------------
+
+
+def test_training_learns_logs_draws_and_resumes(tmp_path: Path) -> None:
+    trainer = Trainer(tracks(), tracks(1), TINY, tmp_path)
+    trainer.run(TrainConfig(steps=100, batch=8, warmup=5, seed=3))
+    logged = rows(tmp_path)
+    trained = [row for row in logged if row["features"]]
+    assert [int(row["step"]) for row in trained] == [20, 40, 60, 80, 100]
+    assert {row["seed"] for row in trained} == {"3"}
+    assert float(trained[-1]["features"]) < float(trained[0]["features"])
+    assert float(logged[-1]["val_own"]) > 0
+    assert load_model(tmp_path / "model.safetensors").config == TINY
+    for picture in ("losses.png", "samples.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+    again = Trainer(tracks(), tracks(1), TINY, tmp_path)
+    assert again.resume()
+    assert again.step == 100
+    again.run(TrainConfig(steps=120, batch=8, warmup=5, seed=4))
+    assert again.step == 120
+    assert [row["seed"] for row in rows(tmp_path) if row["seed"]][-1] == "4"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        Trainer(tracks(), [], TINY, tmp_path / name).run(TrainConfig(steps=5, batch=4))
+    one, two = (load_model(tmp_path / name / "model.safetensors").state_dict() for name in ("one", "two"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_tensorboard_gets_the_numbers_too(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log = train_log.Log(tmp_path, tensorboard=True)
+    log.add(20, features=0.5)
+    log.add(40, features=0.25)
+    events = accumulator.EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("features")] == [(20, 0.5), (40, 0.25)]
+
+
+def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_log, "find_spec", lambda name: None)
+    with pytest.raises(StepsmithError, match=r"^TensorBoard is not installed: pip install .*$"):
+        train_log.Log(tmp_path, tensorboard=True)
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=1, batch=2))
+    assert not list(tmp_path.glob("*.png"))
+
+
+# --- bad input --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["weights", "gradients"])
+def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_path: Path, where: str) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=2, batch=4))
+    kept = {name: (tmp_path / name).read_bytes() for name in ("checkpoint.pt", "model.safetensors")}
+    if where == "weights":
+        with torch.no_grad():
+            trainer.model.write.weight.fill_(float("nan"))
+    else:
+        trainer.model.write.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(StepsmithError, match="no longer a number at step 2"):
+        trainer.run(TrainConfig(steps=4, batch=4))
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+
+
+@pytest.mark.parametrize("harm", ["truncated", "text", "empty", "other keys", "pickle", "other genres"])
+def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=1, batch=2))
+    file, model = tmp_path / "checkpoint.pt", TINY
+    if harm == "truncated":
+        file.write_bytes(file.read_bytes()[:-2000])
+    elif harm == "text":
+        file.write_text("no checkpoint")
+    elif harm == "empty":
+        file.write_bytes(b"")
+    elif harm == "other keys":
+        torch.save({"weights": torch.zeros(3)}, file)
+    elif harm == "pickle":
+        torch.save({"model": os.getcwd}, file)
+    else:
+        model = replace(TINY, genres=("polka",))
+    with pytest.raises(StepsmithError, match=r"^[^\n]*checkpoint.pt is [^\n]*$"):
+        Trainer(tracks(1), [], model, tmp_path).resume()
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``train`` with a model of no size."""
+    monkeypatch.setattr(
+        training, "ModelConfig", lambda genres, told: ModelConfig(**{**TINY.to_dict(), "genres": genres})
+    )
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Path) -> None:
+    extra, out = tmp_path / "extra", tmp_path / "out"
+    (extra / "salsa").mkdir(parents=True)
+    save_motion(extra / "salsa" / "one.bvh", wandering(5, 8.0))
+    said: list[str] = []
+    weights = training.train(data, out, TrainConfig(steps=2, batch=4), extra=[extra], skip=said.append)
+    assert load_model(weights).config.genres == ("jive", "polka", "salsa")
+    assert sorted(sentence.split(":")[0] for sentence in said) == ["deaf.wav", "holiday.bvh"]
+    assert any(row["val_own"] for row in rows(out))
+
+    with pytest.raises(StepsmithError, match="--resume"):
+        training.train(data, out, TrainConfig(steps=4, batch=4))
+    training.train(data, out, TrainConfig(steps=4, batch=4), resume=True, extra=[extra])
+    with pytest.raises(StepsmithError, match="other genres"):
+        training.train(data, out, TrainConfig(steps=6, batch=4), resume=True)
+    with pytest.raises(StepsmithError, match="no checkpoint to resume from"):
+        training.train(data, tmp_path / "nowhere", TrainConfig(steps=1), resume=True)
+
+
+_TOGETHER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+import torch
+from test_train import TINY, tracks
+from stepsmith.backend.dance.train import TrainConfig, Trainer
+trainer = Trainer(tracks(), tracks(1), TINY, Path({out!r}))
+assert trainer.processes.count == 2
+trainer.run(TrainConfig(steps=20, batch=4, warmup=2))
+sums = torch.stack([value.double().sum() for value in trainer.model.state_dict().values()]).sum()
+Path({out!r}, f"sum{{trainer.processes.rank}}").write_text(repr(sums.item()))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    script = tmp_path / "together.py"
+    script.write_text(_TOGETHER.format(here=str(Path(__file__).parent), out=str(tmp_path)))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(launcher, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "sum0").read_text() == (tmp_path / "sum1").read_text(), "both hold the same weights"
+    assert [row["step"] for row in rows(tmp_path)] == ["20", "20"], "one of them writes"
+    assert load_model(tmp_path / "model.safetensors").config == TINY
