@@ -65,10 +65,13 @@ def train(
 
     first = os.environ.get("RANK", "0") == "0"
     console = Console(stderr=True, quiet=not first)
-    skipped: list[str] = []
+    skipped: set[str] = set()
 
     def skip(sentence: str) -> None:
-        skipped.append(sentence)
+        # Splits are read one after the other, and some files are met in each.
+        if sentence in skipped:
+            return
+        skipped.add(sentence)
         console.print(f"Left out: {sentence}", highlight=False, markup=False)
 
     if not can_plot():
