@@ -64,20 +64,27 @@ class Path:
     yaw: Array
 
 
-def lead(features: Array, fps: float, anchors: Anchors, *, loop: bool = False, radius: float | None = None) -> Path:
+def lead(
+    features: Array,
+    fps: float,
+    anchors: Anchors,
+    *,
+    loop: bool = False,
+    radius: float | None = None,
+    middle: complex = 0j,
+) -> Path:
     """The way of a dance, features (T, 152), through ``anchors``; without any from the origin, facing -y.
 
     A dance integrated from velocities walks off in the course of a song. Turning it slowly about the vertical
     keeps every step as it is; pulling its root back would make the feet slide. So a dance that travels outwards
     is turned inwards. Where it must still be elsewhere, what is missing is spread over the frames between
     two anchors, most where the dancer travels anyway. With ``loop`` the last frame leads to the first.
-    With ``radius`` (metres) no free frame is farther from the first anchor than that.
+    It turns back to ``middle``; with ``radius`` (metres) no free frame is farther from there.
     """
     frames = len(features)
     out = np.array(features, dtype=np.float64)
     place, yaw = np.array(anchors.place), np.array(anchors.yaw)
     known = np.flatnonzero(anchors.known)
-    middle = complex(place[known[0]]) if len(known) else 0j
     guide = _Guide(fps, middle, radius, Bounds.within(radius))
     if len(known) and radius is not None:
         guide = guide.reaching(float(np.abs(place[known] - middle).max()))

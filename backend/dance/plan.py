@@ -1,0 +1,181 @@
+"""What a dance is to be in each of its frames, before it is sampled, and a motion of what was sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...retarget.errors import StepsmithError
+from ...retarget.feet import lock_feet
+from ...retarget.motion import Motion, concatenate
+from ...retarget.rotations import Array
+from ..audio import FEATURE_FPS, Music
+from . import representation
+from .condition import condition
+from .controls import Controls, Keep
+from .energy import draw_energy
+from .keep import Kept
+from .model import DanceModel
+from .path import Path, lead
+
+_CHANGE = 1.0  # s that a change of genre takes
+_CONTEXT = 5.0  # s of a loop's other end that its feet are cleaned with
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dance as it is wanted, frame by frame.
+
+    ``shares``: (T, G) of the model's genres; ``kept``: what is known; ``middle``: the place it stays near.
+    """
+
+    music: Music
+    genre: str
+    controls: Controls
+    model: DanceModel
+    shares: Array
+    kept: Kept
+    middle: complex = 0j
+
+    @property
+    def fps(self) -> float:
+        return self.model.config.fps
+
+    @property
+    def times(self) -> Array:
+        """(T,) seconds."""
+        return np.arange(len(self.shares)) / self.fps
+
+    @property
+    def constrained(self) -> bool:
+        return bool(self.kept.mask.any()) or self.controls.loop or self.controls.radius is not None
+
+    @property
+    def pace(self) -> float | None:
+        """m/s of the joints that is wanted; None where the model has not learnt what is usual."""
+        if not self.model.config.told:
+            return None
+        return float(np.exp2(np.mean(self._usual[:, 0] + self._usual[:, 1] * self._level)))
+
+    def facts(self, seed: int) -> dict[str, Any]:
+        """What is worth knowing of the dance made with ``seed``."""
+        facts: dict[str, Any] = {"stepsmith": __version__, "genre": self.genre, "seed": seed}
+        if self.controls.changes:
+            facts["genre_changes"] = [list(change) for change in self.controls.changes]
+        if self.controls.loop:
+            facts["loop"] = True
+        return {**facts, "tempo": round(self.music.tempo, 2)}
+
+    def cues(self, seed: int) -> Array:
+        """(T, 44) what the model is told, with an energy drawn for ``seed``."""
+        if not self.model.config.told:
+            return condition(self.music, self.times)
+        at = np.arange(len(self.music.mel)) / FEATURE_FPS
+        loudness = np.interp(self.times, at, self.music.mel.mean(axis=1))
+        drawn = draw_energy((0.0, 1.0), loudness, self.fps, np.random.default_rng(seed), self._level)
+        return condition(self.music, self.times, energy=self._usual[:, 0] + self._usual[:, 1] * drawn)
+
+    def constrain(self, clean: Array) -> Array:
+        """Clean features (T, 152) as they must be."""
+        return self._lead(self.kept.constrain(clean)).features
+
+    def finish(self, features: Array) -> Motion:
+        """The motion of sampled features (T, 152), with clean feet and what is kept exact."""
+        path = self._lead(features)
+        place = np.column_stack([path.place.real, path.place.imag])
+        plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
+        motion = self.kept.restore(self._clean_feet(plain), plain)
+        return motion.mirror() if self.controls.mirror else motion
+
+    def _lead(self, features: Array) -> Path:
+        wishes = self.controls
+        return lead(features, self.fps, self.kept.anchors, loop=wishes.loop, radius=wishes.radius, middle=self.middle)
+
+    def _clean_feet(self, motion: Motion) -> Motion:
+        if not self.controls.loop:
+            return lock_feet(motion)
+        count = min(len(motion), round(_CONTEXT * self.fps))
+        around = concatenate([motion.slice(-count), motion, motion.slice(0, count)])
+        return lock_feet(around).slice(count, count + len(motion))
+
+    @property
+    def _usual(self) -> Array:
+        """(T, 2) mean and deviation of the energy that is usual in the genre of each frame."""
+        return self.shares @ self.model.usual.numpy()[: self.shares.shape[1]]
+
+    @property
+    def _level(self) -> Array:
+        """(T,) deviations from the usual energy that are asked for."""
+        energy = self.controls.energy
+        if isinstance(energy, tuple):
+            seconds, levels = zip(*energy, strict=True)
+            return np.interp(self.times, seconds, levels)
+        return np.full(len(self.shares), energy or 0.0)
+
+
+def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) -> Plan:
+    """What is to be danced in each frame. Raises StepsmithError for wishes that can't be met."""
+    config = model.config
+    frames = max(2, round((_whole_bars(music) if controls.loop else music.duration) * config.fps))
+    if controls.energy is not None and not config.told:
+        raise StepsmithError("This model can't be told how much to move: leave the energy out, or use newer weights.")
+    keeps = [replace(keep, motion=keep.motion.mirror()) if controls.mirror else keep for keep in controls.keep]
+    kept = Kept.of(keeps, frames, config.fps, loop=controls.loop)
+    _check_circle(keeps, controls.radius)
+    changes = [(0.0, genre), *controls.changes]
+    for second, name in changes:
+        if name not in config.genres:
+            raise StepsmithError(f"The model knows no genre “{name}”: choose one of {', '.join(config.genres)}.")
+        if second >= frames / config.fps:
+            raise StepsmithError(
+                f"The genre can't change at {second:g} s: the dance ends at {frames / config.fps:.2f} s."
+            )
+    shares = _shares(changes, config.genres, np.arange(frames) / config.fps)
+    placed = np.flatnonzero(kept.placed)
+    middle = complex(kept.anchors.place[placed[0]]) if len(placed) else 0j
+    return Plan(music, genre, controls, model, shares, kept, middle)
+
+
+def _shares(changes: Sequence[tuple[float, str]], genres: Sequence[str], times: Array) -> Array:
+    """(T, G) how much of each genre is danced at ``times``; each change is spread over a second."""
+    shares = np.zeros((len(times), len(genres)))
+    for second, name in changes:
+        begun = np.clip((times - second) / _CHANGE + 0.5, 0.0, 1.0) if second > 0 else np.ones(len(times))
+        shares *= 1.0 - begun[:, None]
+        shares[:, genres.index(name)] += begun
+    return shares
+
+
+def _whole_bars(music: Music) -> float:
+    """Seconds of as many whole bars from second 0 on as the song has; all of it where that is less than one."""
+    marks = music.downbeats
+    if len(marks) < 2:
+        return music.duration
+    first, last = marks[1] - marks[0], marks[-1] - marks[-2]
+    count = np.arange(len(marks), dtype=float)
+    # bars go on before the first downbeat and after the last as they are beside them
+    before, after = np.ceil(marks[0] / first), np.ceil((music.duration - marks[-1]) / last)
+    count = np.concatenate([[-before], count, [count[-1] + after]])
+    marks = np.concatenate([[marks[0] - before * first], marks, [marks[-1] + after * last]])
+    begin, end = np.interp([0.0, music.duration], marks, count)
+    bars = np.floor(end - begin + 1e-6)
+    return float(np.interp(begin + bars, count, marks)) if bars >= 1 else music.duration
+
+
+def _check_circle(keeps: Sequence[Keep], radius: float | None) -> None:
+    """Raise StepsmithError where a motion is kept outside of the circle about where the first one starts."""
+    placed = sorted((keep for keep in keeps if keep.part != "upper"), key=lambda keep: keep.at)
+    if radius is None or not placed:
+        return
+    middle = placed[0].motion.root[0, :2]
+    for keep in placed:
+        away = float(np.linalg.norm(keep.motion.root[:, :2] - middle, axis=1).max())
+        if away > radius:
+            raise StepsmithError(
+                f"The motion kept from {keep.at:g} s on goes {away:.2f} m from the middle, out of the circle of"
+                f" {radius:g} m: keep another one, or give a larger radius."
+            )
