@@ -11,7 +11,9 @@ import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import bpy
 
@@ -19,13 +21,16 @@ from ..retarget.errors import RigError, StepsmithError
 from ..retarget.files import load_motion
 from . import arguments, preferences, session
 from .arguments import How
-from .dance_task import Connection, DanceTask, Request, Status, wait_for
+from .crowd import Formation, Variation, dance_together, variations
+from .dance_task import Connection, Dance, DanceTask, Request, Status, wait_for
 from .operators import apply_dance
 from .rig_files import Check
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import apply_motion
 
 _CANCELLED = 130  # what shells give a program ended by Ctrl-C
+_LARGEST_SEED = 2**31 - 1
+_TOGETHER = ("another-each", "mirror-every-second", "delay", "formation", "spacing")  # options of several dancers
 
 _handle: object = None
 
@@ -70,23 +75,83 @@ def _dance(wishes: argparse.Namespace) -> None:
     song = Path(wishes.song).absolute()
     if not song.is_file():
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
-    scene = bpy.context.scene
     how = arguments.read(wishes)
-    armature = None if wishes.rig is None else _find_rig(scene, wishes.rig, how.options_for)
+    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    varied = _variations(wishes, rigs)
     request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
+    count = len(rigs) if wishes.another_each else 1
+    if request.seed + count - 1 > _LARGEST_SEED:
+        raise StepsmithError(f"The seeds of {count} dances pass {_LARGEST_SEED}: give a smaller --seed.")
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
-    task = DanceTask(session.current.backend, connection, request)
-    try:
-        dance = wait_for(task, _print_progress)
-    except BaseException:
-        task.cancel()
-        task.wait(5.0)
-        raise
-    dance = replace(dance, motion=how.motion(dance.motion))
-    armature, result = apply_dance(bpy.context, dance, armature, how.options_for)
-    _warn(result.warnings)
+    dances = [
+        replace(dance, motion=how.motion(dance.motion))
+        for dance in _make(connection, [replace(request, seed=request.seed + k) for k in range(count)])
+    ]
+    if len(rigs) > 1:
+        _apply_to_all(rigs, dances if wishes.another_each else dances * len(rigs), varied, how)
+    else:
+        armature, result = apply_dance(bpy.context, dances[0], rigs[0] if rigs else None, how.options_for)
+        rigs = [armature]
+        _warn(result.warnings)
     save(out)
-    print(f"{armature.name} dances {dance.motion.duration:.1f} s in {out}", flush=True)
+    print(f"{_told(rigs, max(dance.motion.duration for dance in dances))} in {out}", flush=True)
+
+
+def _make(connection: Connection, requests: Sequence[Request]) -> list[Dance]:
+    """The dances asked for, one after another. Raises what went wrong with the first that did."""
+    dances: list[Dance] = []
+    for request in requests:
+        task = DanceTask(session.current.backend, connection, request)
+        of_all = f" (dance {len(dances) + 1} of {len(requests)})" if len(requests) > 1 else ""
+        try:
+            dances.append(wait_for(task, partial(_print_progress, of_all)))
+        except BaseException:
+            task.cancel()
+            task.wait(5.0)
+            raise
+    return dances
+
+
+def _apply_to_all(
+    rigs: Sequence[bpy.types.Object], dances: Sequence[Dance], varied: Sequence[Variation], how: How
+) -> None:
+    """Each rig's dance onto it. Raises RigError where one of them can't dance it."""
+    crowd = dance_together(
+        bpy.context,
+        rigs,
+        [dance.motion for dance in dances],
+        varied,
+        song=dances[0].song,
+        song_start=dances[0].start,
+        options=[how.options_for(rig) for rig in rigs],
+    )
+    if crowd.errors:
+        raise RigError(" ".join(f"{name}: {text}" for name, text in crowd.errors.items()))
+    _warn(f"{name}: {text}" for name, result in crowd.results.items() for text in result.warnings)
+
+
+def _variations(wishes: argparse.Namespace, rigs: Sequence[bpy.types.Object]) -> list[Variation]:
+    """Each rig's variation. Raises StepsmithError where what was asked for takes several rigs, or one."""
+    given = [option for option in _TOGETHER if getattr(wishes, option.replace("-", "_")) not in (None, False)]
+    if given and len(rigs) < 2:
+        raise StepsmithError(f"--{given[0]} is for several dancers: name each with a --rig of its own.")
+    if wishes.place is not None and len(rigs) > 1:
+        raise StepsmithError("Several dancers can't all begin at one --place: give a --formation, or nothing.")
+    if wishes.spacing is not None and wishes.formation in (None, "keep"):
+        raise StepsmithError("--spacing is that of a formation: add --formation line or --formation circle.")
+    return variations(
+        [tuple(rig.matrix_world.translation[:2]) for rig in rigs],
+        mirror=wishes.mirror_every_second,
+        delay=wishes.delay or 0.0,
+        formation=wishes.formation or "keep",
+        spacing=wishes.spacing or 1.5,
+    )
+
+
+def _told(rigs: Sequence[bpy.types.Object], seconds: float) -> str:
+    """What was made."""
+    *others, last = (rig.name for rig in rigs)
+    return f"{', '.join(others)} and {last} dance {seconds:.1f} s" if others else f"{last} dances {seconds:.1f} s"
 
 
 def _retarget(wishes: argparse.Namespace) -> None:
@@ -94,14 +159,19 @@ def _retarget(wishes: argparse.Namespace) -> None:
     out = Path(wishes.out).absolute()
     _check_output(out)
     how = arguments.read(wishes)
-    target = _find_rig(bpy.context.scene, wishes.rig, how.options_for)
-    if wishes.source is None:
-        motion = how.motion(load_motion(Path(wishes.motion)))
-        result = apply_motion(bpy.context, target, motion, options=how.options_for(target))
-        _warn(result.warnings)
-        made = f"{target.name} dances {motion.duration:.1f} s"
+    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    varied = _variations(wishes, rigs)
+    if wishes.source is not None:
+        if len(rigs) > 1:
+            raise StepsmithError("What another armature does goes to one rig at a time: name one after --rig.")
+        made = _retarget_actions(wishes, rigs[0], how)
     else:
-        made = _retarget_actions(wishes, target, how)
+        motion = how.motion(load_motion(Path(wishes.motion)))
+        if len(rigs) > 1:
+            _apply_to_all(rigs, [Dance(motion, None, 0.0)] * len(rigs), varied, how)
+        else:
+            _warn(apply_motion(bpy.context, rigs[0], motion, options=how.options_for(rigs[0])).warnings)
+        made = _told(rigs, motion.duration)
     save(out)
     print(f"{made} in {out}", flush=True)
 
@@ -156,7 +226,13 @@ def _parser() -> argparse.ArgumentParser:
     dance.set_defaults(do=_dance)
     dance.add_argument("song", metavar="SONG", help="any sound file, or a video for its sound")
     dance.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
-    dance.add_argument("--rig", metavar="OBJECT", help="the armature that dances; without it, a new character")
+    dance.add_argument(
+        "--rig",
+        action="append",
+        default=[],
+        metavar="OBJECT",
+        help="the armature that dances, once for each of several; without it, a new character",
+    )
     dance.add_argument("--genre", help="what is danced; without it, what suits the song")
     dance.add_argument("--seed", type=_count, default=0, help="another number makes another dance")
     dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
@@ -171,22 +247,45 @@ def _parser() -> argparse.ArgumentParser:
     what = retarget.add_mutually_exclusive_group(required=True)
     what.add_argument("motion", nargs="?", metavar="MOTION", help="a motion file: .npz, .pkl or .bvh")
     what.add_argument("--source", metavar="OBJECT", help="the armature whose motion is taken")
-    retarget.add_argument("--rig", required=True, metavar="OBJECT", help="the armature that dances")
+    retarget.add_argument(
+        "--rig",
+        action="append",
+        required=True,
+        metavar="OBJECT",
+        help="the armature that dances, once for each of several that a motion file is put on",
+    )
     which = retarget.add_mutually_exclusive_group()
     which.add_argument("--action", metavar="NAME", help="the source's action; without it, all that moves it now")
     which.add_argument("--all-actions", action="store_true", help="each of the source's actions into a new one")
     retarget.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
     for command in (dance, retarget):
         arguments.add_options(command)
+        _add_together(command, each=command is dance)
         command.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
     return parser
 
 
+def _add_together(parser: argparse.ArgumentParser, *, each: bool) -> None:
+    """How several dance together; ``each``: whether another dance can be made for each."""
+    group = parser.add_argument_group("several dancers")
+    if each:
+        group.add_argument("--another-each", action="store_true", help="another dance each, with seeds counted on")
+    group.add_argument("--mirror-every-second", action="store_true", help="every second one dances mirrored")
+    group.add_argument(
+        "--delay", type=_seconds, metavar="SECONDS", help="how much later each begins than the one before"
+    )
+    group.add_argument("--formation", choices=get_args(Formation), help="where they begin; keep: where they stand")
+    group.add_argument(
+        "--spacing", type=_spacing, metavar="DISTANCE", help="between neighbours in a formation, scene units; 1.5"
+    )
+    parser.set_defaults(another_each=False)
+
+
 def _count(text: str) -> int:
     with contextlib.suppress(ValueError):
-        if 0 <= (value := int(text)) < 2**31:
+        if 0 <= (value := int(text)) <= _LARGEST_SEED:
             return value
-    raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to 2147483647")
+    raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to {_LARGEST_SEED}")
 
 
 def _seconds(text: str) -> float:
@@ -200,6 +299,12 @@ def _tempo(text: str) -> float:
     if value := _seconds(text):
         return value
     raise argparse.ArgumentTypeError("0 is no tempo")
+
+
+def _spacing(text: str) -> float:
+    if value := _seconds(text):
+        return value
+    raise argparse.ArgumentTypeError("dancers can't all stand 0 apart")
 
 
 def _meter(text: str) -> int:
@@ -219,6 +324,20 @@ def _check_output(out: Path) -> None:
         raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
 
 
+def _find_rigs(scene: bpy.types.Scene, names: Sequence[str], check: Check) -> list[bpy.types.Object]:
+    """The armatures of those names, every one of which passes ``check``. Raises RigError."""
+    if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+        raise RigError(f"{twice[0]} is named twice: name every dancer once after --rig.")
+
+    def checked(ob: bpy.types.Object) -> None:
+        try:
+            check(ob)
+        except RigError as error:
+            raise RigError(f"{ob.name}: {error}") from error
+
+    return [_find_rig(scene, name, checked if len(names) > 1 else check) for name in names]
+
+
 def _find_rig(scene: bpy.types.Scene, name: str, check: Check, option: str = "--rig") -> bpy.types.Object:
     """The armature of that name, which passes ``check``. Raises RigError."""
     ob = scene.objects.get(name)
@@ -230,9 +349,9 @@ def _find_rig(scene: bpy.types.Scene, name: str, check: Check, option: str = "--
     return ob
 
 
-def _print_progress(status: Status) -> None:
+def _print_progress(of_all: str, status: Status) -> None:
     if not status.over:
-        print(f"{status.fraction:4.0%} {status.text}", flush=True)
+        print(f"{status.fraction:4.0%} {status.text}{of_all}", flush=True)
 
 
 @contextlib.contextmanager

@@ -81,10 +81,11 @@ def dance_together(
     song: str | os.PathLike[str] | None = None,
     song_start: float = 0.0,
     start_frame: int | None = None,
-    options: Options = _EVERY_KEY,
+    options: Options | Sequence[Options] = _EVERY_KEY,
 ) -> Crowd:
     """Make each armature dance ``motion``, or its own of several, in its variation; one that can't stops no other.
 
+    ``options``: for all, or each armature's own; where they begin is the variations' to say.
     The first begins at ``start_frame``, the scene's first frame unless given. The song is in the sequencer
     once, and the beat markers stay with it.
     """
@@ -92,7 +93,9 @@ def dance_together(
     first = scene.frame_start if start_frame is None else start_frame
     crowd = Crowd()
     motions = [motion] * len(armatures) if isinstance(motion, Motion) else motion
-    for armature, own, variation in sorted(zip(armatures, motions, varied, strict=True), key=lambda one: one[2].delay):
+    ways = [options] * len(armatures) if isinstance(options, Options) else options
+    dancers = sorted(zip(armatures, motions, varied, ways, strict=True), key=lambda dancer: dancer[2].delay)
+    for armature, own, variation, way in dancers:
         # The first to dance may give the scene the motion's frame rate.
         fps = scene_fps(scene) if crowd.results else own.fps
         late = round(variation.delay * fps)
@@ -107,7 +110,7 @@ def dance_together(
                 song=None if crowd.results else song,
                 song_start=song_start + late / fps,
                 start_frame=first + late,
-                options=replace(options, start=variation.start),
+                options=replace(way, start=variation.start),
             )
         except StepsmithError as error:
             crowd.errors[armature.name] = str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shlex
@@ -12,15 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 
 FAKE = Path(__file__).with_name("fake_backend.py")
 Run = Callable[..., int]
+NewArmature = Callable[[str], bpy.types.Object]
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def backend(still: Callable[..., Motion], tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def run(installed: str, backend: Callable[..., str], new_armature: Callable[[str], bpy.types.Object]) -> Run:
+def run(installed: str, backend: Callable[..., str], new_armature: NewArmature) -> Run:
     bpy.ops.wm.read_homefile(use_empty=True)
     new_armature("Rig")
     command = importlib.import_module(f"{installed}.addon.commands").run
@@ -85,6 +89,103 @@ def test_wrong_wishes_are_one_sentence_and_a_code(
     said = capfd.readouterr().err
     assert "Traceback" not in said
     assert re.search(reason, said), said
+    assert not list(tmp_path.glob("*.blend*"))
+
+
+def _hips(rig: bpy.types.Object) -> tuple[float, float]:
+    """Where the rig's hips are on the scene's current frame (x, y)."""
+    x, y, _ = rig.matrix_world @ rig.pose.bones["pelvis"].head
+    return x, y
+
+
+def test_several_dance_together(
+    run: Run, new_armature: NewArmature, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    new_armature("Ben").location = (4.0, 0.0, 0.0)
+    new_armature("Carl").location = (8.0, 0.0, 0.0)
+    out = tmp_path / "out.blend"
+    asked = ("--delay", "0.5", "--formation", "line", "--spacing", "2")
+    assert run(song, "--rig", "Carl", "--rig", "Rig", "--rig", "Ben", *asked, "-o", out) == 0
+    assert f"Carl, Rig and Ben dance 2.0 s in {out}" in capfd.readouterr().out
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    scene, rigs = bpy.context.scene, [bpy.data.objects[name] for name in ("Carl", "Rig", "Ben")]
+    assert [tuple(rig.animation_data.action.frame_range) for rig in rigs] == [(1, 60), (16, 75), (31, 90)]
+    assert (scene.frame_start, scene.frame_end) == (1, 90)
+    scene.frame_set(31)
+    assert [_hips(rig) for rig in rigs] == [pytest.approx((x, 0.0), abs=1e-3) for x in (2.0, 4.0, 6.0)]
+    assert [tuple(rig.location) for rig in rigs] == [(8.0, 0.0, 0.0), (0.0, 0.0, 0.0), (4.0, 0.0, 0.0)]
+
+
+def test_another_dance_each(
+    run: Run, new_armature: NewArmature, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    new_armature("Ben")
+    memory = tmp_path / "memory.json"
+    wishes = (song, "--rig", "Rig", "--rig", "Ben", "--another-each", "--seed", "7", "-o", tmp_path / "out.blend")
+    assert run(*wishes, options=("--seconds", "0.2", "--memory", str(memory))) == 0
+    assert [job["wishes"]["seed"] for job in json.loads(memory.read_text())["jobs"].values()] == [7, 8]
+    assert "Dancing (dance 2 of 2)" in capfd.readouterr().out
+
+
+def test_every_second_is_mirrored(
+    run: Run, installed: str, new_armature: NewArmature, still: Callable[..., Motion], tmp_path: Path
+) -> None:
+    new_armature("Ben").location = (3.0, 0.0, 0.0)
+    calm = still(frames=30)
+    right = calm.root + np.linspace(0.0, 1.0, 30)[:, None] * [1.0, 0.0, 0.0]
+    save_motion(tmp_path / "right.npz", replace(calm, root=right, contacts=np.zeros((30, 4))))
+    command = importlib.import_module(f"{installed}.addon.commands").run
+    asked = ["--rig", "Rig", "--rig", "Ben", "--mirror-every-second", "-o", str(tmp_path / "out.blend")]
+    assert command(["retarget", str(tmp_path / "right.npz"), *asked]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out.blend"))
+    bpy.context.scene.frame_set(30)
+    ends = [_hips(bpy.data.objects[name]) for name in ("Rig", "Ben")]
+    assert ends == [pytest.approx((1.0, 0.0), abs=0.05), pytest.approx((2.0, 0.0), abs=0.05)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (["--rig", "Rig", "--rig", "Bad"], "Bad.*no bones"),
+        (["--rig", "Rig", "--rig", "Nobody"], "Nobody is not in the scene"),
+        (["--rig", "Rig", "--rig", "Ben", "--rig", "Rig"], "Rig is named twice"),
+        (["--rig", "Rig", "--another-each"], "--another-each is for several dancers"),
+        (["--rig", "Rig", "--delay", "1"], "--delay is for several dancers"),
+        (["--formation", "line"], "--formation is for several dancers"),
+        (["--rig", "Rig", "--rig", "Ben", "--place", "1,1"], "can't all begin at one --place"),
+        (["--rig", "Rig", "--rig", "Ben", "--spacing", "2"], "--spacing is that of a formation"),
+        (["--rig", "Rig", "--rig", "Ben", "--formation", "line", "--spacing", "0"], "can't all stand 0 apart"),
+        (["--rig", "Rig", "--rig", "Ben", "--formation", "heap"], "invalid choice"),
+        (["--rig", "Rig", "--rig", "Ben", "--another-each", "--seed", str(2**31 - 1)], "give a smaller --seed"),
+    ],
+)
+def test_several_are_checked_before_the_work(
+    run: Run,
+    new_armature: NewArmature,
+    song: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    asked: list[str],
+    reason: str,
+) -> None:
+    new_armature("Ben")
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("Bad", bpy.data.armatures.new("Bad")))
+    assert run(song, *asked, "-o", tmp_path / "out.blend") != 0
+    printed = capfd.readouterr()
+    assert re.search(reason, printed.err), printed.err
+    assert "% Dancing" not in printed.out
+    assert all(ob.animation_data is None for ob in bpy.data.objects)
+    assert not list(tmp_path.glob("*.blend*"))
+
+
+def test_one_who_cant_dance_what_was_made_leaves_no_file(
+    run: Run, new_armature: NewArmature, song: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for bone in new_armature("Ben").pose.bones:
+        bone.rotation_mode = "XYZ"
+        bone.lock_rotation = bone.lock_location = (True, True, True)
+    assert run(song, "--rig", "Rig", "--rig", "Ben", "-o", tmp_path / "out.blend") == 1
+    assert "Ben can't dance with all its bones' channels locked" in capfd.readouterr().err
     assert not list(tmp_path.glob("*.blend*"))
 
 
@@ -174,6 +275,7 @@ def test_a_motion_file_on_a_rig(
         (["--rig", "Rig", "--keys", "0,5"], "above 0"),
         (["--rig", "Rig", "--place", "left"], "no pair of numbers"),
         (["--rig", "Rig", "--source", "Rig"], "not allowed"),
+        (["--rig", "Rig", "--rig", "Rig"], "Rig is named twice"),
     ],
 )
 def test_what_retarget_refuses(
