@@ -35,11 +35,11 @@ _ROUNDS = 10
 _LONG_ENOUGH = 10.0  # s of a dance whose figure can be found
 _EVENNESS = 50.0  # cost of a squared octave that a step between arrivals strays, in mean pulses
 _HEIGHT, _BRAKE, _BODY = 0, 2, 5  # rows of the signals
-_TEMPOS, _USUAL_TEMPO = (80.0, 160.0), 115.0  # beats a minute, of dances without music
+_TEMPOS, _USUAL_TEMPO = (80.0, 160.0), 110.0  # beats a minute, of dances without music
 _ENOUGH = 300.0  # s of dances that tell whether they keep time
 _OTHER_SPEEDS = np.geomspace(0.03, 0.2, 12)  # shares by which motions are slowed down and sped up
 _STANDING_OUT = 2.5  # deviations by which the concentration of phases must stand out
-_UNUSUAL = 3.0  # cost of a squared octave from the usual tempo, in correlations of one
+_UNUSUAL = 2.0  # cost of a squared octave from the usual tempo, in correlations of one
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,8 @@ def own_tempo(motion: Motion) -> float:
     """Arrivals a minute, 80 to 160, that the motion's own rhythm suggests.
 
     Where feet brake, joints slow down and hips go up and down, they do so again after one, two and four beats: the
-    tempo at which those signals are most like themselves (autocorrelation), and near enough to 115.
+    tempo at which those signals are most like themselves (autocorrelation), and near enough to 110. Dances in three
+    seem a third faster than they are: four such beats make their bar.
     """
     tempos = np.geomspace(*_TEMPOS, 200)
     lags = 60.0 / tempos * motion.fps

@@ -275,6 +275,30 @@ def test_folders_and_zips_are_genres(tmp_path: Path) -> None:
         assert sum(name in sentence for sentence in said) == 1
 
 
+def test_zips_unpack_nothing_elsewhere_and_lose_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    save_motion(tmp_path / "a.npz", swaying())
+    with zipfile.ZipFile(tmp_path / "in" / "polka.zip", "w") as archive:
+        for name in ("a.npz", "one/a.npz", "two/a.npz", "../../a.npz", "/tmp/a.npz", "..\\\\b.npz", "notes.txt"):
+            archive.write(tmp_path / "a.npz", name)
+    before = sorted(tmp_path.rglob("*"))
+    dances = load_unpaired(tmp_path / "in", 30.0)
+    assert len(dances) == 6
+    assert len({dance.name for dance in dances}) == 6
+    assert {dance.genre for dance in dances} == {"polka"}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_more_than_fits_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepsmith.backend.dance.sources.dance.MOST_HOURS", 12 / 3600)
+    paired(tmp_path, "a", "b")
+    write_manifest(tmp_path, "name,split", "a,train", "b,train")
+    with pytest.raises(DataError, match="train on a part of it"):
+        load_dances(tmp_path, "train")
+    with pytest.raises(DataError, match="train on a part of it"):
+        load_unpaired(tmp_path, 30.0)
+
+
 def test_a_folder_without_motions_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DataError, match=folder.name):
@@ -475,3 +499,21 @@ def test_songs_of_dancers_out_of_time_follow_the_dancers() -> None:
     (heard,) = timing.set_to_music([Dance("a", "polka", Path("a.mp3"), motion, in_time=False)], [song])
     assert heard.tempo == pytest.approx(110.0, rel=0.03)
     assert heard.mel.any()
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the recorded dances are not at hand")
+def test_partners_who_dance_together_have_the_same_beats(tmp_path: Path) -> None:
+    # CMU's salsa couples: 03 and 18 were recorded in one take, as were 07 and 22.
+    with zipfile.ZipFile(DATA / "cmu" / "salsa.zip") as archive:
+        archive.extractall(tmp_path, ["03.bvh", "18.bvh", "07.bvh", "22.bvh"])
+    for his, hers in (("03", "18"), ("07", "22")):
+        (start, man), (other, woman) = (clean(read_motion(tmp_path / f"{name}.bvh"), 60.0)[0] for name in (his, hers))
+        tempos = [timing.own_tempo(dancer) for dancer in (man, woman)]
+        assert tempos[0] == pytest.approx(tempos[1], rel=0.04)
+        beats = timing.unpaired_music(man).beats + start
+        grid = timing.unpaired_music(woman).beats + other
+        phases = np.interp(beats[(beats >= grid[0]) & (beats <= grid[-1])], grid, np.arange(len(grid)))
+        together = np.exp(2j * np.pi * phases).mean()
+        assert np.abs(together) > 0.6, "by chance 0.25"
+        assert np.abs(np.angle(together)) < 0.3 * np.pi

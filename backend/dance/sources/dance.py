@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ....retarget.errors import StepsmithError
 from ....retarget.motion import Motion
+
+# Dances held in memory at once, at most: 3 MB a minute as motions at 60 fps, 5 MB as what a model learns from.
+MOST_HOURS = 12
 
 # Called with a sentence that names a file left out, and why.
 Skip = Callable[[str], None]
@@ -40,3 +43,14 @@ class Dance:
     motion: Motion
     start: float = 0.0
     in_time: bool | None = None
+
+
+def collect(dances: Iterable[Dance], place: Path) -> list[Dance]:
+    """All of ``dances``; raises DataError where they are more than is sensible to hold in memory."""
+    found, seconds = [], 0.0
+    for dance in dances:
+        seconds += dance.motion.duration
+        if seconds > MOST_HOURS * 3600.0:
+            raise DataError(f"{place} holds more than {MOST_HOURS} hours of dance: train on a part of it at a time.")
+        found.append(dance)
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from ....retarget.errors import MotionError
 from . import tang2018
 from .clean import clean
-from .dance import Dance, DataError, NoDancesError, Skip, ignore
+from .dance import Dance, DataError, NoDancesError, Skip, collect, ignore
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
 from .motion_file import SUFFIXES, read_motion
 
@@ -26,18 +26,24 @@ def load_dances(
     AIST++'s: gBR_sBM_cAll_d04_mBR2_ch08 is danced to mBR2. Each motion begins with its song. A
     ``manifest.csv`` may name genres and splits (see ``read_manifest``); else the genre is the subfolder's name, and
     the split follows from the song's. ``names``: only these dances. ``skip`` hears of motions
-    left out. Raises DataError where the folder holds no dance of the split.
+    left out. Raises DataError where the folder holds no dance of the split, or more than fit in memory.
     """
     folder = Path(folder)
     if split not in SPLITS:
         raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of songs and motions.")
+    dances = collect(_of_split(folder, split, fps, names, skip), folder)
+    if not dances:
+        raise NoDancesError(f"{folder} holds no dance of the split “{split}”.")
+    return dances
+
+
+def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None, skip: Skip) -> Iterator[Dance]:
     rows = read_manifest(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     songs = _by_name((path for path in files if path.suffix.lower() in _SONGS), skip)
     motions = _by_name((path for path in files if path.suffix.lower() in SUFFIXES), skip)
-    dances: list[Dance] = []
     for name, row in (dict.fromkeys(motions, Row()) if rows is None else rows).items():
         path, song = motions.get(name), song_name(name)
         if (names is not None and name not in names) or (row.split or _assigned(song, rows)) != split:
@@ -50,10 +56,7 @@ def load_dances(
             continue
         genre = row.genre or aist_genre(name) or (path.parent.name if path.parent != folder else _PLAIN)
         heard = songs[song] if row.heard else None
-        dances += _read(path, name, genre, heard, row.in_time, fps, skip)
-    if not dances:
-        raise NoDancesError(f"{folder} holds no dance of the split “{split}”.")
-    return dances
+        yield from _read(path, name, genre, heard, row.in_time, fps, skip)
 
 
 def _assigned(song: str, rows: dict[str, Row] | None) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
 from .clean import clean
-from .dance import Dance, DataError, Skip, ignore
+from .dance import Dance, DataError, Skip, collect, ignore
 from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
 
@@ -32,7 +32,7 @@ def load_unpaired(folder: Path | str, fps: float, skip: Skip = ignore) -> list[D
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of motion files.")
-    dances = list(_below(folder, folder.name, fps, skip))
+    dances = collect(_below(folder, folder.name, fps, skip), folder)
     if not dances:
         raise DataError(f"{folder} holds no motion of 6 s or more: give a folder of motion files.")
     return dances
@@ -73,7 +73,11 @@ def _unpack(path: Path, folder: Path, skip: Skip) -> None:
             if sum(member.file_size for member in members) > 4 * MAX_BYTES:
                 raise MotionError(f"{path.name} unpacks to more than {4 * MAX_BYTES >> 20} MB: unpack it yourself.")
             for member in members:
-                with archive.open(member) as source, (folder / Path(member.filename).name).open("wb") as file:
+                *folders, name = PurePosixPath(member.filename).parts
+                # Files of one name in several folders of the zip are told apart by those.
+                while (folder / name).exists() and folders:
+                    name = f"{folders.pop()}_{name}"
+                with archive.open(member) as source, (folder / Path(name).name).open("wb") as file:
                     shutil.copyfileobj(source, file)
     except MotionError as error:
         skip(str(error))
