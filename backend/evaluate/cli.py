@@ -1,11 +1,11 @@
-"""``stepsmith evaluate``: the table of figures, real dances beside the model's."""
+"""``stepsmith evaluate``: the table of figures, real dances beside the model's and other systems'."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +17,20 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ..dance.data import load_dances
+from ..dance.sources import load_dances
 from ..dance.weights import load_model
-from . import protocol
+from ..model_header import DEFAULT
+from . import anatomy, protocol
 from .metrics import Estimate
+from .plots import check_plots, draw
+from .systems import Memory, StepsmithModel, System, digest
 
 evaluate_app = typer.Typer(help="Measure how good the dances are.", no_args_is_help=True, add_completion=False)
 
-SYSTEMS = ("real", "model")
+# Recorded dancers, in the tables.
+REAL = "real"
+# What every system's object in the file has, whatever else it has.
+KEYS = ("fid_k", "fid_g", "div_k", "div_g", "bas", "pfc", "skating", "listening", "tempo_ratio", "freezing")
 
 
 @dataclass(frozen=True)
@@ -42,31 +48,41 @@ ROWS = (
     Row("fid_g", "FID_g, as published", 1),
     Row("fid_g_varying", "FID_g, features that vary", 1),
     Row("div_k", "Div_k", 1),
+    Row("div_g", "Div_g, as published", 1),
     Row("div_g_varying", "Div_g, features that vary", 1),
     Row("bas", "BAS, own song", 3),
     Row("bas_others", "BAS, other songs", 3),
-    Row("listening_gap", "listening gap (BAS own - others)", 3),
+    Row("listening", "listening (BAS own - others)", 3),
     Row("bas_own_clock", "BAS, the dancer's own beats", 3),
     Row("bas_of_motion_beats", "BAS over motion beats (POPDG)", 3),
-    Row("motion_beats", "motion beats a second"),
+    Row("motion_beat_rate", "motion beats a second"),
     Row("tempo_ratio", "tempo ratio, song 1.25x faster"),
+    Row("bar_share", "energy explained by the bar, %", 1, 100.0),
+    Row("waltz_in_three", "waltzes: by bars of 3 more than of 4, %", 1, 100.0),
     Row("pfc", "PFC, whole dances"),
     Row("pfc_clips", "PFC, clips"),
-    Row("skating_share", "foot skating, % of contact frames", 1, 100.0),
+    Row("skating", "foot skating, % of contact frames", 1, 100.0),
     Row("skating_slide", "foot skating, cm a contact second", 1),
     Row("freezing", "frozen seconds, %", 1, 100.0),
-    Row("speed", "joint speed, m/s"),
+    Row("joint_range", "beyond human range, % of frames", 2, 100.0),
+    Row("self_intersection", "hands in the body, % of frames", 2, 100.0),
+    Row("self_intersection_depth", "hands in the body, cm deep", 1),
+    Row("joint_speed", "joint speed, m/s"),
     Row("acceleration", "joint acceleration, m/s²"),
+    Row("jitter", "joint jerk, m/s³", 1),
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """Figures by system, the floors of the distances, and the facts that make them repeatable."""
+    """Figures by system, the floors of the distances, the facts that make them repeatable, and the dances."""
 
     facts: dict[str, object]
     floors: dict[str, Estimate]
+    floors_by_clips: dict[str, Estimate]
     systems: dict[str, dict[str, Estimate]]
+    performances: dict[str, list[protocol.Performance]]
+    songs: dict[str, protocol.Song]
 
 
 @evaluate_app.callback()
@@ -78,61 +94,91 @@ def _evaluate() -> None:
 def evaluate_dance(
     data: Annotated[Path, typer.Option(help="Folder of recorded dances: manifest.csv, a .npz and an .ogg a dance.")],
     split: Annotated[str, typer.Option(help="Songs to dance to: train, val or test.")] = "test",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file too.")] = None,
-    systems: Annotated[str, typer.Option(help="Whom to measure, of: real, model.")] = "real,model",
     weights: Annotated[Path | None, typer.Option("--model", help="Other weights than those that come along.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the model's dances.")] = 0,
+    baselines: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Measure the baselines in this folder too.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file too.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw pictures into this folder.")] = None,
+    systems: Annotated[
+        str | None, typer.Option(help="Measure these alone, by the names in the table, separated by commas.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the dances here, and take those made before.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the dances.")] = 0,
 ) -> None:
-    """Figures of recorded dances and of the model's for the same songs, with 95 % intervals over clips."""
-    wanted = [system.strip() for system in systems.split(",") if system.strip()]
-    unknown = [system for system in wanted if system not in SYSTEMS]
-    if unknown or not wanted:
-        raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {', '.join(SYSTEMS)}.")
+    """Figures of recorded dances, of the model's and of baselines' for the same songs, with 95 % intervals."""
     if json_file is not None and not json_file.resolve().parent.is_dir():
         raise StepsmithError(f"The folder of {json_file} does not exist: make it first.")
+    if plots is not None:
+        check_plots(plots)
+    if keep is not None:
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StepsmithError(f"The folder {keep} can't be made ({error.strerror}): choose another.") from error
+    only = None if systems is None else [name.strip() for name in systems.split(",") if name.strip()]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading the dances", total=None)
         report = evaluate(
             data,
             split,
-            wanted,
             weights=weights,
+            baselines=baselines,
+            only=only,
+            keep=keep,
             seed=seed,
             progress=lambda _, text: bar.update(task, description=text),
         )
+        if plots is not None:
+            draw(plots, report.floors, report.systems, report.performances, report.songs)
     print(markdown(report))
     if json_file is not None:
         beside = json_file.with_name(json_file.name + ".part")
-        beside.write_text(json.dumps(_plain(asdict(report)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(as_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(beside, json_file)
 
 
 def evaluate(
     data: Path,
-    split: str,
-    systems: Sequence[str],
+    split: str = "test",
     *,
     weights: Path | None = None,
+    baselines: Path | None = None,
+    only: Sequence[str] | None = None,
+    keep: Path | None = None,
     seed: int = 0,
     progress: protocol.Progress = protocol.silent,
 ) -> Report:
-    """Measure ``systems`` (of SYSTEMS) on a split of the dances in ``data``."""
-    model = load_model(weights) if "model" in systems else None
+    """Measure real dances, the model and every baseline in the folder ``baselines`` on a split of those in ``data``.
+
+    ``only``: the names of the systems that are wanted. ``keep``: a folder where dances are kept and found.
+    """
+    found = [] if only == [REAL] else _dancers(weights, baselines, keep)
+    wanted = [REAL, *(dancer.name for dancer, _ in found)] if only is None else only
+    unknown = [name for name in wanted if name != REAL and all(name != dancer.name for dancer, _ in found)]
+    if unknown or not wanted:
+        names = ", ".join([REAL, *(dancer.name for dancer, _ in found)])
+        raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {names}.")
     progress(0.0, "Reading the dances")
     dances = load_dances(data, split)
     train = load_dances(data, "train")
     reference = protocol.Reference([clip for dance in train for clip in protocol.cut(dance.name, dance.motion)])
-    songs = protocol.song_beats(dances, progress)
-    measured: dict[str, dict[str, Estimate]] = {}
-    for system in systems:
-        if system == "model" and model is not None:
-            performances = protocol.model_performances(dances, model, seed=seed, progress=progress)
-        else:
-            performances = protocol.real_performances(dances, train if split != "train" else [])
-        progress(1.0, f"Measuring: {system}")
-        measured[system] = protocol.measure(performances, reference, songs)
-    geometric = reference.distances["fid_g_varying"][1]
+    songs = protocol.listen(dances, progress)
+    performances: dict[str, list[protocol.Performance]] = {}
+    if REAL in wanted:
+        performances[REAL] = protocol.real_performances(dances, train if split != "train" else [])
+    for dancer, memory in found:
+        if dancer.name in wanted:
+            performances[dancer.name] = protocol.perform(
+                dancer, dances, songs, seed=seed, memory=memory, progress=progress
+            )
+    measured = {}
+    for name, danced in performances.items():
+        progress(1.0, f"Measuring: {name}")
+        measured[name] = protocol.measure(danced, reference, songs)
     facts: dict[str, object] = {
         "stepsmith": __version__,
         "split": split,
@@ -141,22 +187,36 @@ def evaluate(
         "clip_seconds": protocol.CLIP_SECONDS,
         "clips": sum(int(dance.motion.duration // protocol.CLIP_SECONDS) for dance in dances),
         "reference_clips": len(reference.clips),
-        "varying_geometric_features": len(geometric),
-        "real_fid_k_of_halves_by_clip": protocol.metrics.frechet_distance(
-            reference.distances["fid_k"][2][::2], reference.distances["fid_k"][2][1::2]
-        ),
+        "varying_geometric_features": len(reference.distances["fid_g_varying"][1]),
         "usual_speed": reference.usual_speed,
+        "joint_ranges": {name: list(limits) for name, limits in anatomy.RANGES.items()},
+        "joint_range_margin": anatomy.MARGIN,
     }
-    return Report(facts, reference.floors(), measured)
+    return Report(facts, reference.floors(), reference.floors_by_clips(), measured, performances, songs)
+
+
+def _dancers(weights: Path | None, baselines: Path | None, keep: Path | None) -> list[tuple[System, Memory | None]]:
+    """Everybody who can dance, each with the memory of what was danced before."""
+
+    def memory(files: Sequence[Path]) -> Memory | None:
+        return None if keep is None else Memory(keep, digest(files))
+
+    found: list[tuple[System, Memory | None]] = [(StepsmithModel(load_model(weights)), memory([weights or DEFAULT]))]
+    if baselines is not None:
+        from ..baselines import load_baselines
+
+        files = sorted(path for path in baselines.rglob("*") if path.is_file())
+        found += [(system, memory(files)) for system in load_baselines(baselines)]
+    return found
 
 
 def markdown(report: Report) -> str:
     """The report as a Markdown table, columns aligned."""
-    lines = [["", "floor", *report.systems]]
+    lines = [["", "floor", "floor by clips", *report.systems]]
     for row in ROWS:
-        floor = report.floors.get(row.key)
+        floors = (report.floors.get(row.key), report.floors_by_clips.get(row.key))
         cells = [_cell(row, figures[row.key]) for figures in report.systems.values()]
-        lines.append([row.label, _cell(row, floor) if floor else "", *cells])
+        lines.append([row.label, *(_cell(row, floor) if floor else "" for floor in floors), *cells])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rule = ["-" * width for width in widths]
     text = [
@@ -168,12 +228,38 @@ def markdown(report: Report) -> str:
     text.append(
         f"{facts['clips']} clips of {facts['clip_seconds']:g} s (split “{facts['split']}”), reference "
         f"{facts['reference_clips']} clips of the real train split; 95 % intervals by bootstrap over clips. Floor: "
-        f"disjoint halves of the reference, by dances (halved by clips, FID_k is "
-        f"{facts['real_fid_k_of_halves_by_clip']:.1f}). {facts['varying_geometric_features']} of 32 geometric "
-        f"features vary in the reference; one that never does makes FID_g as published explode as soon as it fires "
-        f"once. Nearest to the real column is best, but for skating, where less is better: recorded feet slide."
+        f"disjoint halves of the reference, by dances, and, lower, by clips. {facts['varying_geometric_features']} "
+        f"of 32 geometric features vary in the reference; one that never does makes FID_g and Div_g as published "
+        f"explode as soon as it fires once. Beyond human range: by more than {facts['joint_range_margin']:g}°. "
+        f"Nearest to the real column is best, but for skating, joints beyond their range and hands in the body, "
+        f"where less is better: recorded feet slide."
     )
     return "\n".join(text)
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """The report as plain numbers: an object a system, whose ``intervals`` hold [low, high] under the same keys."""
+    return {
+        "facts": report.facts,
+        "systems": {
+            "floor": _figures(report.floors),
+            "floor by clips": _figures(report.floors_by_clips),
+            **{name: _figures(figures) for name, figures in report.systems.items()},
+        },
+    }
+
+
+def _figures(figures: Mapping[str, Estimate]) -> dict[str, object]:
+    """Value by key, None for what is not known (KEYS are always there), and the intervals by key."""
+    nothing = Estimate(float("nan"))
+    known = {key: figures.get(key, nothing) for key in (*KEYS, *figures)}
+    plain: dict[str, object] = {key: _plain(figure.value) for key, figure in known.items()}
+    return plain | {"intervals": {key: [_plain(f.low), _plain(f.high)] for key, f in known.items()}}
+
+
+def _plain(value: float) -> float | None:
+    """None for NaN, as JSON knows no NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _cell(row: Row, figure: Estimate) -> str:
@@ -188,10 +274,3 @@ def _cell(row: Row, figure: Estimate) -> str:
 
 def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.1e}"
-
-
-def _plain(value: object) -> object:
-    """The same with None for NaN, as JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value

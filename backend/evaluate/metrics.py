@@ -108,6 +108,27 @@ def beat_alignment(music_beats: ArrayLike, dance_beats: ArrayLike) -> float:
     return float(np.exp(-(nearest**2) / (2.0 * BEAT_TOLERANCE**2)).mean())
 
 
+def share_of_bar(positions: Array, fps: float, beats: Array, beats_a_bar: int) -> float:
+    """Share of the variance of a dance's energy that its place in the bar explains: 1 where every bar is alike.
+
+    Energy is the mean squared speed of the joints (T, 24, 3), averaged over quarters of beats; ``beats`` are
+    the music's, seconds, and bars begin anywhere. Adjusted for the number of places in a bar, so that bars of
+    any length can be compared: about 0 where nothing repeats. NaN for less than two bars.
+    """
+    energy = ((np.diff(positions, axis=0) * fps) ** 2).sum(axis=-1).mean(axis=-1)
+    times = (np.arange(len(energy)) + 0.5) / fps
+    bars = (len(beats) - 1) // beats_a_bar
+    if bars < 2:
+        return float("nan")
+    edges = np.interp(np.arange(4 * beats_a_bar * bars + 1) / 4.0, np.arange(len(beats)), beats)
+    total = np.interp(edges, np.append(times[0] - 0.5 / fps, times + 0.5 / fps), np.append(0.0, np.cumsum(energy)))
+    quarters = (np.diff(total) / np.diff(edges)).reshape(bars, 4 * beats_a_bar)
+    count, places = quarters.size, quarters.shape[1]
+    within = ((quarters - quarters.mean(axis=0)) ** 2).sum() / (count - places)
+    whole = ((quarters - quarters.mean()) ** 2).sum() / (count - 1)
+    return float(1.0 - within / whole) if whole > 0 else float("nan")
+
+
 # -- physics ------------------------------------------------------------------------------------------
 
 
@@ -170,6 +191,11 @@ def mean_acceleration(positions: Array, fps: float) -> float:
     return float(np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1).mean() * fps**2)
 
 
+def mean_jerk(positions: Array, fps: float) -> float:
+    """Mean jerk of the joints, m/s³: trembling that is too small to show in the acceleration."""
+    return float(np.linalg.norm(np.diff(positions, n=3, axis=0), axis=-1).mean() * fps**3)
+
+
 def window_speeds(positions: Array, fps: float) -> Array:
     """(W,) m/s, the joints' mean speed in each full second; the last part of a second is left out."""
     speed = np.linalg.norm(np.diff(positions, axis=0), axis=-1).mean(axis=-1) * fps
@@ -214,13 +240,17 @@ def bootstrap(
     return Estimate(value, float(value + low), float(value + high))
 
 
-def mean_estimate(values: ArrayLike) -> Estimate:
-    """The mean of one value a clip, NaN ones left out, with its bootstrap interval."""
+def mean_estimate(values: ArrayLike, *, rounds: int = 500, seed: int = 0) -> Estimate:
+    """The mean of one value a clip, NaN ones left out, with its 95 % bootstrap interval."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if not known.size:
         return Estimate(float("nan"))
-    return bootstrap(lambda index: float(known[index].mean()), len(known))
+    if len(known) < 2:
+        return Estimate(float(known[0]))
+    drawn = np.random.default_rng(seed).integers(0, len(known), (rounds, len(known)))
+    low, high = np.percentile(known[drawn].mean(axis=1), [2.5, 97.5])
+    return Estimate(float(known.mean()), float(low), float(high))
 
 
 __all__ = [
@@ -237,9 +267,11 @@ __all__ = [
     "kinetic_features",
     "mean_acceleration",
     "mean_estimate",
+    "mean_jerk",
     "mean_speed",
     "motion_beats",
     "pfc",
+    "share_of_bar",
     "window_speeds",
 ]
 

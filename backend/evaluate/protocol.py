@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 import wave
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,13 @@ from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ..audio import analyse, decode
-from ..dance.data import Dance
-from ..dance.generate import generate
-from ..dance.model import DanceModel
+from ..dance.sources import Dance
 from ..dance.timing import FIGURES, keep_time
 from ..progress import Progress, silent
-from . import metrics
+from . import anatomy, metrics
 from .features import FEATURE_FPS
 from .metrics import Estimate, Normaliser
+from .systems import Memory, StepsmithModel, System
 
 CLIP_SECONDS = 20.0
 FPS = 30.0
@@ -36,14 +36,29 @@ FASTER = 1.25
 
 @dataclass(frozen=True)
 class Clip:
-    """20 s of a dance. ``start``: its first second in the song ``song``; ``positions``: (600, 24, 3) metres, 30 fps."""
+    """20 s of a dance. ``start``: its first second in the song ``song``; ``positions``: (600, 24, 3) metres, 30 fps,
+    with their ``rotations`` (600, 24, 4)."""
 
     song: str
     start: float
     positions: Array
+    rotations: Array
     kinetic: Array
     geometric: Array
     motion_beats: Array
+
+
+@dataclass(frozen=True)
+class Song:
+    """What is known of a song that is danced to. ``beats``: seconds from where the dance begins.
+
+    ``tempo`` (beats a minute) and ``meter`` as they were heard; ``beats_a_bar``: as its dance has it.
+    """
+
+    beats: Array
+    beats_a_bar: int = 4
+    tempo: float = float("nan")
+    meter: int = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,8 @@ class Performance:
 
 def cut(song: str, motion: Motion) -> list[Clip]:
     """The full clips of a dance, with what is measured of each."""
-    positions = motion.resample(FPS).positions()
+    coarse = motion.resample(FPS)
+    positions = coarse.positions()
     fine = motion.resample(FEATURE_FPS).positions()
     length, fine_length = round(CLIP_SECONDS * FPS), round(CLIP_SECONDS * FEATURE_FPS)
     clips = []
@@ -73,6 +89,7 @@ def cut(song: str, motion: Motion) -> list[Clip]:
                 song=song,
                 start=number * CLIP_SECONDS,
                 positions=positions[number * length : (number + 1) * length],
+                rotations=coarse.rotations[number * length : (number + 1) * length],
                 kinetic=metrics.kinetic_features(part),
                 geometric=metrics.geometric_features(part),
                 motion_beats=metrics.motion_beats(part, FEATURE_FPS),
@@ -118,12 +135,19 @@ class Reference:
         The mean over ``rounds`` random halvings, and where 95 % of them lie. Raises StepsmithError where
         halves would have fewer than two dances.
         """
-        songs = np.array([clip.song for clip in self.clips])
-        names = np.unique(songs)
+        return self._floors(np.array([clip.song for clip in self.clips]), rounds)
+
+    def floors_by_clips(self, rounds: int = 20) -> dict[str, Estimate]:
+        """As ``floors``, with clips of one dance on both sides: what the same dancers on the same days differ by."""
+        return self._floors(np.arange(len(self.clips)), rounds)
+
+    def _floors(self, owners: NDArray[Any], rounds: int) -> dict[str, Estimate]:
+        """Floors by random halves of ``owners`` (N,), whom the clips belong to."""
+        names = np.unique(owners)
         if len(names) < 4:
             raise StepsmithError(f"The train split needs four dances of {CLIP_SECONDS:g} s or more to compare with.")
         random = np.random.default_rng(0)
-        halves = [np.isin(songs, random.permutation(names)[: len(names) // 2]) for _ in range(rounds)]
+        halves = [np.isin(owners, random.permutation(names)[: len(names) // 2]) for _ in range(rounds)]
         floors = {}
         for name, (_, _, scaled) in self.distances.items():
             values = [metrics.frechet_distance(scaled[half], scaled[~half]) for half in halves]
@@ -133,11 +157,11 @@ class Reference:
 
 
 def measure(
-    performances: Sequence[Performance], reference: Reference, songs: Mapping[str, Array]
+    performances: Sequence[Performance], reference: Reference, songs: Mapping[str, Song]
 ) -> dict[str, Estimate]:
     """All figures of a system.
 
-    ``songs``: the beats (seconds) of every song of the split, by name. Raises StepsmithError where the
+    ``songs``: every song of the split, by name. Raises StepsmithError where the
     dances hold fewer than two clips.
     """
     clips = [clip for performance in performances for clip in cut(performance.song, performance.motion)]
@@ -146,6 +170,7 @@ def measure(
     return (
         _distances(clips, reference)
         | _beats(clips, songs)
+        | _bars(clips, songs)
         | {"bas_own_clock": _own_clock(clips, {p.song: p.clock for p in performances if p.clock is not None})}
         | _body(clips, reference.usual_speed)
         | {
@@ -176,10 +201,10 @@ def _distances(clips: Sequence[Clip], reference: Reference) -> dict[str, Estimat
     return found
 
 
-def _beats(clips: Sequence[Clip], songs: Mapping[str, Array]) -> dict[str, Estimate]:
+def _beats(clips: Sequence[Clip], songs: Mapping[str, Song]) -> dict[str, Estimate]:
     own, others, of_motion = [], [], []
     for clip in clips:
-        heard = {song: _within(beats, clip.start) for song, beats in songs.items()}
+        heard = {name: _within(song.beats, clip.start) for name, song in songs.items()}
         mine = heard.pop(clip.song, np.empty(0))
         own.append(metrics.beat_alignment(mine, clip.motion_beats))
         of_motion.append(metrics.beat_alignment(clip.motion_beats, mine) if mine.size else np.nan)
@@ -188,10 +213,25 @@ def _beats(clips: Sequence[Clip], songs: Mapping[str, Array]) -> dict[str, Estim
     return {
         "bas": metrics.mean_estimate(own),
         "bas_others": metrics.mean_estimate(others),
-        "listening_gap": metrics.mean_estimate(np.array(own) - np.array(others)),
+        "listening": metrics.mean_estimate(np.array(own) - np.array(others)),
         "bas_of_motion_beats": metrics.mean_estimate(of_motion),
-        "motion_beats": metrics.mean_estimate([len(clip.motion_beats) / CLIP_SECONDS for clip in clips]),
+        "motion_beat_rate": metrics.mean_estimate([len(clip.motion_beats) / CLIP_SECONDS for clip in clips]),
     }
+
+
+def _bars(clips: Sequence[Clip], songs: Mapping[str, Song]) -> dict[str, Estimate]:
+    """Does the motion repeat with the bar? In clips whose dance has bars of three, more than with bars of four?"""
+    shares, margins = [], []
+    for clip in clips:
+        song = songs.get(clip.song)
+        if song is None:
+            continue
+        beats = _within(song.beats, clip.start)
+        own = metrics.share_of_bar(clip.positions, FPS, beats, song.beats_a_bar)
+        shares.append(own)
+        if song.beats_a_bar == 3:
+            margins.append(own - metrics.share_of_bar(clip.positions, FPS, beats, 4))
+    return {"bar_share": metrics.mean_estimate(shares), "waltz_in_three": metrics.mean_estimate(margins)}
 
 
 def _own_clock(clips: Sequence[Clip], clocks: Mapping[str, Array]) -> Estimate:
@@ -211,14 +251,22 @@ def _within(beats: Array, start: float) -> Array:
 
 
 def _body(clips: Sequence[Clip], usual_speed: float) -> dict[str, Estimate]:
+    depths = [anatomy.hand_depth(clip.positions) for clip in clips]
+    beyond = [anatomy.beyond_range(clip.rotations) > anatomy.MARGIN for clip in clips]
     skating = [metrics.foot_skating(clip.positions, FPS) for clip in clips]
     return {
         "pfc_clips": metrics.mean_estimate([metrics.pfc(clip.positions, FPS) for clip in clips]),
-        "skating_share": metrics.mean_estimate([skate.share for skate in skating]),
+        "skating": metrics.mean_estimate([skate.share for skate in skating]),
         "skating_slide": metrics.mean_estimate([skate.slide for skate in skating]),
         "freezing": metrics.mean_estimate([metrics.freezing(clip.positions, FPS, usual_speed) for clip in clips]),
-        "speed": metrics.mean_estimate([metrics.mean_speed(clip.positions, FPS) for clip in clips]),
+        "joint_range": metrics.mean_estimate([frames.mean() for frames in beyond]),
+        "self_intersection": metrics.mean_estimate([(depth > 0).any(axis=1).mean() for depth in depths]),
+        "self_intersection_depth": metrics.mean_estimate(
+            [100.0 * depth[depth > 0].mean() if depth.any() else np.nan for depth in depths]
+        ),
+        "joint_speed": metrics.mean_estimate([metrics.mean_speed(clip.positions, FPS) for clip in clips]),
         "acceleration": metrics.mean_estimate([metrics.mean_acceleration(clip.positions, FPS) for clip in clips]),
+        "jitter": metrics.mean_estimate([metrics.mean_jerk(clip.positions, FPS) for clip in clips]),
     }
 
 
@@ -246,46 +294,67 @@ def real_performances(dances: Sequence[Dance], more: Sequence[Dance]) -> list[Pe
     return [Performance(dance.name, dance.motion, clock=clocks.get(dance.name)) for dance in dances]
 
 
-def model_performances(
-    dances: Sequence[Dance], model: DanceModel, *, seed: int = 0, progress: Progress = silent
+def perform(
+    system: System,
+    dances: Sequence[Dance],
+    songs: Mapping[str, Song],
+    *,
+    seed: int = 0,
+    memory: Memory | None = None,
+    progress: Progress = silent,
 ) -> list[Performance]:
-    """The model's dances to the songs of ``dances``, each as long as the recorded one and of its genre."""
+    """A system's dances to the songs of ``dances``, as far as the recorded ones go, and to the songs played faster.
+
+    All systems hear the same files and are told nothing else. Only Stepsmith's model is told, for the faster
+    song, the genre, metre and tempo it found in the song itself: lest the beat tracker take 160 beats a minute
+    for 80, as one well may.
+    """
+
+    def dance(dancer: System, song: Path, number: int) -> Motion:
+        if memory is not None:
+            return memory.dance(dancer, song, seed=seed + number)
+        return dancer.dance(song, seed=seed + number)
+
     danced = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, dance in enumerate(dances):
-            if dance.song is None:
+        plain, faster = Path(folder) / "song.wav", Path(folder) / "faster.wav"
+        for number, recorded in enumerate(dances):
+            if recorded.song is None:
                 continue
-            progress(number / len(dances), f"Dancing to {dance.name}")
-            length = dance.motion.duration
-            music = analyse(dance.song, duration=length)
-            motion = generate(music, genre=dance.genre, seed=seed + number, model=model)
-            # The tempo is given, lest the beat tracker take the faster song for one of half the tempo.
-            quick = analyse(
-                played_faster(dance.song, Path(folder) / f"{dance.name}.wav", length),
-                bpm=music.tempo * FASTER,
-                meter=music.meter,
-            )
-            faster = generate(quick, genre=dance.genre, seed=seed + number, model=model)
-            danced.append(Performance(dance.name, motion, faster))
+            progress(number / len(dances), f"{system.name} dances to {recorded.name}")
+            length = recorded.motion.duration
+            played(recorded.song, plain, length, start=recorded.start)
+            played(recorded.song, faster, length, start=recorded.start, speed=FASTER)
+            motion = dance(system, plain, number)
+            quick = system
+            if isinstance(system, StepsmithModel):
+                song = songs[recorded.name]
+                quick = replace(system, genre=motion.meta["genre"], bpm=song.tempo * FASTER, meter=song.meter)
+            danced.append(Performance(recorded.name, motion, dance(quick, faster, number)))
     return danced
 
 
-def song_beats(dances: Sequence[Dance], progress: Progress = silent) -> dict[str, Array]:
-    """The beats heard in every dance's song, seconds, as far as the dance lasts."""
+# What dances have, whatever is heard: beats a bar where they are not four.
+_BARS = {"waltz": 3}
+
+
+def listen(dances: Sequence[Dance], progress: Progress = silent) -> dict[str, Song]:
+    """The songs of ``dances``, as far as each dance lasts."""
     found = {}
     for number, dance in enumerate(dances):
         if dance.song is not None:
             progress(number / len(dances), f"Listening to {dance.name}")
-            found[dance.name] = analyse(dance.song, duration=dance.motion.duration).beats
+            music = analyse(dance.song, start=dance.start, duration=dance.motion.duration)
+            found[dance.name] = Song(music.beats, _BARS.get(dance.genre, 4), music.tempo, music.meter)
     return found
 
 
-def played_faster(song: Path, out: Path, duration: float) -> Path:
-    """Writes the first ``duration`` seconds of a song to ``out`` (.wav) as a record player at 1.25 the speed does."""
-    sound = decode(song, duration=duration)
+def played(song: Path, out: Path, duration: float, *, start: float = 0.0, speed: float = 1.0) -> Path:
+    """Writes ``duration`` seconds of a song from ``start`` on to ``out`` (.wav), sped up as a record player does."""
+    sound = decode(song, start=start, duration=duration)
     with wave.open(str(out), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(round(sound.rate * FASTER))
+        file.setframerate(round(sound.rate * speed))
         file.writeframes((np.clip(sound.samples, -1, 1) * 32767).astype("<i2").tobytes())
     return out
