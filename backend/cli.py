@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..retarget.errors import StepsmithError
 from ..retarget.rig_path import split_rig
-from . import keying, steering
+from . import file_options, keying, steering
 from .bar import progress_bar
 from .keying import Keying
 from .progress import part
@@ -160,24 +160,8 @@ stepsmith dance song.mp3 -o new.blend --keep old.npz:0-4 --keep old.npz:12-15@12
 )
 def dance(
     song: Annotated[Path, typer.Argument(metavar="SONG", help="A sound file of any kind, or a video for its sound.")],
-    out: Annotated[
-        list[Path],
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="OUT",
-            help="A file to write, by its ending: .npz (AMASS), .pkl (EDGE), .bvh, .blend, .glb, .fbx, .mp4. "
-            "May be given several times.",
-        ),
-    ],
-    rig: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE[:OBJECT]",
-            help="Your own character: .blend, .glb, .gltf, .vrm, .fbx, .usd, or a SMPL model; without it, "
-            "the built-in one.",
-        ),
-    ] = None,
+    out: file_options.Out,
+    rig: file_options.Rig = None,
     genre: steering.Genre = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Another number makes another dance.")
@@ -223,7 +207,8 @@ def dance(
         loop=loop,
         radius=radius,
     )
-    for path in _dance(Wish(song, first, seed, start, duration, bpm, meter, controls), out, rig, model, how):
+    wish = Wish(song, first, seed, start, duration, bpm, meter, controls)
+    for path in _dance(wish, out, file_options.one_rig(rig), model, how):
         print(path)
 
 

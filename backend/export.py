@@ -19,12 +19,9 @@ from ..retarget.files import save_motion
 from ..retarget.motion import Motion
 from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
+from .file_options import ENDINGS, SCENE_ENDINGS
 from .keying import Keying
 from .progress import Progress, part, silent
-
-MOTION_ENDINGS = (".npz", ".pkl", ".bvh")
-SCENE_ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".mp4")
-ENDINGS = MOTION_ENDINGS + SCENE_ENDINGS
 
 _EXPORTER = "stepsmith.addon.export"
 _ROOM = dict.fromkeys(SCENE_ENDINGS, 64 << 20)  # bytes a file may well need

@@ -13,15 +13,14 @@ from rich.table import Table
 
 from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
-from ..retarget.rig_path import BODY_RIGS, SCENE_RIGS, split_rig
-from . import export, keying
+from ..retarget.rig_path import split_rig
+from . import export, file_options, keying
 from .bar import progress_bar
 from .keying import Keying
 
 retarget_app = typer.Typer(help="Put a motion file on a character.", add_completion=False, rich_markup_mode="rich")
 rig_app = typer.Typer(help="Show the bone map of a character.", add_completion=False, rich_markup_mode="rich")
 
-_RIGS = f"{', '.join(SCENE_RIGS)}, or a SMPL model: {', '.join(BODY_RIGS)}"
 _SURE, _LIKELY = 0.8, 0.5
 
 
@@ -36,23 +35,8 @@ stepsmith retarget dance.pkl -o dance.bvh"""
 )
 def retarget(
     motion: Annotated[Path, typer.Argument(metavar="MOTION", help="A motion file: .npz, .pkl or .bvh.")],
-    out: Annotated[
-        list[Path],
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="OUT",
-            help=f"A file to write, by its ending: {', '.join(export.SCENE_ENDINGS)}, or a motion: "
-            f"{', '.join(export.MOTION_ENDINGS)}. May be given several times.",
-        ),
-    ],
-    rig: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE[:OBJECT]",
-            help=f"Your character: {_RIGS}; without it, the built-in one.",
-        ),
-    ] = None,
+    out: file_options.Out,
+    rig: file_options.Rig = None,
     preset: keying.Map = None,
     feet: keying.Feet = "auto",
     in_place: keying.InPlace = False,
@@ -66,11 +50,12 @@ def retarget(
     asked = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
     if not motion.is_file():
         raise StepsmithError(f"There is no motion file {motion}: check the path.")
-    inputs = [motion, *([split_rig(rig)[0]] if rig else []), *([preset] if preset else [])]
+    character = file_options.one_rig(rig)
+    inputs = [motion, *([split_rig(character)[0]] if character else []), *([preset] if preset else [])]
     danced = load_motion(motion)
-    export.check(out, rig, sources=inputs, how=asked)
+    export.check(out, character, sources=inputs, how=asked)
     with progress_bar() as progress:
-        for warning in export.export(danced, out, export.Stage(rig=rig, how=asked), progress):
+        for warning in export.export(danced, out, export.Stage(rig=character, how=asked), progress):
             print(f"stepsmith: {warning}", file=sys.stderr)
     for path in out:
         print(path)
@@ -84,7 +69,7 @@ stepsmith rig hero.fbx
 stepsmith rig crowd.blend:Anna --json"""
 )
 def rig(
-    file: Annotated[str, typer.Argument(metavar="FILE[:OBJECT]", help=f"A character: {_RIGS}.")],
+    file: Annotated[str, typer.Argument(metavar="FILE[:OBJECT]", help=f"A character: {file_options.CHARACTERS}.")],
     preset: keying.Map = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for programs.")] = False,
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import stepsmith
 from stepsmith.backend import export, model_header
 from stepsmith.backend.cli import app
+from stepsmith.backend.file_options import MOTION_ENDINGS
 from stepsmith.retarget.files import load_motion
 from typer.testing import CliRunner, Result
 
@@ -74,7 +75,7 @@ def test_wrong_usage_is_code_2(arguments: list[str]) -> None:
 
 
 def test_one_dance_in_every_motion_format(tmp_path: Path, song: Path, small_model: Path) -> None:
-    outs = [tmp_path / f"dance{ending}" for ending in export.MOTION_ENDINGS]
+    outs = [tmp_path / f"dance{ending}" for ending in MOTION_ENDINGS]
     wishes = [word for out in outs for word in ("-o", out)]
     result = run("dance", song, *wishes, "--model", small_model, "--genre", "waltz", "--start", 1, "--duration", 3)
     assert result.exit_code == 0, result.stderr

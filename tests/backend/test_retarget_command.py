@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from stepsmith.backend.cli import app
+from stepsmith.backend.file_options import ENDINGS
 from stepsmith.backend.keying import Keying
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import load_motion, save_motion
@@ -116,9 +117,21 @@ def test_what_can_not_be_done_is_said_first(motion: Path, tmp_path: Path, words:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_all_readable_characters_are_named() -> None:
-    said = run("rig", "--help").stdout.replace("│", " ")
-    assert all(re.search(rf"\{ending}\b", said) for ending in RIG_ENDINGS)
+@pytest.mark.parametrize(
+    ("command", "endings"),
+    [("rig", RIG_ENDINGS), ("dance", (*RIG_ENDINGS, *ENDINGS)), ("retarget", (*RIG_ENDINGS, *ENDINGS))],
+)
+def test_all_kinds_of_files_are_named(command: str, endings: tuple[str, ...]) -> None:
+    said = run(command, "--help").stdout.replace("│", " ")
+    assert all(re.search(rf"\{ending}\b", said) for ending in endings)
+
+
+@pytest.mark.parametrize("command", ["dance", "retarget"])
+def test_of_several_rigs_none_is_left_out_silently(motion: Path, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "crowd.blend"
+    result = run(command, motion, "--rig", f"{file}:Anna", "--rig", f"{file}:Ben", "-o", tmp_path / "out.blend")
+    assert result.exit_code == 1
+    assert "give --rig once" in result.stderr
 
 
 def test_options_as_the_exporter_reads_them() -> None:
