@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ from ..retarget.motion import Motion
 from .progress import Progress, part, silent
 
 if TYPE_CHECKING:
+    from .audio import Music
     from .dance.controls import Controls
     from .dance.model import DanceModel
 
@@ -33,6 +36,10 @@ class Wish:
     controls: Controls | None = None
 
 
+# Seconds listened to before the first part of a streamed dance: enough to tell the tempo.
+_OPENING = 12.0
+
+
 class Choreographer:
     """Makes dances; keeps the model in memory between them. ``weights``: None for those of Stepsmith."""
 
@@ -47,22 +54,13 @@ class Choreographer:
         MemoryError; lets what ``progress`` raises through.
         """
         progress(0.0, "Listening to the song")
-        # Here and below: only who dances pays for loading the libraries behind.
-        from .audio import analyse
-
-        music = analyse(
-            wish.song,
-            start=wish.start,
-            duration=wish.duration,
-            bpm=wish.bpm,
-            meter=wish.meter,
-            progress=part(progress, 0.0, 0.4),
-        )
+        music = _listen(wish, wish.duration, part(progress, 0.0, 0.4))
         progress(0.4, "Loading the dance model")
+        # Here and below: only who dances pays for loading the libraries behind.
         from .dance.generate import generate
 
         model = self._load()
-        try:
+        with _memory_errors():
             motion = generate(
                 music,
                 genre=wish.genre,
@@ -71,11 +69,31 @@ class Choreographer:
                 model=model,
                 progress=part(progress, 0.5, 1.0),
             )
-        except RuntimeError as error:
-            if "allocate memory" in str(error):  # torch's way to say it
-                raise MemoryError from error
-            raise
         return motion.with_meta(song=wish.song.name, song_start=wish.start)
+
+    def stream(self, wish: Wish, progress: Progress = silent) -> Iterator[Motion]:
+        """The parts of a dance for ``wish``, as soon as each is made; see ``generate_stream``.
+
+        The first seconds are danced before the rest of the song was listened to. Raises as ``dance`` does.
+        """
+        from .dance.stream import generate_stream
+
+        model = self._load()
+        brief = wish.duration is not None and wish.duration <= _OPENING
+        opening = _listen(wish, wish.duration if brief else _OPENING, silent)
+        brief = brief or opening.duration < _OPENING - 0.1
+        parts = generate_stream(
+            opening,
+            whole=None if brief else lambda: _listen(wish, wish.duration, part(progress, 0.0, 0.3)),
+            genre=wish.genre,
+            seed=wish.seed,
+            controls=wish.controls,
+            model=model,
+            progress=part(progress, 0.0 if brief else 0.3, 1.0),
+        )
+        with _memory_errors():
+            for motion in parts:
+                yield motion.with_meta(song=wish.song.name, song_start=wish.start)
 
     def _load(self) -> DanceModel:
         if self._model is None:
@@ -83,3 +101,21 @@ class Choreographer:
 
             self._model = load_model(self._weights)
         return self._model
+
+
+def _listen(wish: Wish, duration: float | None, progress: Progress) -> Music:
+    """The wish's song from where it starts, or ``duration`` seconds of it."""
+    from .audio import analyse
+
+    return analyse(wish.song, start=wish.start, duration=duration, bpm=wish.bpm, meter=wish.meter, progress=progress)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """torch's way to say that memory ran out, as Python's."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise MemoryError from error
+        raise

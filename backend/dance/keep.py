@@ -27,7 +27,7 @@ JOINTS: dict[Part, tuple[int, ...]] = {
     "upper": tuple(joint for joint in range(1, 24) if joint not in _LEGS),
 }
 # Seconds over which what differs between a kept frame and its free neighbour fades: shorter, hands jump at one seam in
-# five; and over which cleaned feet come from uncleaned kept ones.
+# five; and over which what cleaning changed in a kept frame fades.
 _EASE, _TO_CLEAN = 0.7, 0.3
 _FASTEST = 3.0  # m/s a dancer may be asked to travel between two kept motions
 
@@ -98,21 +98,25 @@ class Kept:
             out[index % frames] += fading[:, None] * off + leaving[:, None] * slope
         return out
 
-    def restore(self, motion: Motion, before: Motion) -> Motion:
-        """A cleaned motion with what is kept as it was given.
-
-        ``before``: the motion before its feet were cleaned, to which legs go near kept ones.
-        """
+    def restore(self, motion: Motion) -> Motion:
+        """A cleaned motion with what is kept as it was given; cleaning's change to it fades in the frames beside."""
         if not self.joints.any():
             return motion
-        share = self._distance_from_placed
-        rotations = rot.slerp(before.rotations, motion.rotations, share[:, None] * np.ones(24))
-        root = before.root + share[:, None] * (motion.root - before.root)
+        rotations, root = np.array(motion.rotations), np.array(motion.root)
         placed = self.placed[:, None]
+        turns = np.where(
+            placed[..., None], rot.to_axis_angle(rot.multiply(rot.conjugate(rotations), self.rotations)), 0.0
+        )
+        turns[~self.joints] = 0.0
+        moves = np.where(placed, self.root - root, 0.0)
+        for nearest, share in self._beside_placed:
+            turns += share[:, None, None] * turns[nearest]
+            moves += share[:, None] * moves[nearest]
+        rotations = rot.multiply(rotations, rot.from_axis_angle(turns))
         return replace(
             motion,
             rotations=rot.continuous(np.where(self.joints[..., None], self.rotations, rotations)),
-            root=np.where(placed, self.root, root),
+            root=np.where(placed, self.root, root + moves),
             contacts=np.where(placed, self.contacts, motion.contacts),
         )
 
@@ -187,20 +191,27 @@ class Kept:
         return seams
 
     @cached_property
-    def _distance_from_placed(self) -> Array:
-        """(T,) from 0 at frames that are placed to 1 away from them, smooth."""
+    def _beside_placed(self) -> list[tuple[NDArray[np.intp], Array]]:
+        """For placed frames before and after: (T,) the nearest, and (T,) the share of its change that a frame has.
+
+        1 right beside it, 0 farther off and at placed frames themselves.
+        """
         frames, placed = len(self.placed), np.flatnonzero(self.placed)
         if not len(placed):
-            return np.ones(frames)
+            return []
         if self.loop:
             placed = np.concatenate([placed - frames, placed, placed + frames])
         every = np.arange(frames)
         after = np.searchsorted(placed, every)
-        right = placed[np.minimum(after, len(placed) - 1)]
-        left = placed[np.maximum(after - 1, 0)]
-        distance = np.minimum(np.abs(right - every), np.abs(every - left))
-        share = np.clip(distance / (_TO_CLEAN * self.fps), 0.0, 1.0)
-        return share * share * (3.0 - 2.0 * share)
+        sides = []
+        for place in (after - 1, after):
+            nearest = placed[np.clip(place, 0, len(placed) - 1)]
+            away = np.clip(np.abs(nearest - every) / (_TO_CLEAN * self.fps), 0.0, 1.0)
+            share = np.where(
+                self.placed | (place < 0) | (place >= len(placed)), 0.0, 1.0 - away * away * (3 - 2 * away)
+            )
+            sides.append((nearest % frames, share))
+        return sides
 
 
 def _columns(part: Part) -> NDArray[np.intp]:

@@ -88,7 +88,7 @@ class Plan:
         path = self._lead(features)
         place = np.column_stack([path.place.real, path.place.imag])
         plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
-        motion = self.kept.restore(self._clean_feet(plain), plain)
+        motion = self.kept.restore(self._clean_feet(plain))
         return motion.mirror() if self.controls.mirror else motion
 
     def _lead(self, features: Array) -> Path:

@@ -1,0 +1,105 @@
+"""A dance handed out while it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.choreography import Choreographer, Wish
+from stepsmith.backend.dance.controls import Controls, Keep
+from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.stream import generate_stream
+from stepsmith.backend.dance.weights import load_model
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion, concatenate
+
+
+def music(seconds: float, tempo: float = 120.0) -> Music:
+    frames = int(np.ceil(seconds * FEATURE_FPS))
+    beats = np.arange(0.1, seconds, 60.0 / tempo)
+    mel = np.random.default_rng(0).normal(size=(frames, MEL_BANDS)).astype(np.float32)
+    return Music(seconds, tempo, 4, beats, beats[::4], mel, np.ones(frames, np.float32))
+
+
+@pytest.fixture(scope="module")
+def model() -> DanceModel:
+    torch.manual_seed(0)
+    made = DanceModel(ModelConfig(genres=("rumba", "waltz"), window=60, width=32, depth=1, heads=2))
+    made.mean[8:] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+    made.mean[6], made.std[:] = 0.97, 0.1
+    torch.nn.init.normal_(made.write.weight, std=0.1)
+    return made.eval()
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 6.0, 8.0, 12.0, 23.0, 40.5])
+def test_the_parts_are_the_whole_dance_with_its_beats(model: DanceModel, seconds: float) -> None:
+    song = music(seconds)
+    parts = list(generate_stream(song, genre="waltz", seed=3, model=model))
+    dance = concatenate(parts)
+    assert len(dance) == round(seconds * 30)
+    assert dance.beats is not None
+    np.testing.assert_allclose(dance.beats, song.beats)
+    assert dance.downbeats is not None
+    np.testing.assert_allclose(dance.downbeats, song.downbeats)
+    assert (dance.meta["genre"], dance.meta["seed"]) == ("waltz", 3)
+    if seconds > 8.0:
+        assert len(parts[0]) == 150
+    assert max(map(len, parts)) <= 450 + 75
+
+
+def test_the_same_seed_gives_the_same_parts(model: DanceModel) -> None:
+    one, same, other = (concatenate(list(generate_stream(music(14.0), seed=s, model=model))) for s in (1, 1, 2))
+    assert np.array_equal(one.rotations, same.rotations)
+    assert not np.array_equal(one.rotations, other.rotations)
+
+
+def test_all_of_the_song_is_asked_for_once_the_first_part_is_out(model: DanceModel) -> None:
+    asked: list[bool] = []
+
+    def whole() -> Music:
+        asked.append(True)
+        return music(30.0, tempo=100.0)
+
+    parts = generate_stream(music(12.0), whole=whole, model=model, controls=Controls(changes=((20.0, "rumba"),)))
+    first = next(parts)
+    assert not asked
+    assert len(first) == 150
+    rest = list(parts)
+    assert len(asked) == 1
+    assert len(concatenate([first, *rest])) == 900
+    assert rest[0].meta["tempo"] == 100.0
+
+
+def test_parts_meet_as_smoothly_as_frames_within_them() -> None:
+    dance = concatenate(list(generate_stream(music(12.0), genre="tango", seed=1, model=load_model())))
+    moving = np.linalg.norm(np.diff(dance.positions(), n=2, axis=0), axis=-1) * 900
+    assert np.mean(moving[146:152] > np.percentile(moving, 99)) <= 0.03
+    assert np.linalg.norm(dance.root[150] - dance.root[149]) < 0.07
+
+
+def test_a_streamed_dance_stays_in_its_circle_and_can_be_mirrored(model: DanceModel) -> None:
+    def streamed(mirror: bool) -> Motion:
+        wishes = Controls(radius=0.5, mirror=mirror)
+        return concatenate(list(generate_stream(music(26.0), seed=1, model=model, controls=wishes)))
+
+    plain, mirrored = streamed(False), streamed(True)
+    assert np.linalg.norm(plain.root[:, :2], axis=1).max() < 0.5
+    np.testing.assert_allclose(mirrored.positions(), plain.mirror().positions(), atol=1e-3)
+
+
+def test_what_needs_the_whole_dance_is_refused(model: DanceModel) -> None:
+    pose = next(generate_stream(music(2.0), model=model)).slice(0, 1)
+    for controls in (Controls(loop=True), Controls(candidates=2), Controls(keep=(Keep(pose),))):
+        with pytest.raises(StepsmithError, match="while it is made"):
+            next(generate_stream(music(8.0), controls=controls, model=model))
+
+
+@pytest.mark.parametrize("duration", [None, 3.0])
+def test_a_song_file_is_streamed(small_model: Path, song: Path, duration: float | None) -> None:
+    parts = list(Choreographer(small_model).stream(Wish(song, genre="tango", seed=2, start=1.0, duration=duration)))
+    dance = concatenate(parts)
+    assert len(dance) == round((duration or 5.0) * 30)
+    assert {"song": "song.wav", "song_start": 1.0, "genre": "tango"}.items() <= dance.meta.items()
