@@ -11,7 +11,7 @@ from ...retarget.errors import StepsmithError
 
 
 class Processes:
-    """One process on one device, or as many as a launcher started: ``torchrun --nproc_per_node 4 -m stepsmith train``.
+    """One process on one device, or as many as a launcher such as torchrun started.
 
     ``count``: how many; ``rank``: which of them this is; ``device``: what it computes on. Raises StepsmithError
     where there are several and the package that joins them is not installed.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ... import __version__
 from ...retarget.errors import StepsmithError
 from ..progress import Progress, silent
+from .card import model_card
 from .condition import SOUND
 from .generate import generate
 from .losses import dance_losses, feature_scale
@@ -51,7 +52,8 @@ class Trainer:
     """One training run in a folder.
 
     It holds ``checkpoint.pt`` to resume from, ``model.safetensors``, ``log.csv`` (losses every 20 steps; at every
-    checkpoint those of held-out dances, with their own and with other sound), ``losses.png`` and ``samples.png``.
+    checkpoint those of held-out dances, with their own and with other sound), ``losses.png``, ``samples.png`` and
+    ``model.md``, the weights' card.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Trainer:
             fused=True,
         )
         self.step = 0
+        self.config = TrainConfig()
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; False where there is none.
@@ -115,6 +118,7 @@ class Trainer:
         Raises StepsmithError, and leaves the last checkpoint as it is, when losses or gradients are no longer numbers.
         """
         # Other windows and other noise in every process, and after every resumption.
+        self.config = config
         seed = config.seed + 7919 * self.step + 104729 * self.processes.rank
         windows = Windows(self.tracks, self.model.config, seed)
         torch.manual_seed(seed)
@@ -179,7 +183,7 @@ class Trainer:
         return result
 
     def save(self) -> None:
-        """Checkpoint, half-precision averaged weights and pictures, each written beside and renamed."""
+        """Checkpoint, half-precision averaged weights, their card and pictures, each written beside and renamed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / f"{_CHECKPOINT}.part"
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
@@ -189,10 +193,32 @@ class Trainer:
         averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})
         facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
-        if self.held_out:
-            self.log.add(self.step, **self.validate())
+        losses = self.validate() if self.held_out else {}
+        if losses:
+            self.log.add(self.step, **losses)
+        self._write_card(losses)
         if can_plot():
             self._plot(averaged.eval().requires_grad_(False))
+
+    def _write_card(self, losses: dict[str, float]) -> None:
+        held_out = "No dances were kept back to measure it by."
+        if losses:
+            own, other = (losses[name] for name in _VALIDATION)
+            held_out = (
+                f"On dances kept back ({len(self.held_out)}) the squared error of standardised features is {own:.4f} "
+                f"with their own music and {other:.4f} with that of others; the more they differ, the more it listens."
+            )
+        training = {
+            "steps": self.step,
+            "windows a step": self.config.batch,
+            "learning rate": self.config.rate,
+            "seed": self.config.seed,
+        }
+        parameters = sum(p.numel() for p in self.model.parameters())
+        card = model_card(self.model.config.genres, self.tracks, parameters, training, held_out)
+        beside = self.folder / "model.md.part"
+        beside.write_text(card, encoding="utf-8")
+        os.replace(beside, self.folder / "model.md")
 
     def _plot(self, model: DanceModel) -> None:
         """The losses so far, and dances of each genre to music that the model has not learned, where there is some."""

@@ -23,7 +23,7 @@ stepsmith train --data dances/ --out runs/first --steps 12000 --resume
 
 stepsmith train --data dances/ --extra mocap/ --out runs/wide --tensorboard
 
-torchrun --nproc_per_node 4 -m stepsmith train --data dances/ --out runs/fast --batch 128
+torchrun --nproc_per_node 4 -m stepsmith.backend.cli train --data dances/ --out runs/fast --batch 128
 
 stepsmith dance song.mp3 -o dance.blend --model runs/first/model.safetensors"""
 )
@@ -38,7 +38,7 @@ def train(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for checkpoint.pt, model.safetensors, log.csv, losses.png and samples.png.",
+            help="Folder for checkpoint.pt, model.safetensors, its card model.md, log.csv, losses.png and samples.png.",
         ),
     ],
     extra: Annotated[

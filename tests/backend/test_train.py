@@ -22,12 +22,14 @@ from stepsmith.backend.dance.model import ModelConfig
 from stepsmith.backend.dance.sources import Dance
 from stepsmith.backend.dance.tracks import Track, Windows, prepare
 from stepsmith.backend.dance.train import TrainConfig, Trainer
+from stepsmith.backend.dance.train_command import train_app
 from stepsmith.backend.dance.weights import load_model
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
+from typer.testing import CliRunner
 
 TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
 
@@ -241,6 +243,10 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
     assert load_model(weights).config.genres == ("jive", "polka", "salsa")
     assert sorted(sentence.split(":")[0] for sentence in said) == ["deaf.wav", "holiday.bvh"]
     assert any(row["val_own"] for row in rows(out))
+    card = (out / "model.md").read_text()
+    assert "| salsa | 1 | 0.1 | 0.0 |" in card
+    assert "| polka | 1 | 0.1 | 0.1 |" in card
+    assert "On dances kept back (1)" in card
 
     with pytest.raises(StepsmithError, match="--resume"):
         training.train(data, out, TrainConfig(steps=4, batch=4))
@@ -249,6 +255,18 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
         training.train(data, out, TrainConfig(steps=6, batch=4), resume=True)
     with pytest.raises(StepsmithError, match="no checkpoint to resume from"):
         training.train(data, tmp_path / "nowhere", TrainConfig(steps=1), resume=True)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_names_and_counts_what_it_leaves_out(data: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(data), "--out", str(tmp_path / "out"), "--steps", "1", "--batch", "2", "--rate", "0.001"]
+    result = CliRunner().invoke(train_app, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(tmp_path / "out" / "model.safetensors")
+    shown = " ".join(result.stderr.split())
+    assert shown.count("Left out: holiday.bvh: line 1") == 1
+    assert shown.count("Left out: deaf.wav") == 1
+    assert shown.endswith("2 files were left out.")
 
 
 _TOGETHER = """
