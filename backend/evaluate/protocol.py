@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
-from ..audio import analyse, decode
+from ..audio import Sound, analyse, decode
 from ..dance.sources import Dance
 from ..dance.timing import FIGURES, keep_time
 from ..progress import Progress, silent
@@ -322,9 +322,9 @@ def perform(
             if recorded.song is None:
                 continue
             progress(number / len(dances), f"{system.name} dances to {recorded.name}")
-            length = recorded.motion.duration
-            played(recorded.song, plain, length, start=recorded.start)
-            played(recorded.song, faster, length, start=recorded.start, speed=FASTER)
+            sound = decode(recorded.song, start=recorded.start, duration=recorded.motion.duration)
+            record(sound, plain)
+            record(sound, faster, speed=FASTER)
             motion = dance(system, plain, number)
             quick = system
             if isinstance(system, StepsmithModel):
@@ -349,12 +349,10 @@ def listen(dances: Sequence[Dance], progress: Progress = silent) -> dict[str, So
     return found
 
 
-def played(song: Path, out: Path, duration: float, *, start: float = 0.0, speed: float = 1.0) -> Path:
-    """Writes ``duration`` seconds of a song from ``start`` on to ``out`` (.wav), sped up as a record player does."""
-    sound = decode(song, start=start, duration=duration)
+def record(sound: Sound, out: Path, *, speed: float = 1.0) -> None:
+    """Writes a sound to ``out`` (.wav), as a record player at ``speed`` plays it: faster and higher."""
     with wave.open(str(out), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(round(sound.rate * speed))
         file.writeframes((np.clip(sound.samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return out

@@ -281,6 +281,44 @@ def test_random_beats_every_half_second_score_a_quarter():
     assert np.mean(scores) == pytest.approx(0.25, abs=0.15)
 
 
+# -- bars ---------------------------------------------------------------------------------------------
+
+
+def swaying(beats: np.ndarray, beats_a_bar: int, seconds: float) -> np.ndarray:
+    """A body whose speed rises and falls once a bar. (T, 24, 3), 30 frames a second."""
+    t = np.arange(round(seconds * 30)) / 30
+    bar = np.interp(t, beats, np.arange(len(beats))) / beats_a_bar
+    path = np.cumsum(1.2 + np.cos(2 * np.pi * bar)) / 30
+    return still(len(t)) + path[:, None, None] * np.array([1.0, 0, 0])
+
+
+@pytest.mark.parametrize("beats_a_bar", [3, 4])
+def test_a_dance_repeats_with_its_bar_and_with_no_other(beats_a_bar):
+    beats = np.cumsum(np.random.default_rng(0).uniform(0.55, 0.65, 60))  # no two as long
+    positions = swaying(beats, beats_a_bar, 30)
+    heard = beats[beats < 30]
+    assert metrics.share_of_bar(positions, 30, heard, beats_a_bar) > 0.95
+    assert metrics.share_of_bar(positions, 30, heard, 7 - beats_a_bar) < 0.2
+    later = heard[1:]  # wherever the bars are taken to begin
+    assert metrics.share_of_bar(positions, 30, later, beats_a_bar) > 0.95
+
+
+def test_noise_repeats_with_no_bar_of_any_length():
+    random = np.random.default_rng(1)
+    for beats_a_bar in (2, 3, 4, 6):
+        shares = [
+            metrics.share_of_bar(np.cumsum(random.normal(0, 0.05, (600, 24, 3)), axis=0), 30, np.arange(0.1, 20, 0.6),
+                                 beats_a_bar)
+            for _ in range(20)
+        ]  # fmt: skip
+        assert np.mean(shares) == pytest.approx(0.0, abs=0.06), "adjusted for the places in a bar"
+
+
+def test_a_bar_can_not_be_found_in_one():
+    assert np.isnan(metrics.share_of_bar(dance(5, 30), 30, np.arange(5) * 0.5, 4))
+    assert np.isnan(metrics.share_of_bar(dance(5, 30), 30, np.empty(0), 4))
+
+
 # -- physics ------------------------------------------------------------------------------------------
 
 
@@ -352,6 +390,12 @@ def test_speed_and_acceleration_of_a_circle():
     assert metrics.mean_acceleration(positions, 30) == pytest.approx(0.5 * np.pi**2, rel=1e-2)
 
 
+def test_jerk_of_a_cubic_and_of_a_throw():
+    t = np.arange(90)[:, None, None] / 30
+    assert metrics.mean_jerk(still(90) + t**3 * np.array([2.0, 0, 0]), 30) == pytest.approx(12.0)
+    assert metrics.mean_jerk(still(90) + t**2 * np.array([0, 0, -4.9]), 30) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_freezing_counts_the_seconds_that_stand_still():
     # 4 s moving at 1 m/s, then 6 s standing
     t = np.minimum(np.arange(301) / 30, 4.0)
@@ -370,6 +414,11 @@ def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
         figure = metrics.mean_estimate(random.normal(2.0, 1.0, 40))
         hits += figure.low <= 2.0 <= figure.high
     assert 86 <= hits <= 100
+
+
+def test_the_interval_of_a_share_is_a_share():
+    figure = metrics.mean_estimate([0.0, 0.0, 1.0, 1.0, 1.0])
+    assert 0.0 <= figure.low < figure.value < figure.high <= 1.0
 
 
 def test_a_mean_leaves_out_what_is_not_known():
