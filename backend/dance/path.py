@@ -28,10 +28,10 @@ _FREE = 0.75  # share of a circle's radius within which its edge is not felt
 @dataclass(frozen=True)
 class Bounds:
     """``free``: metres from the middle within which a dance goes where it likes; ``full``: metres from which it is
-    steered with full strength; ``fastest``: rad/s added to its heading at most."""
+    steered with full strength; ``fastest``: rad/s added to its heading at most. Recorded waltzes go 4 m within 20 s."""
 
-    free: float = 1.5
-    full: float = 3.0
+    free: float = 3.0
+    full: float = 5.0
     fastest: float = 0.35  # a pivot of a dancer, not a spin
 
     @staticmethod
