@@ -138,7 +138,7 @@ def test_a_dance_that_walks_off_is_led_back() -> None:
     straight = walk(180)
     assert np.abs(representation.decode(straight, 30.0).root[:, :2]).max() > 80
     path = lead(straight, 30.0, Anchors.none(len(straight)))
-    assert np.abs(path.place).max() < 6.0
+    assert np.abs(path.place).max() < 7.0
     # the features lead along the path; only the heading was touched, and gently
     root = representation.decode(path.features, 30.0).root
     np.testing.assert_allclose(root[:, 0] + 1j * root[:, 1], path.place, atol=1e-3)
@@ -170,7 +170,7 @@ def test_a_loop_ends_where_it_begins() -> None:
     features[:, representation.YAW_RATE] = 0.2
     path = lead(features, 30.0, Anchors.none(300), loop=True)
     steps = np.abs(np.diff(np.append(path.place, path.place[0])))
-    assert steps[-1] < 1.5 * np.median(steps)
+    assert steps[-1] < 1.2 * max(steps[0], steps[-2])
     assert abs(np.angle(np.exp(1j * (path.yaw[0] - path.yaw[-1])))) < 0.1
 
 
