@@ -6,6 +6,7 @@ Every request carries ``Authorization: Bearer TOKEN``. Every error is {"error": 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -29,6 +30,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
 from ..retarget.errors import StepsmithError
+from ..retarget.files import motion_from_bytes, motion_to_bytes
+from ..retarget.motion import Motion
 from .jobs import Job, Jobs
 from .jobs.store import DONE, FAILED, Store, StoreError
 from .model_header import ModelError, read_header
@@ -41,8 +44,32 @@ _LARGEST_REQUEST = 64 << 10  # bytes of a request that is no song
 _NAME = r"^[0-9a-f]{64}$"
 
 
+class KeepRequest(BaseModel):
+    """See ``dance.controls.Keep``; ``motion``: SHA-256 of a motion file that was sent as songs are."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    motion: str = Field(pattern=_NAME)
+    at: float = Field(default=0.0, ge=0.0)
+    part: Literal["all", "upper", "lower"] = "all"
+
+
+class ControlsRequest(BaseModel):
+    """See ``dance.controls.Controls``."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    changes: list[tuple[float, str]] = Field(default=[], max_length=100)
+    energy: float | list[tuple[float, float]] | None = None
+    keep: list[KeepRequest] = Field(default=[], max_length=100)
+    loop: bool = False
+    radius: float | None = Field(default=None, gt=0.0)
+    mirror: bool = False
+    candidates: int = Field(default=1, ge=1, le=16)
+
+
 class DanceRequest(BaseModel):
-    """What a client asks for; see ``choreography.Wish``."""
+    """What a client asks for; see ``choreography.Wish``. ``stream``: its parts can be had while it is made."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -54,6 +81,8 @@ class DanceRequest(BaseModel):
     duration: float | None = Field(default=None, ge=1.0, le=7200.0)
     bpm: float | None = Field(default=None, ge=30.0, le=300.0)
     meter: int | None = Field(default=None, ge=2, le=12)
+    controls: ControlsRequest | None = None
+    stream: bool = False
 
 
 class Refused(HTTPException):
@@ -157,7 +186,11 @@ def _add_jobs(app: FastAPI) -> None:
         if store.song(wish.song) is None:
             raise Refused(404, "The song has not been sent yet, or was dropped to make room: send it, then ask again.")
         header = await asyncio.to_thread(read_header, settings.model)
-        header.check_genre(wish.genre)
+        controls = wish.controls or ControlsRequest()
+        for genre in (wish.genre, *(name for _, name in controls.changes)):
+            header.check_genre(genre)
+        if any(store.song(keep.motion) is None for keep in controls.keep):
+            raise Refused(404, "A motion has not been sent yet, or was dropped to make room: send it, then ask again.")
         if store.room() < settings.room_needed:
             raise Refused(507, "The disk of the backend's data folder is full: free some room on it.")
         return jobs.submit(wish.kind, wish.song, wish.model_dump(exclude={"kind", "song"})).public()
@@ -185,6 +218,15 @@ def _add_jobs(app: FastAPI) -> None:
             headers={"Cache-Control": "no-store"},
         )
 
+    @app.get("/jobs/{job_id}/stream")
+    async def stream(job_id: str, request: Request) -> StreamingResponse:
+        _job(request, job_id)
+        return StreamingResponse(
+            _stream(request.app.state.jobs, request.app.state.store, job_id),
+            media_type="application/x-ndjson",
+            headers={"Cache-Control": "no-store"},
+        )
+
     @app.get("/jobs/{job_id}/motion")
     async def motion(job_id: str, request: Request) -> FileResponse:
         job = _job(request, job_id)
@@ -207,6 +249,48 @@ def _job(request: Request, job_id: str) -> Job:
 
 async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
     """Server-sent events: the job after every change, a comment now and then to show that the stream lives."""
+    async for job in _followed(jobs, job_id):
+        yield ": still here\n\n" if job is None else f"data: {json.dumps(job.public())}\n\n"
+
+
+async def _stream(jobs: Jobs, store: Store, job_id: str) -> AsyncIterator[str]:
+    """Lines of JSON: {"start": second, "motion": base64 of an .npz} for each part of the dance as soon as it is made,
+    at the end {"done": true} or {"error": sentence}; an empty line now and then to show that the stream lives.
+    """
+    number = frames = 0
+    async for job in _followed(jobs, job_id):
+        if job is None:
+            yield "\n"
+            continue
+        while (part := await asyncio.to_thread(_read, store.part(job_id, number))) is not None:
+            yield _line(part, frames)
+            number, frames = number + 1, frames + len(part)
+        if job.state == DONE:
+            # What is still to be sent: its parts may be gone by now.
+            whole = await asyncio.to_thread(_read, store.dance(job_id))
+            if whole is not None and frames < len(whole):
+                yield _line(whole.slice(frames), frames)
+            gone = "The dance was removed from the backend's data folder: generate it again."
+            yield json.dumps({"error": gone} if whole is None else {"done": True}) + "\n"
+        elif job.over:
+            yield json.dumps({"error": job.error or f"There is no dance: the job is {job.state}."}) + "\n"
+
+
+def _read(file: Path) -> Motion | None:
+    """The motion in a file of the worker's; None where there is none (yet)."""
+    try:
+        return motion_from_bytes(file.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _line(part: Motion, first: int) -> str:
+    data = base64.b64encode(motion_to_bytes(part)).decode()
+    return json.dumps({"start": first / part.fps, "motion": data}) + "\n"
+
+
+async def _followed(jobs: Jobs, job_id: str) -> AsyncIterator[Job | None]:
+    """The job after every change until it is over; None after each long silence."""
     changes = jobs.changes(job_id)
     following: asyncio.Task[Job] | None = None
     try:
@@ -214,14 +298,14 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
             following = following or asyncio.ensure_future(anext(changes))
             done, _ = await asyncio.wait({following}, timeout=_HEARTBEAT)
             if not done:
-                yield ": still here\n\n"
+                yield None
                 continue
             try:
                 job = following.result()
             except StopAsyncIteration:
                 return
             following = None
-            yield f"data: {json.dumps(job.public())}\n\n"
+            yield job
     finally:
         if following is not None:
             following.cancel()

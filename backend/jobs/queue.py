@@ -118,6 +118,11 @@ class Jobs:
         if song is None:
             self._set(job, state=FAILED, error="The song is gone from the data folder: send it again.")
             return
+        motions = {sha256: self._store.song(sha256) for sha256 in job.motions}
+        if None in motions.values():
+            self._set(job, state=FAILED, error="A kept motion is gone from the data folder: send it again.")
+            return
+        self._store.drop_parts(job.id)
         running = self._set(job, state=RUNNING, tries=job.tries + 1, progress=0.0, text="Starting", error=None)
         try:
             word = await self._order(running, song)
@@ -142,6 +147,7 @@ class Jobs:
             self._set(running, state=FAILED, text="Failed", error=str(word["error"]), eta=None)
         else:
             self._set(running, state=DONE, text="Done", progress=1.0, eta=None)
+        self._store.drop_parts(job.id)
 
     async def _order(self, job: Job, song: Path) -> dict[str, Any] | None:
         """Have the worker do the job; its last word, or None where it died before."""
@@ -152,6 +158,7 @@ class Jobs:
             "song": str(song),
             "out": str(self._store.dance(job.id)),
             "model": str(model.absolute()) if model else None,
+            "motions": {sha256: str(self._store.song(sha256)) for sha256 in job.motions},
         }
         worker = await self._hire()
         if job.id in self._cancelling:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from ...retarget.errors import StepsmithError
 from ..settings import Settings
+from .work import part_file
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OVER = (DONE, FAILED, CANCELLED)
@@ -73,6 +75,11 @@ class Job:
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def motions(self) -> set[str]:
+        """SHA-256 of the motions that the request names; they are kept as songs are."""
+        return {keep["motion"] for keep in (self.request.get("controls") or {}).get("keep", ())}
 
     def public(self) -> dict[str, Any]:
         """What clients see."""
@@ -177,6 +184,17 @@ class Store:
         """Where the dance of a job is, or is to be."""
         return self._dances / f"{job_id}.npz"
 
+    def part(self, job_id: str, number: int) -> Path:
+        """Where a part of a dance is, while the dance is made and handed out."""
+        return part_file(self.dance(job_id), number)
+
+    def drop_parts(self, job_id: str) -> None:
+        for number in count():
+            try:
+                self.part(job_id, number).unlink()
+            except OSError:
+                return
+
     def room(self) -> int:
         """Bytes free on the folder's disk."""
         with _said(self._folder):
@@ -196,7 +214,7 @@ class Store:
                 self._database.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
 
     def _prune_songs(self, newest: str) -> None:
-        needed = {job.song for job in self.jobs() if not job.over} | {newest}
+        needed = {newest}.union(*({job.song, *job.motions} for job in self.jobs() if not job.over))
         folders = sorted(
             (folder for folder in self._songs.iterdir() if folder.is_dir()),
             key=lambda folder: folder.stat().st_mtime,

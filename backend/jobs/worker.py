@@ -1,7 +1,7 @@
 """The process that does the jobs: ``python -m stepsmith.backend.jobs.worker MODULE:ATTRIBUTE``.
 
 MODULE:ATTRIBUTE names a mapping from kinds of jobs to functions (``work.KINDS``). Lines of JSON come in
-on stdin: an order {"kind", "request", "song", "out", "model"} begins a job, {"cancel": true} stops it.
+on stdin: an order {"kind", "request", "song", "out", "model", "motions"} begins a job, {"cancel": true} stops it.
 Lines of JSON go out on stdout: {"fraction", "text"} on the way, and {"done": true}, {"cancelled": true}
 or {"error": sentence} at the end. When stdin ends, so does the process, whatever it is doing: the server
 is gone. Only one job at a time.
@@ -70,6 +70,7 @@ def _do(
         Path(message["song"]),
         Path(message["out"]),
         Path(message["model"]) if message["model"] else None,
+        {sha256: Path(file) for sha256, file in message["motions"].items()},
     )
     try:
         kinds[order.kind](order, _reporter(cancelled, say))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import stepsmith
-from stepsmith.retarget.files import motion_from_bytes
+from stepsmith.backend.audio.synth import synthesise, write_wav
+from stepsmith.retarget.files import motion_from_bytes, motion_to_bytes
+from stepsmith.retarget.motion import Motion, concatenate
 
 NOBODY = "0" * 64
 
@@ -158,6 +162,12 @@ def test_a_full_disk_is_said_before_the_work(start_server: Callable[..., Any]) -
         ({"bpm": 3}, 422, "bpm"),
         ({"meter": 1}, 422, "meter"),
         ({"tempo": 120}, 422, "tempo"),
+        ({"controls": {"radius": -1.0}}, 422, "radius"),
+        ({"controls": {"candidates": 1000}}, 422, "candidates"),
+        ({"controls": {"changes": [[4.0, "polka"]]}}, 422, "polka"),
+        ({"controls": {"keep": [{"motion": NOBODY}]}}, 404, "not been sent"),
+        ({"controls": {"keep": [{"motion": "../x"}]}}, 422, "motion"),
+        ({"controls": {"speed": 2.0}}, 422, "speed"),
     ],
 )
 def test_bad_wishes_are_refused(server: Any, wishes: dict[str, Any], status: int, word: str) -> None:
@@ -180,7 +190,7 @@ def test_an_endless_request_is_refused(server: Any) -> None:
     assert "larger" in refusal(answer, 413)
 
 
-@pytest.mark.parametrize("path", ["/jobs/none", "/jobs/none/motion", "/jobs/none/events"])
+@pytest.mark.parametrize("path", ["/jobs/none", "/jobs/none/motion", "/jobs/none/events", "/jobs/none/stream"])
 def test_unknown_jobs(server: Any, path: str) -> None:
     assert "no such job" in refusal(server.client.get(path), 404)
     assert "no such job" in refusal(server.client.delete("/jobs/none"), 404)
@@ -211,6 +221,56 @@ def test_a_real_dance_for_a_real_song(start_server: Callable[..., Any], small_mo
         job = server.wait(job_id)
         assert job["state"] == "failed"
         assert name in job["error"]
+
+
+def streamed(server: Any, job_id: str) -> tuple[list[float], Motion | None, dict[str, Any]]:
+    """Starts of the parts that the server hands out, what they are together, and its last word."""
+    with server.client.stream("GET", f"/jobs/{job_id}/stream", timeout=90) as answer:
+        lines = [json.loads(line) for line in answer.iter_lines() if line]
+    parts = [motion_from_bytes(base64.b64decode(line["motion"])) for line in lines[:-1]]
+    return [line["start"] for line in lines[:-1]], concatenate(parts) if parts else None, lines[-1]
+
+
+def test_a_dance_is_streamed_while_it_is_made(start_server: Callable[..., Any], small_model: Path, song: Path) -> None:
+    server = start_server(model=small_model, work="stepsmith.backend.jobs.work:KINDS")
+    long = synthesise(tempo=120, duration=24.0)
+    write_wav(song.with_name("long.wav"), long)
+    sha256 = server.send(song.with_name("long.wav").read_bytes(), "long.wav")
+    job_id = server.submit(5, sha256, genre="tango", stream=True, controls={"radius": 1.0, "changes": [[10, "waltz"]]})
+    starts, dance, word = streamed(server, job_id)
+    assert word == {"done": True}
+    assert starts == [0.0, 5.0, 20.0]
+    whole = motion_from_bytes(server.client.get(f"/jobs/{job_id}/motion").content)
+    assert dance is not None
+    assert np.array_equal(dance.positions(), whole.positions())
+    assert len(whole) == 720
+    assert whole.meta["song"] == "long.wav"
+    assert not list((Path(server.given["data"]) / "dances").glob(".*"))
+    # who comes late gets all of it at once
+    starts, late, _ = streamed(server, job_id)
+    assert starts == [0.0]
+    assert late is not None
+    assert np.array_equal(late.positions(), whole.positions())
+    refused = server.submit(5, sha256, stream=True, controls={"loop": True})
+    assert "while it is made" in streamed(server, refused)[2]["error"]
+
+
+def test_motions_are_sent_to_be_kept(start_server: Callable[..., Any], small_model: Path, song: Path) -> None:
+    server = start_server(model=small_model, work="stepsmith.backend.jobs.work:KINDS")
+    sha256 = server.send(song.read_bytes(), "song.wav")
+    first = server.submit(1, sha256)
+    server.wait(first, seconds=90)
+    data = server.client.get(f"/jobs/{first}/motion").content
+    given = motion_from_bytes(data).slice(60, 90)
+    motion = server.send(motion_to_bytes(given), "given.npz")
+    notes = server.send(b"no motion", "notes.txt")
+    keep = {"motion": motion, "at": 2.0}
+    job_id = server.submit(2, sha256, controls={"keep": [keep], "energy": None, "candidates": 2})
+    wrong = server.submit(2, sha256, controls={"keep": [{"motion": notes}]})
+    assert server.wait(job_id, seconds=90)["state"] == "done"
+    kept = motion_from_bytes(server.client.get(f"/jobs/{job_id}/motion").content).slice(60, 90)
+    assert np.abs(kept.positions() - given.positions()).max() < 1e-3
+    assert "notes.txt" in server.wait(wrong, seconds=30)["error"]
 
 
 # --- the process ------------------------------------------------------------------------------------------
