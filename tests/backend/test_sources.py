@@ -188,6 +188,8 @@ def test_acclaim_motions_are_read(tmp_path: Path) -> None:
         (lambda f: (f / "07_01.amc").write_text("1\nnose 1 2 3\n"), "line 2 .*lacks"),
         (lambda f: (f / "07_01.amc").write_text("1\nroot 1 2 3\n"), "line 2 .*3 numbers where 6"),
         (lambda f: (f / "07_01.amc").write_text("1\nroot 1 2 3 nan 0 0\n"), "line 2 .*not finite"),
+        (lambda f: (f / "07_01.amc").write_text("1\n" * 200_000), "too many at once"),
+        (lambda f: (f / "07_01.amc").write_text(" " * (65 << 20)), "larger than 64 MB"),
         (lambda f: (f / "07.asf").write_text(":bonedata\n"), "no .asf skeleton"),
         (lambda f: (f / "07.asf").write_text(":hierarchy\nroot root\n"), "line 2 .*no tree"),
         (lambda f: (f / "07.asf").write_bytes(bytes(range(256))), "no .asf skeleton"),
@@ -232,6 +234,20 @@ def test_a_jump_cuts_the_recording_and_the_parts_know_where_they_begin() -> None
         assert np.abs(soles(part).min(axis=1)).max() < 0.01
         np.testing.assert_allclose(part.root[0, :2], 0.0, atol=1e-6)
         assert part.contacts.mean() > 0.9
+
+
+def test_long_recordings_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepsmith.backend.dance.sources.clean._LONGEST", 10.0)
+    parts = clean(swaying(25.0), 30.0)
+    assert [start for start, _ in parts] == pytest.approx([0.0, 10.0], abs=0.3)
+    assert all(part.duration == pytest.approx(10.0, abs=0.5) for _, part in parts)
+
+
+@pytest.mark.parametrize("fps", [0.001, 1e6])
+def test_frame_rates_that_can_not_be_right_are_refused(fps: float) -> None:
+    motion = swaying(2.0)
+    with pytest.raises(MotionError, match="frames a second"):
+        clean(Motion(fps, motion.root, motion.rotations, motion.contacts), 30.0)
 
 
 def test_standing_still_at_either_end_is_no_dance() -> None:
@@ -427,6 +443,17 @@ def test_a_bad_manifest_is_one_sentence(tmp_path: Path, lines: list[str], words:
     write_manifest(paired(tmp_path, "a"), *lines)
     with pytest.raises(DataError, match=words):
         load_dances(tmp_path, "train")
+
+
+def test_numbered_files_of_several_folders_keep_apart(tmp_path: Path) -> None:
+    paired(tmp_path, "polka/01", "polka/02", "jive/01", "shared/03")
+    (tmp_path / "shared" / "03.mp3").rename(tmp_path / "03.mp3")
+    write_manifest(tmp_path, "name,split", *(f"{n},train" for n in ("polka/01", "02", "jive/01", "03")))
+    dances = load_dances(tmp_path, "train")
+    assert {(d.name, d.genre, str(d.song.relative_to(tmp_path))) for d in dances if d.song} == {
+        ("polka/01", "polka", "polka/01.mp3"), ("02", "polka", "polka/02.mp3"),
+        ("jive/01", "jive", "jive/01.mp3"), ("03", "shared", "03.mp3"),
+    }  # fmt: skip
 
 
 def test_what_can_not_be_read_is_named_and_left_out(tmp_path: Path) -> None:

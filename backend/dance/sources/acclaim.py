@@ -23,6 +23,10 @@ CMU_FPS = 120.0
 
 _MAX_BONES = 500
 _MAX_FRAMES = 1_000_000
+# Bones times frames: a skeleton of 31 bones for twenty minutes.
+_MAX_POSES = 5_000_000
+# Text takes many times its size in memory, while it is taken apart; a minute of CMU's is 6 MB.
+_MAX_BYTES = 64 << 20
 _LARGEST = 1e8
 _ROOT = "root"
 # Bones by the names that CMU's recordings have as BVH, by which the body is known.
@@ -56,6 +60,8 @@ def read(skeleton: bytes, motion: bytes, fps: float = CMU_FPS) -> Motion:
 
     An ``.amc`` says nothing of its frame rate: ``fps``. Raises MotionError where one of the two can't be read.
     """
+    if max(len(skeleton), len(motion)) > _MAX_BYTES:
+        raise MotionError(f"it is larger than {_MAX_BYTES >> 20} MB: cut it into shorter motions.")
     bones = _skeleton(_lines(skeleton))
     places, angles = _frames(_lines(motion), bones)
     turns = np.empty((*angles.shape[:2], 4))
@@ -148,6 +154,8 @@ def _frames(lines: list[list[str]], bones: dict[str, _Bone]) -> tuple[Array, Arr
     starts = [k for k, words in enumerate(lines) if len(words) == 1 and words[0].isdigit()]
     if not 1 <= len(starts) <= _MAX_FRAMES:
         raise MotionError(f"it is no .amc motion: it has {len(starts)} frames.")
+    if len(starts) * len(bones) > _MAX_POSES:
+        raise MotionError(f"it has {len(starts)} frames of {len(bones)} bones, too many at once: cut it into parts.")
     names = {name: k for k, name in enumerate(bones)}
     places, angles = np.zeros((len(starts), 3)), np.zeros((len(starts), len(bones), 3))
     for frame, (start, stop) in enumerate(zip(starts, [*starts[1:], len(lines)], strict=True)):

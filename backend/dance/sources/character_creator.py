@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ....retarget import rotations as rot
-from ....retarget.bvh_parse import Recording
+from ....retarget.bvh_parse import Recording, parse
 from ....retarget.errors import MotionError
 from ....retarget.motion import Motion
 from ....retarget.rig import Rig
@@ -19,6 +19,7 @@ from ....retarget.rotations import Array
 from .posed_rig import motion_of
 
 _PREFIX = "CC_Base_"
+_SHIN = f"{_PREFIX}L_Calf"
 # Axes x, y and z (columns) of the bones in a T pose that faces z, y up; others stand as their parents do.
 _LEG = [[-1, 0, 0], [0, -1, 0], [0, 0, 1]]
 _FOOT = [[-1, 0, 0], [0, 0, 1], [0, 1, 0]]
@@ -31,16 +32,17 @@ _AXES = {
 }
 
 
-def is_one(recording: Recording) -> bool:
-    """Whether the skeleton is Character Creator's, its thighs' offsets pointing up."""
-    return any(joint.name == f"{_PREFIX}L_Calf" and (joint.offset or [0.0, 0.0])[1] > 0.0 for joint in recording.joints)
+def read(data: bytes) -> Motion | None:
+    """The motion in the bytes of a BVH file, without contacts, its height over the floor unknown.
 
-
-def read(recording: Recording) -> Motion:
-    """The motion, without contacts, its height over the floor unknown.
-
-    Raises MotionError where the skeleton lacks parts of a body.
+    None where the skeleton is not Character Creator's, or its joints stand as a body without rotations.
+    Raises MotionError where the file is none, or the skeleton lacks parts of a body.
     """
+    if _SHIN.encode() not in data:
+        return None
+    recording = parse(data)
+    if not any(joint.name == _SHIN and (joint.offset or [0.0, 0.0])[1] > 0.0 for joint in recording.joints):
+        return None
     joints, rotations, place = recording.joints, *_poses(recording)
     rest = np.zeros((len(joints), 4))
     heads = np.zeros((len(joints), 3))

@@ -10,6 +10,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter
 
 from ....retarget import rotations as rot
+from ....retarget.errors import MotionError
 from ....retarget.motion import Motion, detect_contacts
 from ....retarget.rotations import Array
 from ....retarget.skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT
@@ -23,6 +24,8 @@ _FASTEST, _FASTEST_TURN = 12.0, 60.0
 _MARGIN, _BRIDGE = 0.017, 0.2  # s left out on either side of a glitch, and that may be bridged in all
 _SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
 _SHORTEST = 6.5  # s of a stretch worth keeping: the model's window of 5 s, played faster
+_LONGEST = 600.0  # s of a stretch
+_RATES = (5.0, 1000.0)  # frames a second of recordings
 _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances
 _STANDING = 0.2  # m/s over the floor, under which a foot stands
 
@@ -32,17 +35,23 @@ def clean(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
 
     Each with the second of the recording at which it begins.
     Single bad frames are bridged; where the body jumps for longer, the recording is cut. What is at rest at
-    either end is left out, and stretches under 6 s.
+    either end is left out, and stretches under 6 s. Recordings of more than ten minutes are cut into such, which
+    bounds the memory. Raises MotionError for a frame rate that can't be right.
     """
+    if not _RATES[0] <= motion.fps <= _RATES[1]:
+        raise MotionError(f"it has {motion.fps:g} frames a second, which can't be right: correct its frame rate.")
+    most = round(_LONGEST * motion.fps)
     found = []
-    for frames in cut_glitches(motion):
-        for first, part in _unbroken(_at(motion, frames)):
-            part = smooth(part)
-            dancing = _dancing(part)
-            if len(dancing) / motion.fps >= _SHORTEST:
-                start = int(frames[0]) + first + dancing.start
-                part = part.slice(dancing.start, dancing.stop)
-                found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
+    for piece in range(0, len(motion), most):
+        recorded = motion.slice(piece, piece + most)
+        for frames in cut_glitches(recorded):
+            for first, part in _unbroken(_at(recorded, frames)):
+                part = smooth(part)
+                dancing = _dancing(part)
+                if len(dancing) / motion.fps >= _SHORTEST:
+                    start = piece + int(frames[0]) + first + dancing.start
+                    part = part.slice(dancing.start, dancing.stop)
+                    found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ....retarget.errors import MotionError
@@ -42,35 +43,44 @@ def load_dances(
 def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None, skip: Skip) -> Iterator[Dance]:
     rows = read_manifest(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    songs = _by_name((path for path in files if path.suffix.lower() in _SONGS), skip)
-    motions = _by_name((path for path in files if path.suffix.lower() in SUFFIXES), skip)
+    songs = [path for path in files if path.suffix.lower() in _SONGS]
+    motions = _by_name([path for path in files if path.suffix.lower() in SUFFIXES], folder, skip)
     for name, row in (dict.fromkeys(motions, Row()) if rows is None else rows).items():
-        path, song = motions.get(name), song_name(name)
-        if (names is not None and name not in names) or (row.split or _assigned(song, rows)) != split:
+        if (names is not None and name not in names) or (row.split or _assigned(name, rows)) != split:
             continue
+        path = motions.get(name)
         if path is None:
             skip(f"{name}, which the manifest names, has no motion file.")
             continue
-        if song not in songs:
-            skip(f"{path.name} has no song beside it: name one {song}.")
+        song = _song_of(path, songs)
+        if song is None:
+            skip(f"{path.name} has no song beside it: name one {song_name(path.stem)}.")
             continue
-        genre = row.genre or aist_genre(name) or (path.parent.name if path.parent != folder else _PLAIN)
-        heard = songs[song] if row.heard else None
-        yield from _read(path, name, genre, heard, row.in_time, fps, skip)
+        genre = row.genre or aist_genre(path.stem) or (path.parent.name if path.parent != folder else _PLAIN)
+        yield from _read(path, name, genre, song if row.heard else None, row.in_time, fps, skip)
 
 
-def _assigned(song: str, rows: dict[str, Row] | None) -> str | None:
+def _assigned(name: str, rows: dict[str, Row] | None) -> str | None:
     """The split of a dance that has none of its own: none either where others have."""
-    return None if rows is not None and any(row.split for row in rows.values()) else split_of(song)
+    return None if rows is not None and any(row.split for row in rows.values()) else split_of(song_name(name))
 
 
-def _by_name(paths: Iterable[Path], skip: Skip) -> dict[str, Path]:
-    """Files by name, without suffix; of several of one name the first."""
+def _by_name(paths: Sequence[Path], folder: Path, skip: Skip) -> dict[str, Path]:
+    """Files by name without suffix; those of one name in several subfolders are named with them: polka/01."""
+    count = Counter(path.stem for path in paths)
     found: dict[str, Path] = {}
     for path in paths:
-        if found.setdefault(path.stem, path) is not path:
-            skip(f"{path.name} is left out: {found[path.stem].name} has the same name.")
+        name = path.stem if count[path.stem] == 1 else path.relative_to(folder).with_suffix("").as_posix()
+        if found.setdefault(name, path) is not path:
+            skip(f"{path.name} is left out: {found[name].name} has the same name.")
     return found
+
+
+def _song_of(motion: Path, songs: Sequence[Path]) -> Path | None:
+    """The song of a motion: of its name in its folder, or else the only one of its name anywhere."""
+    named = [song for song in songs if song.stem == song_name(motion.stem)]
+    beside = [song for song in named if song.parent == motion.parent]
+    return beside[0] if beside else named[0] if len({song.parent for song in named}) == 1 else None
 
 
 def _read(

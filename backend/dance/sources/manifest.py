@@ -39,8 +39,9 @@ class Row:
 def read_manifest(folder: Path) -> dict[str, Row] | None:
     """The rows of the folder's ``manifest.csv`` by the dances' names; None where there is none.
 
-    Columns: ``name`` (the motion file's, without its suffix), and as many of these as wanted: ``genre``; ``split``
-    (train, val, test, or empty for none); ``in_time`` (yes, no); ``motion_s`` and ``audio_s``, seconds.
+    Columns: ``name`` (the motion file's, without its suffix; with its subfolder, as polka/01, where others have the
+    same), and as many of these as wanted: ``genre``; ``split`` (train, val, test, or empty for none);
+    ``in_time`` (yes, no); ``motion_s`` and ``audio_s``, seconds.
     Raises DataError, with the line, where it says something else.
     """
     path = folder / FILE
@@ -53,7 +54,7 @@ def read_manifest(folder: Path) -> dict[str, Row] | None:
             table = csv.DictReader(file)
             if "name" not in (table.fieldnames or ()):
                 raise DataError(f"{path} has no column “name”: begin it with the line name,genre,split.")
-            return {str(row["name"]): _row(row, f"{path}, line {table.line_num},") for row in table}
+            return {row["name"]: _row(row, f"{path}, line {table.line_num},") for row in table if row["name"]}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} can't be read as a table ({error}): save it as CSV in UTF-8.") from error
 
@@ -89,5 +90,5 @@ def split_of(song: str) -> str:
 
     By song, so that no model is measured on what it learned by heart.
     """
-    share = int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64
+    share = int.from_bytes(hashlib.sha256(song.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
     return SPLITS[int(share >= 0.8) + int(share >= 0.9)]

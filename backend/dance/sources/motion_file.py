@@ -8,7 +8,6 @@ import numpy as np
 
 from ....retarget import rotations as rot
 from ....retarget.arrays import ArrayFileError, read_npz
-from ....retarget.bvh_parse import parse
 from ....retarget.errors import MotionError
 from ....retarget.files import AIST_FPS, MAX_BYTES, load_motion
 from ....retarget.motion import Motion
@@ -34,8 +33,7 @@ def read_motion(path: Path) -> Motion:
         if path.stat().st_size > MAX_BYTES:
             raise MotionError(f"it is larger than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
         if suffix == ".bvh":
-            recording = parse(path.read_bytes())
-            return character_creator.read(recording) if character_creator.is_one(recording) else load_motion(path)
+            return character_creator.read(path.read_bytes()) or load_motion(path)
         if suffix == ".amc":
             return acclaim.read(_skeleton_of(path).read_bytes(), path.read_bytes())
         with path.open("rb") as file:

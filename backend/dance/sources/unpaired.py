@@ -39,8 +39,14 @@ def load_unpaired(folder: Path | str, fps: float, skip: Skip = ignore) -> list[D
 
 
 def _below(folder: Path, genre: str, fps: float, skip: Skip) -> Iterator[Dance]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        skip(f"{folder} can't be read ({error.strerror}).")
+        return
+    for path in paths:
+        # Linked folders might lead back here.
+        if path.is_dir() and not path.is_symlink():
             yield from _below(path, path.name, fps, skip)
         elif path.suffix.lower() == ".zip":
             with TemporaryDirectory() as unpacked:
