@@ -57,8 +57,8 @@ ROWS = (
     Row("bas_of_motion_beats", "BAS over motion beats (POPDG)", 3),
     Row("motion_beat_rate", "motion beats a second"),
     Row("tempo_ratio", "tempo ratio, song 1.25x faster"),
-    Row("bar_share", "energy explained by the bar, %", 1, 100.0),
-    Row("waltz_in_three", "waltzes: by bars of 3 more than of 4, %", 1, 100.0),
+    Row("bar_share", "motion the same in every bar, %", 1, 100.0),
+    Row("waltz_in_three", "waltzes: in bars of 3 more than of 4, %", 1, 100.0),
     Row("pfc", "PFC, whole dances"),
     Row("pfc_clips", "PFC, clips"),
     Row("skating", "foot skating, % of contact frames", 1, 100.0),
@@ -70,6 +70,7 @@ ROWS = (
     Row("joint_speed", "joint speed, m/s"),
     Row("acceleration", "joint acceleration, m/s²"),
     Row("jitter", "joint jerk, m/s³", 1),
+    Row("endurance", "acceleration, last 20 s over first"),
 )
 
 
@@ -100,6 +101,9 @@ def evaluate_dance(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file too.")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw pictures into this folder.")] = None,
+    songs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Dance to the songs in this folder, not to those of the split.")
+    ] = None,
     systems: Annotated[
         str | None, typer.Option(help="Measure these alone, by the names in the table, separated by commas.")
     ] = None,
@@ -127,6 +131,7 @@ def evaluate_dance(
             split,
             weights=weights,
             baselines=baselines,
+            songs=songs,
             only=only,
             keep=keep,
             seed=seed,
@@ -147,6 +152,7 @@ def evaluate(
     *,
     weights: Path | None = None,
     baselines: Path | None = None,
+    songs: Path | None = None,
     only: Sequence[str] | None = None,
     keep: Path | None = None,
     seed: int = 0,
@@ -154,45 +160,50 @@ def evaluate(
 ) -> Report:
     """Measure real dances, the model and every baseline in the folder ``baselines`` on a split of those in ``data``.
 
-    ``only``: the names of the systems that are wanted. ``keep``: a folder where dances are kept and found.
+    ``songs``: a folder of songs to dance to instead of the split's; no real dances then. ``only``: the names of
+    the systems that are wanted. ``keep``: a folder where dances are kept and found.
     """
-    found = [] if only == [REAL] else _dancers(weights, baselines, keep)
-    wanted = [REAL, *(dancer.name for dancer, _ in found)] if only is None else only
-    unknown = [name for name in wanted if name != REAL and all(name != dancer.name for dancer, _ in found)]
+    found = [] if only == [REAL] and songs is None else _dancers(weights, baselines, keep)
+    names = [*([REAL] if songs is None else []), *(dancer.name for dancer, _ in found)]
+    wanted = names if only is None else only
+    unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
-        names = ", ".join([REAL, *(dancer.name for dancer, _ in found)])
-        raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {names}.")
+        raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {', '.join(names)}.")
     progress(0.0, "Reading the dances")
-    dances = load_dances(data, split)
     train = load_dances(data, "train")
     reference = protocol.Reference([clip for dance in train for clip in protocol.cut(dance.name, dance.motion)])
-    songs = protocol.listen(dances, progress)
+    dances = load_dances(data, split) if songs is None else []
+    pieces = protocol.pieces_of(dances) if songs is None else protocol.pieces_in(songs)
+    heard = protocol.listen(pieces, progress)
     performances: dict[str, list[protocol.Performance]] = {}
     if REAL in wanted:
         performances[REAL] = protocol.real_performances(dances, train if split != "train" else [])
     for dancer, memory in found:
         if dancer.name in wanted:
             performances[dancer.name] = protocol.perform(
-                dancer, dances, songs, seed=seed, memory=memory, progress=progress
+                dancer, pieces, heard, seed=seed, memory=memory, progress=progress
             )
     measured = {}
     for name, danced in performances.items():
         progress(1.0, f"Measuring: {name}")
-        measured[name] = protocol.measure(danced, reference, songs)
+        measured[name] = protocol.measure(danced, reference, heard)
     facts: dict[str, object] = {
         "stepsmith": __version__,
-        "split": split,
+        "songs": f"split “{split}”" if songs is None else str(songs),
         "seed": seed,
         "weights": str(weights) if weights else "default",
         "clip_seconds": protocol.CLIP_SECONDS,
-        "clips": sum(int(dance.motion.duration // protocol.CLIP_SECONDS) for dance in dances),
+        "clips": {
+            name: sum(int(one.motion.duration // protocol.CLIP_SECONDS) for one in danced)
+            for name, danced in performances.items()
+        },
         "reference_clips": len(reference.clips),
         "varying_geometric_features": len(reference.distances["fid_g_varying"][1]),
         "usual_speed": reference.usual_speed,
         "joint_ranges": {name: list(limits) for name, limits in anatomy.RANGES.items()},
         "joint_range_margin": anatomy.MARGIN,
     }
-    return Report(facts, reference.floors(), reference.floors_by_clips(), measured, performances, songs)
+    return Report(facts, reference.floors(), reference.floors_by_clips(), measured, performances, heard)
 
 
 def _dancers(weights: Path | None, baselines: Path | None, keep: Path | None) -> list[tuple[System, Memory | None]]:
@@ -226,7 +237,7 @@ def markdown(report: Report) -> str:
     facts = report.facts
     text.append("")
     text.append(
-        f"{facts['clips']} clips of {facts['clip_seconds']:g} s (split “{facts['split']}”), reference "
+        f"{_clips(facts['clips'])} clips of {facts['clip_seconds']:g} s ({facts['songs']}), reference "
         f"{facts['reference_clips']} clips of the real train split; 95 % intervals by bootstrap over clips. Floor: "
         f"disjoint halves of the reference, by dances, and, lower, by clips. {facts['varying_geometric_features']} "
         f"of 32 geometric features vary in the reference; one that never does makes FID_g and Div_g as published "
@@ -235,6 +246,12 @@ def markdown(report: Report) -> str:
         f"where less is better: recorded feet slide."
     )
     return "\n".join(text)
+
+
+def _clips(counts: object) -> str:
+    """How many clips all systems have, or the least and the most."""
+    found = sorted(set(counts.values())) if isinstance(counts, dict) else []
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def as_json(report: Report) -> dict[str, object]:

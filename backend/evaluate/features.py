@@ -45,7 +45,8 @@ def kinetic_features(positions: Array) -> Array:
 
     The acceleration is the published one, slip included: of its two velocities the earlier is
     ``p[k] - p[k-1] / dt`` instead of ``(p[k] - p[k-1]) / dt``. It depends on where the joint is more
-    than on how it accelerates; only so can the distances be compared with those in the literature.
+    than on how it accelerates; only so can the distances be compared with those in the literature. (A
+    later revision of the published code puts the bracket right: its numbers are others.)
     """
     dt = 1.0 / FEATURE_FPS
     p = y_up(positions - positions[0, 0])

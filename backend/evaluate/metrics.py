@@ -82,7 +82,8 @@ def diversity(features: Array) -> float:
 
 
 def motion_beats(positions: Array, fps: float) -> Array:
-    """(B,) seconds in which the body pauses: strict local minima of its smoothed speed.
+    """(B,) seconds in which the body pauses: strict local minima of its smoothed speed (T, 24, 3 metres; published
+    at 60 frames a second).
 
     The speed is averaged over the joints and smoothed by a Gaussian of 83 ms. As published, the speed
     between frames k and k + 1 counts as that of frame k.
@@ -109,32 +110,33 @@ def beat_alignment(music_beats: ArrayLike, dance_beats: ArrayLike) -> float:
 
 
 def share_of_bar(positions: Array, fps: float, beats: Array, beats_a_bar: int) -> float:
-    """Share of the variance of a dance's energy that its place in the bar explains: 1 where every bar is alike.
+    """Share of the ups and downs of a dance's energy within bars that every bar has alike: 1 if all are the same.
 
     Energy is the mean squared speed of the joints (T, 24, 3), averaged over quarters of beats; ``beats`` are
-    the music's, seconds, and bars begin anywhere. Adjusted for the number of places in a bar, so that bars of
-    any length can be compared: about 0 where nothing repeats. NaN for less than two bars.
+    the music's, seconds, and bars begin anywhere. It is the share of variance that the place in the bar
+    explains once each bar's mean is taken off, adjusted for the number of places, so that bars of any
+    length can be compared: about 0 where nothing repeats. NaN for less than two bars.
     """
     energy = ((np.diff(positions, axis=0) * fps) ** 2).sum(axis=-1).mean(axis=-1)
-    times = (np.arange(len(energy)) + 0.5) / fps
     bars = (len(beats) - 1) // beats_a_bar
     if bars < 2:
         return float("nan")
     edges = np.interp(np.arange(4 * beats_a_bar * bars + 1) / 4.0, np.arange(len(beats)), beats)
-    total = np.interp(edges, np.append(times[0] - 0.5 / fps, times + 0.5 / fps), np.append(0.0, np.cumsum(energy)))
+    total = np.interp(edges, np.arange(len(energy) + 1) / fps, np.append(0.0, np.cumsum(energy)))
     quarters = (np.diff(total) / np.diff(edges)).reshape(bars, 4 * beats_a_bar)
-    count, places = quarters.size, quarters.shape[1]
-    within = ((quarters - quarters.mean(axis=0)) ** 2).sum() / (count - places)
-    whole = ((quarters - quarters.mean()) ** 2).sum() / (count - 1)
-    return float(1.0 - within / whole) if whole > 0 else float("nan")
+    ups = quarters - quarters.mean(axis=1, keepdims=True)
+    own = ups - ups.mean(axis=0)
+    variance = (ups**2).sum() / bars
+    return float(1.0 - (own**2).sum() / (bars - 1) / variance) if variance > 0 else float("nan")
 
 
 # -- physics ------------------------------------------------------------------------------------------
 
 
 def pfc(positions: Array, fps: float = 30.0) -> float:
-    """Physical foot contact score (EDGE; published at 30 frames a second), 0 for a plausible dance.
+    """Physical foot contact score (EDGE) of joints (T, 24, 3): metres, z up, published at 30 frames a second.
 
+    0 for a plausible dance.
     A body accelerates only by a foot that stands. Root acceleration, its downward part left out, over
     its maximum, times the horizontal steps of both feet from frame to frame (the lesser of ankle and
     toe, in metres, not divided by time, as in the published script); 10⁴ times the mean.

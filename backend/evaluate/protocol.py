@@ -29,6 +29,9 @@ from .features import FEATURE_FPS
 from .metrics import Estimate, Normaliser
 from .systems import Memory, StepsmithModel, System
 
+# Sound files, by their endings.
+SONGS = (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aac", ".opus", ".wma", ".aiff", ".aif")
+
 CLIP_SECONDS = 20.0
 FPS = 30.0
 FASTER = 1.25
@@ -46,6 +49,19 @@ class Clip:
     kinetic: Array
     geometric: Array
     motion_beats: Array
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is to be danced to: ``duration`` seconds (None: all) of the song ``path`` from ``start`` on.
+
+    ``beats_a_bar``: as its dance has it; None where that is not known.
+    """
+
+    path: Path
+    start: float = 0.0
+    duration: float | None = None
+    beats_a_bar: int | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +190,7 @@ def measure(
         | {"bas_own_clock": _own_clock(clips, {p.song: p.clock for p in performances if p.clock is not None})}
         | _body(clips, reference.usual_speed)
         | {
+            "endurance": metrics.mean_estimate(_endurance(clips)),
             "pfc": metrics.mean_estimate([metrics.pfc(p.motion.resample(FPS).positions()) for p in performances]),
             "tempo_ratio": metrics.mean_estimate([_tempo_ratio(p) for p in performances]),
         }
@@ -270,6 +287,19 @@ def _body(clips: Sequence[Clip], usual_speed: float) -> dict[str, Estimate]:
     }
 
 
+def _endurance(clips: Sequence[Clip]) -> list[float]:
+    """Joint acceleration in each dance's last clip over that in its first: far from 1 where a dance falls apart."""
+    dances: dict[str, list[Clip]] = {}
+    for clip in clips:
+        dances.setdefault(clip.song, []).append(clip)
+    ends = [
+        [metrics.mean_acceleration(clip.positions, FPS) for clip in (dance[0], dance[-1])]
+        for dance in dances.values()
+        if len(dance) > 1
+    ]
+    return [last / first for first, last in ends if first > 0]
+
+
 def _tempo_ratio(performance: Performance) -> float:
     """Motion beats a second to the song played faster, over those to the song as it is."""
     if performance.faster is None:
@@ -294,20 +324,51 @@ def real_performances(dances: Sequence[Dance], more: Sequence[Dance]) -> list[Pe
     return [Performance(dance.name, dance.motion, clock=clocks.get(dance.name)) for dance in dances]
 
 
+# Beats a bar of the dances whose bars are not of four, whatever is heard.
+_BARS = {"waltz": 3}
+
+
+def pieces_of(dances: Sequence[Dance]) -> dict[str, Piece]:
+    """What was danced to, by the names of the dances that have a song."""
+    return {
+        dance.name: Piece(dance.song, dance.start, dance.motion.duration, _BARS.get(dance.genre, 4))
+        for dance in dances
+        if dance.song is not None
+    }
+
+
+def pieces_in(folder: Path) -> dict[str, Piece]:
+    """The songs in a folder, by name. Raises StepsmithError where there is none."""
+    pieces = {path.stem: Piece(path) for path in sorted(folder.glob("*")) if path.suffix.lower() in SONGS}
+    if not pieces:
+        raise StepsmithError(f"There are no songs in {folder}: choose a folder of sound files.")
+    return pieces
+
+
+def listen(pieces: Mapping[str, Piece], progress: Progress = silent) -> dict[str, Song]:
+    """What is heard in every piece."""
+    found = {}
+    for number, (name, piece) in enumerate(pieces.items()):
+        progress(number / len(pieces), f"Listening to {name}")
+        music = analyse(piece.path, start=piece.start, duration=piece.duration)
+        found[name] = Song(music.beats, piece.beats_a_bar or music.meter, music.tempo, music.meter)
+    return found
+
+
 def perform(
     system: System,
-    dances: Sequence[Dance],
+    pieces: Mapping[str, Piece],
     songs: Mapping[str, Song],
     *,
     seed: int = 0,
     memory: Memory | None = None,
     progress: Progress = silent,
 ) -> list[Performance]:
-    """A system's dances to the songs of ``dances``, as far as the recorded ones go, and to the songs played faster.
+    """A system's dances to ``pieces``, and to the same played faster.
 
     All systems hear the same files and are told nothing else. Only Stepsmith's model is told, for the faster
-    song, the genre, metre and tempo it found in the song itself: lest the beat tracker take 160 beats a minute
-    for 80, as one well may.
+    song, the genre, metre and tempo that were found in the song itself: lest the beat tracker take 160 beats
+    a minute for 80, as one well may.
     """
 
     def dance(dancer: System, song: Path, number: int) -> Motion:
@@ -318,35 +379,18 @@ def perform(
     danced = []
     with tempfile.TemporaryDirectory() as folder:
         plain, faster = Path(folder) / "song.wav", Path(folder) / "faster.wav"
-        for number, recorded in enumerate(dances):
-            if recorded.song is None:
-                continue
-            progress(number / len(dances), f"{system.name} dances to {recorded.name}")
-            sound = decode(recorded.song, start=recorded.start, duration=recorded.motion.duration)
+        for number, (name, piece) in enumerate(pieces.items()):
+            progress(number / len(pieces), f"{system.name} dances to {name}")
+            sound = decode(piece.path, start=piece.start, duration=piece.duration)
             record(sound, plain)
             record(sound, faster, speed=FASTER)
             motion = dance(system, plain, number)
             quick = system
             if isinstance(system, StepsmithModel):
-                song = songs[recorded.name]
+                song = songs[name]
                 quick = replace(system, genre=motion.meta["genre"], bpm=song.tempo * FASTER, meter=song.meter)
-            danced.append(Performance(recorded.name, motion, dance(quick, faster, number)))
+            danced.append(Performance(name, motion, dance(quick, faster, number)))
     return danced
-
-
-# What dances have, whatever is heard: beats a bar where they are not four.
-_BARS = {"waltz": 3}
-
-
-def listen(dances: Sequence[Dance], progress: Progress = silent) -> dict[str, Song]:
-    """The songs of ``dances``, as far as each dance lasts."""
-    found = {}
-    for number, dance in enumerate(dances):
-        if dance.song is not None:
-            progress(number / len(dances), f"Listening to {dance.name}")
-            music = analyse(dance.song, start=dance.start, duration=dance.motion.duration)
-            found[dance.name] = Song(music.beats, _BARS.get(dance.genre, 4), music.tempo, music.meter)
-    return found
 
 
 def record(sound: Sound, out: Path, *, speed: float = 1.0) -> None:

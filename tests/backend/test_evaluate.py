@@ -148,7 +148,7 @@ def test_every_baseline_in_the_folder_is_measured(folder, weights, tmp_path, mon
 def test_all_hear_as_much_of_the_song_as_was_danced_and_then_the_same_faster(folder: Path):
     dances = load_dances(folder, "test")
     marcher = Marcher("marcher")
-    performances = protocol.perform(marcher, dances, {}, seed=5)
+    performances = protocol.perform(marcher, protocol.pieces_of(dances), {}, seed=5)
     lengths = [dance.motion.duration for dance in dances]
     assert [duration for duration, _ in marcher.heard] == pytest.approx(
         [lengths[0], lengths[0] / 1.25, lengths[1], lengths[1] / 1.25], abs=0.05
@@ -158,12 +158,30 @@ def test_all_hear_as_much_of_the_song_as_was_danced_and_then_the_same_faster(fol
     assert performances[0].faster.duration == pytest.approx(lengths[0] / 1.25, abs=0.1)
 
 
+def test_any_songs_can_be_danced_to(folder, weights, tmp_path, monkeypatch):
+    room = types.ModuleType("stepsmith.backend.baselines")
+    monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
+    room.load_baselines = lambda folder: [Marcher("one")]
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    write_wav(songs / "long.wav", synthesise(120, 4, duration=41.0, seed=0))
+    (songs / "long.txt").write_text("a licence")
+    report = evaluate(folder, weights=weights, baselines=tmp_path, songs=songs, only=["one"])
+    assert report.facts["clips"] == {"one": 2}
+    assert report.systems["one"]["endurance"].value == pytest.approx(1.0, abs=0.2)
+    with pytest.raises(StepsmithError, match="choose from Stepsmith, one"):
+        evaluate(folder, weights=weights, baselines=tmp_path, songs=songs, only=["real"])
+    (songs / "long.wav").unlink()
+    with pytest.raises(StepsmithError, match="no songs"):
+        evaluate(folder, weights=weights, songs=songs)
+
+
 def test_dances_are_remembered_by_dancer_weights_song_and_seed(folder: Path, tmp_path: Path):
-    dances = load_dances(folder, "test", names=["a1"])
+    pieces = protocol.pieces_of(load_dances(folder, "test", names=["a1"]))
     marcher = Marcher("a/b")  # names may hold what file names can't
 
     def perform(seed: int, weights: str) -> Motion:
-        return protocol.perform(marcher, dances, {}, seed=seed, memory=Memory(tmp_path, weights))[0].motion
+        return protocol.perform(marcher, pieces, {}, seed=seed, memory=Memory(tmp_path, weights))[0].motion
 
     first, again = perform(0, "x"), perform(0, "x")
     assert marcher.asked == 2, "the song and the faster song, once each"
@@ -175,9 +193,10 @@ def test_dances_are_remembered_by_dancer_weights_song_and_seed(folder: Path, tmp
 
 def test_the_model_dances_as_long_as_the_recording_and_repeats_itself(folder: Path, weights: Path):
     dances = load_dances(folder, "test", names=["a1"])
-    songs = protocol.listen(dances)
+    pieces = protocol.pieces_of(dances)
+    songs = protocol.listen(pieces)
     model = StepsmithModel(load_model(weights))
-    first, again, other = (protocol.perform(model, dances, songs, seed=seed)[0].motion for seed in (3, 3, 4))
+    first, again, other = (protocol.perform(model, pieces, songs, seed=seed)[0].motion for seed in (3, 3, 4))
     assert first.duration == pytest.approx(dances[0].motion.duration, abs=0.1)
     np.testing.assert_array_equal(first.rotations, again.rotations)
     assert not np.array_equal(first.rotations, other.rotations)
