@@ -190,7 +190,7 @@ def main() -> None:
     result: dict[str, dict] = {}
     raw = [made_dance()]
     if options.data:
-        from stepsmith.backend.dance.data import load_dances
+        from stepsmith.backend.dance.sources import load_dances
 
         raw = [dance.motion for dance in load_dances(options.data, "test")]
     dances = [lock_feet(motion) for motion in raw]

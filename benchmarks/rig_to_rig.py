@@ -161,7 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     motion = made_dance(options.frames / 30.0)
     if options.data:
-        from stepsmith.backend.dance.data import load_dances
+        from stepsmith.backend.dance.sources import load_dances
 
         motion = load_dances(options.data, "test")[0].motion
     motion = lock_feet(motion.slice(0, options.frames))

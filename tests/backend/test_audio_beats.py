@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from stepsmith.backend.audio import analyse, decode
 from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
-from stepsmith.backend.dance.data import load_dances
+from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
 from stepsmith.backend.evaluate.metrics import f_measure
 
