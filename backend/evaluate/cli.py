@@ -115,6 +115,8 @@ def evaluate_dance(
     """Figures of recorded dances, of the model's and of baselines' for the same songs, with 95 % intervals."""
     if json_file is not None and not json_file.resolve().parent.is_dir():
         raise StepsmithError(f"The folder of {json_file} does not exist: make it first.")
+    if baselines is not None and not baselines.is_dir():
+        raise StepsmithError(f"There is no folder {baselines}: train baselines into one first.")
     if plots is not None:
         check_plots(plots)
     if keep is not None:

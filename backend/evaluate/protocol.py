@@ -6,6 +6,7 @@ of all distances is the real train split. The songs danced to are those of the s
 
 from __future__ import annotations
 
+import re
 import tempfile
 import wave
 from collections.abc import Mapping, Sequence
@@ -378,10 +379,11 @@ def perform(
 
     danced = []
     with tempfile.TemporaryDirectory() as folder:
-        plain, faster = Path(folder) / "song.wav", Path(folder) / "faster.wav"
         for number, (name, piece) in enumerate(pieces.items()):
             progress(number / len(pieces), f"{system.name} dances to {name}")
             sound = decode(piece.path, start=piece.start, duration=piece.duration)
+            title = re.sub(r"[^\w.-]+", "_", name)
+            plain, faster = Path(folder) / f"{title}.wav", Path(folder) / f"{title}-faster.wav"
             record(sound, plain)
             record(sound, faster, speed=FASTER)
             motion = dance(system, plain, number)

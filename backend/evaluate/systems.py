@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ class Memory:
     def dance(self, system: System, song: Path, *, seed: int, progress: Progress = silent) -> Motion:
         """As ``system.dance``, if need be. Raises StepsmithError where the folder can't be written to."""
         key = hashlib.sha256(f"{__version__} {system.name} {self.weights} {seed} {digest([song])}".encode()).hexdigest()
-        path = self.folder / f"{system.name}-{song.stem}-{key[:16]}.npz".replace("/", "_")
+        title = re.sub(r"[^\w.-]+", "_", f"{system.name}-{song.stem}")
+        path = self.folder / f"{title}-{key[:16]}.npz"
         if path.is_file():
             return load_motion(path)
         motion = system.dance(song, seed=seed, progress=progress)

@@ -210,6 +210,8 @@ def test_the_model_dances_as_long_as_the_recording_and_repeats_itself(folder: Pa
         (["--systems", "real", "--split", "holiday"], "train, val, test"),
         (["--json", "/nowhere/at/all.json"], "does not exist"),
         (["--model", "/nowhere/weights.safetensors"], "missing"),
+        (["--baselines", "/nowhere/baselines"], "no folder"),
+        (["--songs", "/nowhere/songs"], "no songs"),
         (["--systems", "real", "--plots", "/dev/null/plots"], "can't be made"),
         (["--systems", "real", "--keep", "/dev/null/keep"], "can't be made"),
     ],
