@@ -44,11 +44,12 @@ class Log:
         """Log ``numbers`` at ``step``; those without a column are left out of the table."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         columns = self._columns() or ["step", *numbers, *(name for name in self.later if name not in numbers)]
-        new = not self.path.is_file()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with self.path.open("a+", newline="", encoding="utf-8", errors="replace") as file:
             table = csv.DictWriter(file, columns, extrasaction="ignore")
-            if new:
+            if file.tell() == 0:
                 table.writeheader()
+            elif not self._ends_a_line():
+                file.write("\r\n")
             table.writerow({"step": step, **{name: f"{value:.6g}" for name, value in numbers.items()}})
         if self._events is not None:
             for name, value in numbers.items():
@@ -56,22 +57,36 @@ class Log:
             self._events.flush()
 
     def read(self) -> dict[str, tuple[Array, Array]]:
-        """Steps and values of every column that holds numbers."""
+        """Steps and values of every column; what is no number, as after a stop in mid-line, is left out."""
         found: dict[str, tuple[list[float], list[float]]] = {}
-        with self.path.open(newline="", encoding="utf-8") as file:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if name != "step" and value:
+                for name, text in row.items():
+                    step, value = _number(row.get("step")), _number(text)
+                    if name not in ("step", None) and step is not None and value is not None:
                         steps, values = found.setdefault(name, ([], []))
-                        steps.append(float(row["step"]))
-                        values.append(float(value))
+                        steps.append(step)
+                        values.append(value)
         return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
+
+    def _ends_a_line(self) -> bool:
+        """Whether the last row is whole: a run may have been stopped while it wrote."""
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
     def _columns(self) -> list[str]:
         if not self.path.is_file():
             return []
-        with self.path.open(newline="", encoding="utf-8") as file:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             return next(csv.reader(file), [])
+
+
+def _number(text: object) -> float | None:
+    try:
+        return float(str(text))
+    except ValueError:
+        return None
 
 
 def can_plot() -> bool:

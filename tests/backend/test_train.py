@@ -177,6 +177,21 @@ def test_tensorboard_gets_the_numbers_too(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("features")] == [(20, 0.5), (40, 0.25)]
 
 
+def test_a_log_cut_off_in_mid_line_goes_on(tmp_path: Path) -> None:
+    log = train_log.Log(tmp_path, ("val_own",))
+    for step in (20, 40):
+        log.add(step, features=1.0 / step)
+    log.path.write_bytes(log.path.read_bytes()[:-4])
+    log.add(60, features=0.5)
+    log.add(60, val_own=0.25)
+    steps, values = log.read()["features"]
+    np.testing.assert_array_equal(steps, [20, 40, 60])
+    np.testing.assert_array_equal(values[[0, 2]], [0.05, 0.5])
+    np.testing.assert_array_equal(log.read()["val_own"], [[60], [0.25]])
+    train_log.plot_losses(log, tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").stat().st_size > 1000
+
+
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_log, "find_spec", lambda name: None)
     with pytest.raises(StepsmithError, match=r"^TensorBoard is not installed: pip install .*$"):
