@@ -17,15 +17,15 @@ train_app = typer.Typer(help="Train the dance model on recorded dances.", add_co
 @train_app.command(
     epilog="""[bold]Examples[/bold]
 
-stepsmith train --data dances/ --out runs/first --steps 8000
+stepsmith train --data dances/
 
-stepsmith train --data dances/ --out runs/first --steps 12000 --resume
+stepsmith train --data dances/ --steps 12000 --resume
 
 stepsmith train --data dances/ --extra mocap/ --out runs/wide --tensorboard
 
 torchrun --nproc_per_node 4 -m stepsmith.backend.cli train --data dances/ --out runs/fast --batch 128
 
-stepsmith dance song.mp3 -o dance.blend --model runs/first/model.safetensors"""
+stepsmith dance song.mp3 -o dance.blend --model training/model.safetensors"""
 )
 def train(
     data: Annotated[
@@ -36,11 +36,8 @@ def train(
         ),
     ],
     out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for checkpoint.pt, model.safetensors, its card model.md, log.csv, losses.png and samples.png.",
-        ),
-    ],
+        Path, typer.Option(help="Folder for checkpoint.pt, model.safetensors, its card model.md, log.csv and pictures.")
+    ] = Path("training"),
     extra: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of motions without music, genres as subfolders or zips; may be given again."),

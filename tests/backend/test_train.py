@@ -273,11 +273,15 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("tiny")
-def test_the_command_names_and_counts_what_it_leaves_out(data: Path, tmp_path: Path) -> None:
-    arguments = ["--data", str(data), "--out", str(tmp_path / "out"), "--steps", "1", "--batch", "2", "--rate", "0.001"]
+def test_the_command_names_and_counts_what_it_leaves_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--data", str(data), "--steps", "1", "--batch", "2", "--rate", "0.001"]
     result = CliRunner().invoke(train_app, arguments)
     assert result.exit_code == 0, result.output
-    assert result.stdout.strip() == str(tmp_path / "out" / "model.safetensors")
+    assert result.stdout.strip() == str(Path("training") / "model.safetensors")
+    assert (tmp_path / "training" / "checkpoint.pt").is_file()
     shown = " ".join(result.stderr.split())
     assert shown.count("Left out: holiday.bvh: line 1") == 1
     assert shown.count("Left out: deaf.wav") == 1
