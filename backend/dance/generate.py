@@ -41,6 +41,7 @@ def generate(
         [plan.cues(number) for number in seeds],
         plan.shares,
         seeds=seeds,
+        guide_energy=plan.controls.energy is not None,
         loop=plan.controls.loop,
         constrain=plan.constrain if plan.constrained else None,
         progress=progress,

@@ -71,6 +71,7 @@ def generate_stream(
             [cues[start:end]],
             part.shares,
             seeds=[(seed + number * _NEXT_SEED) % 2**63],
+            guide_energy=controls.energy is not None,
             constrain=part.constrain if part.constrained else None,
         )
         motion = part.finish(features)
