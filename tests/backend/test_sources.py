@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -544,3 +545,16 @@ def test_partners_who_dance_together_have_the_same_beats(tmp_path: Path) -> None
         together = np.exp(2j * np.pi * phases).mean()
         assert np.abs(together) > 0.6, "by chance 0.25"
         assert np.abs(np.angle(together)) < 0.3 * np.pi
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the recorded dances are not at hand")
+def test_real_dancers_keep_their_own_time_and_no_other() -> None:
+    dances = load_dances(DATA / "tang2018", "train", 30.0, names=["c2", "c7", "r4", "w1", "w10", "w11", "w22", "w25"])
+    beats = [timing.keep_time([dance.motion], timing.FIGURES[dance.genre])[0][0] for dance in dances]
+    for stretch, locked in ((1.0, True), (1.06, False)):
+        songs = [
+            replace(music(120.0, dance.motion.duration), beats=own * stretch)
+            for dance, own in zip(dances, beats, strict=True)
+        ]
+        assert timing.keeps_time([dance.motion for dance in dances], songs) == locked

@@ -36,7 +36,9 @@ def load_dances(
         raise DataError(f"{folder} is no folder: give one of songs and motions.")
     dances = collect(_of_split(folder, split, fps, names, skip), folder)
     if not dances:
-        raise NoDancesError(f"{folder} holds no dance of the split “{split}”.")
+        raise NoDancesError(
+            f"{folder} holds no dance of the split “{split}” that can be used: say in a manifest.csv which dances are."
+        )
     return dances
 
 
