@@ -1,131 +1,269 @@
-"""Beats against what is known: songs made with known beats, ballroom recordings of known genre, their dancers.
+"""Beats against what is known: songs made with known beats, ballroom recordings of known genre.
 
-    python benchmarks/beats.py [--data DIR] [--split train val test]
+    python benchmarks/beats.py [--data DIR] [--split train val test] [--json FILE]
 
-DIR holds the tang2018 dances (manifest.csv, a .npz and an .ogg a dance). Prints, for songs of our own, the
-F-measure of beats and downbeats at 70 ms; for the recordings, tempo and metre of every song, the share that
-suit the genre, the tempo at which the dancer really moved, and how well the joints' speed minima lock to
-the song's beats and to the dancer's own.
+DIR holds the tang2018 dances (manifest.csv, an .ogg a dance). Prints tables in Markdown: for each
+kind of song of our own the F-measure of beats and downbeats at 70 ms; for every recording tempo and metre
+heard, and the tempo that another way of listening finds when told the genre; then how many recordings lie in
+their genre's competition standard, as heard and as measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from stepsmith.backend.audio import Music, analyse
+from stepsmith.backend.audio import Sound, analyse, decode
 from stepsmith.backend.audio.synth import synthesise, write_wav
-from stepsmith.backend.dance.data import SPLITS, Dance, load_dances
-from stepsmith.backend.dance.timing import FIGURES, keep_time
 from stepsmith.backend.evaluate.metrics import f_measure
 
 Array = NDArray[np.float64]
-
-SONGS: tuple[dict[str, Any], ...] = (
-    *({"tempo": tempo, "seed": seed} for seed, tempo in enumerate((76, 96, 106, 117, 128, 139, 150))),
-    *({"tempo": tempo, "meter": 3, "seed": seed} for seed, tempo in enumerate((80, 84, 88, 92, 96, 108))),
-    {"tempo": 104, "swing": 1.0},
-    {"tempo": 128, "swing": 0.5, "seed": 7},
-    {"tempo": 110, "swing": 0.6, "syncopation": 0.3, "seed": 2},
-    {"tempo": 128, "syncopation": 0.5},
-    {"tempo": 120, "breaks": ((6, 10),), "duration": 50},
-    {"tempo": 122, "breaks": ((4, 6), (10, 13)), "seed": 9, "duration": 40},
-    {"tempo": 100, "tempo_end": 112, "duration": 60},
-    {"tempo": 130, "tempo_end": 120, "duration": 90},
-    {"tempo": 84, "meter": 3, "tempo_end": 90, "duration": 60, "seed": 3},
-    {"tempo": 160},
-    {"tempo": 60},
-    {"tempo": 170, "meter": 3},
-)
-# Bars a minute. Competition standards are narrower for rumba (25 to 27); these recordings include practice tempi.
-BARS = {"waltz": (26.0, 33.0), "tango": (31.0, 33.0), "rumba": (19.8, 27.0), "cha-cha": (28.5, 32.0)}
+Wishes = dict[str, Any]
 
 
-def known_songs() -> None:
-    """The table of songs of our own."""
-    print("beats  downbeats  heard          song")
+def _at(*tempi: float, **wishes: Any) -> tuple[Wishes, ...]:
+    """Songs that differ in tempo and seed."""
+    return tuple({"tempo": tempo, "seed": seed, **wishes} for seed, tempo in enumerate(tempi))
+
+
+KINDS: dict[str, tuple[Wishes, ...]] = {
+    "steady": _at(70, 76, 84, 97, 110, 125, 141, 158, 175, 190),
+    "in three": _at(72, 80, 88, 97, 110, 130, 152, 174, 188, meter=3),
+    "four on the floor": _at(84, 100, 116, 128, 140, 172, style="house"),
+    "swing": (
+        *_at(76, 104, 128, 150, swing=1.0),
+        *_at(84, 112, 140, 168, 188, style="jazz", swing=1.0),
+        *_at(92, 124, 160, style="jazz", meter=3, swing=0.8),
+        *_at(80, 96, meter=3, swing=0.7),
+    ),
+    "syncopation": (
+        *_at(72, 76, 96, 116, 138, 155, syncopation=0.5),
+        *_at(78, 92, 104, 118, style="funk"),
+        *_at(110, 76, swing=0.6, syncopation=0.3),
+    ),
+    "clave": _at(76, 88, 100, 112, 126, 180, style="latin"),
+    "no drums": (*_at(100, 116, 124, 128, 136, style="tango"), *_at(92, 150, style="tango", meter=3)),
+    "soft": (*_at(70, 80, 92, 108, 126, style="ballad"), *_at(84, 96, 120, 170, style="ballad", meter=3)),
+    "breaks": (
+        *_at(80, 122, 150, breaks=((4, 7), (10, 12))),
+        *_at(88, 174, meter=3, breaks=((4, 8),)),
+        *_at(120, breaks=((6, 10),)),
+    ),
+    "drum solos": (
+        *_at(84, 116, 140, solos=((3, 6), (9, 11))),
+        *_at(90, meter=3, solos=((4, 7),)),
+        *_at(128, style="house", solos=((4, 8),)),
+    ),
+    "silences": (
+        *_at(90, 120, 152, silences=((4, 6), (9, 10))),
+        *_at(87, 174, meter=3, silences=((5, 7),)),
+        *_at(112, style="latin", silences=((6, 8),)),
+    ),
+    "tempo change": tuple(
+        {"tempo": tempo, "tempo_end": end, "seed": seed, "duration": 45, **wishes}
+        for seed, (tempo, end, wishes) in enumerate(
+            (
+                (100, 115, {}),
+                (130, 112, {}),
+                (84, 96, {"meter": 3}),
+                (150, 170, {}),
+                (96, 83, {"style": "funk"}),
+                (180, 160, {"meter": 3}),
+                (120, 138, {"style": "house"}),
+                (90, 78, {"style": "ballad"}),
+            )
+        )
+    ),
+    "ritardando": (
+        *_at(76, 104, 128, 160, ritardando=0.3),
+        *_at(87, meter=3, ritardando=0.35),
+        *_at(124, style="tango", ritardando=0.3),
+    ),
+    "loose band": (
+        *_at(74, 96, 120, 148, looseness=0.015),
+        *_at(87, 168, meter=3, looseness=0.015),
+        *_at(104, style="latin", looseness=0.012),
+        *_at(132, style="jazz", swing=0.8, looseness=0.012),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Competition tempi of a genre: beats a minute, and beats a bar."""
+
+    slowest: float
+    fastest: float
+    meter: int
+
+    def holds(self, tempo: float, meter: int, tolerance: float = 0.0) -> bool:
+        """Whether a tempo lies within the standard, or misses it by a share of at most ``tolerance``."""
+        return meter == self.meter and self.slowest * (1 - tolerance) <= tempo <= self.fastest * (1 + tolerance)
+
+
+# Bars a minute: waltz 28 to 30, tango 31 to 33, rumba 25 to 27, cha-cha 30 to 32.
+STANDARDS = {
+    "waltz": Standard(84.0, 90.0, 3),
+    "tango": Standard(124.0, 132.0, 4),
+    "rumba": Standard(100.0, 108.0, 4),
+    "cha-cha": Standard(120.0, 128.0, 4),
+}
+_ROUNDING = 0.005  # share by which a tempo may miss the standard's edge, since it is measured
+SPLITS = ("train", "val", "test")
+_NEAR = 0.04  # share within which two tempi are taken for the same
+
+
+def reference_tempo(sound: Sound, genre: str) -> float:
+    """A recording's tempo, measured in another way than the tracker's, and told the genre.
+
+    The autocorrelation of librosa's onset strength over the whole song, summed over a beat, a bar, two and
+    four bars; of tempi between 2/3 and 4/3 of the standard's middle, the one with the largest sum.
+    """
+    import librosa
+
+    standard, hop = STANDARDS[genre], 256
+    rate = sound.rate / hop
+    onsets = librosa.onset.onset_strength(y=sound.samples, sr=sound.rate, hop_length=hop, lag=2, max_size=3)
+    onsets = np.minimum(onsets, np.percentile(onsets, 99))
+    onsets = onsets - np.convolve(onsets, np.ones(round(rate)) / round(rate), "same")
+    lags = np.arange(min(round(20 * rate), len(onsets) // 2))
+    repeats = librosa.autocorrelate(onsets, max_size=len(lags)) / (len(onsets) - lags)
+    tempi = np.geomspace(2 / 3, 4 / 3, 1401) * (standard.slowest + standard.fastest) / 2
+    beats = np.array([1, standard.meter, 2 * standard.meter, 4 * standard.meter])
+    at = np.minimum(beats[:, None] * 60.0 * rate / tempi, lags[-1])
+    return float(tempi[np.argmax(np.interp(at, lags, repeats).sum(axis=0))])
+
+
+def known_songs() -> list[dict[str, Any]]:
+    """What is heard in each song of our own."""
+    found = []
     with tempfile.TemporaryDirectory() as folder:
-        for wishes in SONGS:
-            song = synthesise(**{"duration": 30, **wishes})
-            write_wav(Path(folder) / "song.wav", song)
-            music = analyse(Path(folder) / "song.wav")
-            scores = f_measure(music.beats, song.beats), f_measure(music.downbeats, song.downbeats)
-            print(f"{scores[0]:5.3f} {scores[1]:10.3f}  {music.tempo:6.1f} in {music.meter}   {wishes}")
-
-
-def speed_minima(joints: Array, fps: float) -> Array:
-    """Seconds of the minima of the joints' mean speed, smoothed by 83 ms; ``joints``: (F, J, 3)."""
-    speed = np.linalg.norm(np.diff(joints, axis=0), axis=2).mean(axis=1)
-    speed = gaussian_filter1d(speed, 0.083 * fps)
-    return (np.flatnonzero((speed[1:-1] < speed[:-2]) & (speed[1:-1] <= speed[2:])) + 1.5) / fps
-
-
-def locking(seconds: Array, beats: Array) -> float:
-    """Length of the mean of ``seconds`` as phases between ``beats``: 0 for none, 1 for all at one phase."""
-    inner = seconds[(seconds >= beats[0]) & (seconds <= beats[-1])]
-    return float(np.abs(np.mean(np.exp(2j * np.pi * np.interp(inner, beats, np.arange(len(beats)))))))
-
-
-def dancers_beats(dances: list[Dance]) -> dict[str, Array]:
-    """The dancers' own beats, by name of the dance."""
-    found = {}
-    for genre, figure in FIGURES.items():
-        group = [dance for dance in dances if dance.genre == genre]
-        for dance, (beats, _) in zip(group, keep_time([dance.motion for dance in group], figure), strict=True):
-            found[dance.name] = beats
+        path = Path(folder) / "song.wav"
+        for kind, songs in KINDS.items():
+            for wishes in songs:
+                song = synthesise(**{"duration": 30, **wishes})
+                write_wav(path, song)
+                music = analyse(path)
+                found.append(
+                    {
+                        "kind": kind,
+                        "song": wishes,
+                        "beats": f_measure(music.beats, song.beats),
+                        "downbeats": f_measure(music.downbeats, song.downbeats),
+                        "tempo": music.tempo,
+                        "meter": music.meter,
+                        "metre right": music.meter == wishes.get("meter", 4),
+                    }
+                )
     return found
 
 
-def recordings(data: Path, splits: list[str]) -> None:
-    """The tables of real songs and dancers."""
-    own = dancers_beats([dance for split in SPLITS for dance in load_dances(data, split)])
+def print_known(found: list[dict[str, Any]]) -> None:
+    """A row a kind of song, then the songs whose beats are missed."""
+    print("| songs of our own | songs | F beats | worst | F downbeats | metre right |\n|---|---|---|---|---|---|")
+    for kind in KINDS:
+        songs = [song for song in found if song["kind"] == kind]
+        beats, bars, metres = (np.array([song[key] for song in songs]) for key in ("beats", "downbeats", "metre right"))
+        print(
+            f"| {kind} | {len(songs)} | {beats.mean():.3f} | {beats.min():.3f} | {bars.mean():.3f} |"
+            f" {metres.mean():.0%} |"
+        )
+    for song in found:
+        if song["beats"] < 0.95:
+            heard = f"F {song['beats']:.3f}, heard {song['tempo']:.1f} in {song['meter']}"
+            print(f"\nBeats missed ({heard}): {song['song']}")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is heard in a recording, and its measured tempo; beats a minute. ``seconds``: taken to hear it."""
+
+    name: str
+    genre: str
+    tempo: float
+    meter: int
+    reference: float
+    seconds: float
+
+
+def recordings(data: Path, splits: list[str]) -> list[Heard]:
+    """What is heard in each recording."""
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] in splits]
-    results: dict[str, list[tuple[float, ...]]] = {}
-    print("\nsong genre      bpm in  bars/min | dancer's bpm | locking to: song  wrong tempi  own beats | seconds")
+    found = []
     for row in rows:
+        path = data / f"{row['name']}.ogg"
         begun = time.perf_counter()
-        music: Music = analyse(data / f"{row['name']}.ogg")
+        music = analyse(path)
         took = time.perf_counter() - begun
-        with np.load(data / f"{row['name']}.npz", allow_pickle=False) as dance:
-            minima = speed_minima(dance["joints"].astype(float), float(dance["fps"]))
-        genre, bars, beats = row["genre"], music.tempo / music.meter, own[row["name"]]
-        danced = 60.0 / float(np.median(np.diff(beats)))
-        locks = locking(minima, music.beats), locking(minima, beats)
-        chance = float(np.mean([locking(minima * wrong, music.beats) for wrong in (0.83, 0.89, 1.13, 1.21)]))
-        metre_right = music.meter == FIGURES[genre].meter
-        tempo_right = metre_right and BARS[genre][0] <= bars <= BARS[genre][1]
-        results.setdefault(genre, []).append(
-            (tempo_right, metre_right, music.tempo, danced, locks[0], chance, locks[1])
+        found.append(
+            Heard(
+                name=row["name"],
+                genre=row["genre"],
+                tempo=music.tempo,
+                meter=music.meter,
+                reference=reference_tempo(decode(path), row["genre"]),
+                seconds=took,
+            )
         )
+    return found
+
+
+def print_recordings(found: list[Heard]) -> None:
+    """A row a song, then a row a genre."""
+    print("\n| song | genre | heard | bars a minute | measured | s |")
+    print("|---|---|---|---|---|---|")
+    for song in found:
         print(
-            f"{row['name']:4} {genre:8} {music.tempo:6.1f} {music.meter:2} {bars:9.2f} | {danced:12.1f} |"
-            f" {locks[0]:16.2f} {chance:12.2f} {locks[1]:10.2f} | {took:.2f}"
+            f"| {song.name} | {song.genre} | {song.tempo:.1f} in {song.meter} | {song.tempo / song.meter:.2f} |"
+            f" {song.reference:.1f} | {song.seconds:.2f} |"
         )
-    print("\ngenre    songs  tempo right  metre right  song's bpm  dancer's bpm  locking: song  wrong tempi  own beats")
-    for genre, values in results.items():
-        tempo, metre, heard, danced, song, chance, itself = np.mean(np.array(values, dtype=float), axis=0)
-        print(
-            f"{genre:8} {len(values):5} {tempo:12.0%} {metre:12.0%} {heard:11.1f} {danced:13.1f}"
-            f" {song:14.2f} {chance:12.2f} {itself:10.2f}"
-        )
+    names = " | ".join(shares(found))
+    print(f"\n| genre | songs | {names} |\n|---|---|---|---|---|---|---|---|")
+    for genre in (*STANDARDS, "all"):
+        if songs := [song for song in found if genre in (song.genre, "all")]:
+            print(
+                f"| {genre} | {len(songs)} | " + " | ".join(f"{share:.0%}" for share in shares(songs).values()) + " |"
+            )
+
+
+def shares(songs: list[Heard]) -> dict[str, float]:
+    """Of these songs, the shares that are heard rightly and that lie in their genre's standard."""
+    standards = [STANDARDS[song.genre] for song in songs]
+    both = list(zip(songs, standards, strict=True))
+    counts = {
+        "metre right": [song.meter == standard.meter for song, standard in both],
+        "tempo as measured": [abs(song.tempo / song.reference - 1.0) <= _NEAR for song in songs],
+    }
+    for name, tolerance in (("in the standard", _ROUNDING), ("within 4 % of it", _NEAR)):
+        counts[f"heard {name}"] = [std.holds(song.tempo, song.meter, tolerance) for song, std in both]
+        counts[f"measured {name}"] = [std.holds(song.reference, std.meter, tolerance) for song, std in both]
+    return {name: float(np.mean(values)) for name, values in counts.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the tang2018 dances")
     parser.add_argument("--split", nargs="+", default=list(SPLITS), choices=SPLITS)
+    parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
-    known_songs()
+    known = known_songs()
+    print_known(known)
+    figures: dict[str, Any] = {"known": known}
     if options.data is not None:
-        recordings(options.data, options.split)
+        heard = recordings(options.data, options.split)
+        print_recordings(heard)
+        figures |= {"recordings": [asdict(song) for song in heard], "shares": shares(heard)}
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,28 @@
 """Tempo, metre, beats and downbeats of music that keeps time.
 
-Three steps, each on the whole song: (1) a path of beat periods and one metre, such that the onsets repeat
-after a beat, a bar and two bars; (2) beats by dynamic programming along that path (after Ellis, "Beat
-Tracking by Dynamic Programming", 2007), then smoothed, since dancers and bands keep time better than single
-onsets do; (3) the bar's first beat where the bass enters and the harmony changes.
+On the whole song: (1) a path of periods after which the onsets repeat; (2) for each simple ratio of it, a
+series of beats by dynamic programming over beat times and intervals (after Ellis, "Beat Tracking by Dynamic
+Programming", 2007, with the tempo states of Whiteley, Cemgil and Godsill's bar pointer, 2006); (3) of those,
+in three and in four, on the beat and off it, the one that reads best as bars; (4) its beats smoothed, since
+dancers and bands keep time better than single onsets do, and its downbeats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..progress import Progress, silent
+from . import bars
 from .decode import Sound
-from .spectrum import ONSET_FPS, Floats, chroma
+from .spectrum import ONSET_FPS, Floats
 
 Array = NDArray[np.float64]
 
-SLOWEST, FASTEST = 50.0, 210.0  # beats a minute
+SLOWEST, FASTEST = 55.0, 215.0  # beats a minute
 METERS = (3, 4)
 
 _GROUP_WEIGHTS = np.array([1.5, 0.7, 0.7, 0.7])  # bass carries the beat
@@ -27,17 +30,20 @@ _PULSE_WEIGHTS = np.array([1.0, 0.4, 0.4, 0.4])
 _TEMPI = 700  # steps between the slowest and the fastest tempo: 0.2 % apart
 _SPAN = 20.0  # s of music in which a tempo is sought
 _STEP = 4.0  # s between such stretches
-# Beats a minute between which every tempo is as likely, and how far beyond them, in octaves, tempi are still
-# met. Slow ones need evidence: every second beat repeats at least as well as every beat does.
+_STEADINESS = 60.0  # cost of doubling the tempo from one stretch to the next, in octaves
+# Lags at which music repeats, in beats, with their weight in the evidence, in three and in four.
+_REPEATS = (
+    ((0.5, 0.8), (1, 1.0), (3, 1.0), (6, 0.7)),
+    ((0.5, 0.8), (1, 1.0), (2, 0.7), (4, 1.0), (8, 0.7)),
+)
+# Beats a minute between which every tempo is as likely to repeat, and how far beyond them, in octaves, tempi are
+# still met. Which of its ratios is the beat is decided by ``bars``.
 _LIKELY, _BEYOND = (95.0, 165.0), 0.18
-_TEMPO_STEADINESS = 60.0  # cost of doubling the tempo from one stretch to the next, in octaves
-_BEAT_STEADINESS = 400.0  # cost of a beat twice too long, squared log ratio
-# Lags at which music in a metre repeats, in beats, with their weight in the evidence.
-_REPEATS = {3: ((0.5, 0.8), (1, 1.0), (3, 1.0), (6, 0.7)), 4: ((0.5, 0.8), (1, 1.0), (2, 0.7), (4, 1.0), (8, 0.7))}
-# Beats alternate (kick and clap, first beat and others): this much evidence for each deviation that the upper
-# bands repeat better after two beats, or a bar of odd count, than after one; no more than the second number.
-_UPPER_WEIGHTS = np.array([0.0, 0.0, 1.0, 1.0])
-_ALTERNATION, _MOST_ALTERNATION = 0.3, 2.0
+_RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 / 3, 3.0, 4.0)
+# Intervals between beats: how many are told apart, within which ratios of the period expected, and the cost, per
+# squared octave, of one unlike the interval before it, or unlike the period.
+_INTERVALS, _SHORTEST, _LONGEST = 32, 0.75, 1.5
+_CHANGE, _DEVIATION = 120.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,34 @@ def track(
 
     ``bpm`` and ``meter``: what the user knows better; the tempo is then sought within 4 % of it.
     """
-    bands = _whitened(flux)
-    progress(0.1, "Finding the tempo")
-    periods, meter = _tempo(bands, bpm, meter)
-    progress(0.5, "Finding the beats")
-    pulse = np.maximum(bands @ _PULSE_WEIGHTS, 0.0)
-    times = _beats(pulse, periods)
+    bands = whitened(flux)
+    heard = bars.cues(sound, bands)
+    progress(0.2, "Finding the beats")
+    best: tuple[bars.Reading, Array] | None = None
+    for times in series(bands, bpm):
+        reading = bars.read(heard, times, METERS if meter is None else (meter,))
+        if best is None or reading.score > best[0].score:
+            best = reading, times
+    assert best is not None
     progress(0.8, "Finding the bars")
-    first = _bar_phases(_accents(sound, bands, times), meter)
-    return Beats(60.0 / float(np.median(np.diff(times))), meter, times, times[first == 0])
+    reading, times = best
+    places = bars.bar_places(heard, times, reading.meter)
+    return Beats(60.0 / float(np.median(np.diff(times))), reading.meter, times, times[places == 0])
 
 
-def _whitened(flux: Floats) -> Array:
+def series(bands: Array, bpm: float | None = None) -> Iterator[Array]:
+    """Every series of beat times (seconds) worth reading: simple ratios of what repeats, on the beat and off it."""
+    periods = _periods(bands, bpm)
+    pulse = np.maximum(bands @ _PULSE_WEIGHTS, 0.0)
+    tempo = 60.0 * ONSET_FPS / float(np.median(periods))
+    for ratio in _RATIOS if bpm is None else (1.0,):
+        if bpm is not None or SLOWEST <= ratio * tempo <= FASTEST:
+            times = _beats(pulse, periods / ratio)
+            yield times
+            yield _carried_on(times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2]), len(bands) / ONSET_FPS)
+
+
+def whitened(flux: Floats) -> Array:
     """Onset bands (N, 4) without their slow ups and downs: mean of the second around 0, energy around 1."""
     limited = np.minimum(flux, np.percentile(flux, 99.5, axis=0)).astype(np.float64)
     fine = limited - _mean(limited, ONSET_FPS)
@@ -83,35 +105,30 @@ def _mean(values: Array, width: int) -> Array:
     return (total[last] - total[first]) / (last - first)[:, None]
 
 
-def _tempo(bands: Array, bpm: float | None, meter: int | None) -> tuple[Array, int]:
-    """The beat's period in frames at every frame (N,), and the metre."""
+def _periods(bands: Array, bpm: float | None) -> Array:
+    """Frames after which the onsets repeat, at every frame (N,): the beat's period or a simple ratio of it."""
     tempi = np.geomspace(SLOWEST, FASTEST, _TEMPI)
     if bpm is not None:
         tempi = bpm * np.geomspace(0.96, 1.04, 41)
     lags = 60.0 * ONSET_FPS / tempi
-    centres, repeats = _autocorrelations(bands, _GROUP_WEIGHTS)
-    _, upper = _autocorrelations(bands, _UPPER_WEIGHTS)
-    # What is known of the metre needs no entry in the table: bars of 2, 5 or 7 repeat after a beat, a bar, two bars.
-    metres = METERS if meter is None else (meter,)
-    best: tuple[float, Array, int] | None = None
-    for count in metres:
-        pattern = _REPEATS.get(count, ((0.5, 0.8), (1, 1.0), (count, 1.0), (2 * count, 0.7)))
-        evidence = _evidence(repeats, lags, pattern) + _alternation(upper, lags, 2 if count % 2 == 0 else count)
+    centres, repeats = _autocorrelations(bands)
+    best: tuple[float, Array] | None = None
+    for pattern in _REPEATS:
+        evidence = _evidence(repeats, lags, pattern)
         if bpm is None:
-            outside = np.log2(tempi / np.clip(tempi, *_LIKELY))
-            evidence = evidence - 0.5 * (outside / _BEYOND) ** 2
-        value, path = _smooth_path(evidence, np.log2(lags), _TEMPO_STEADINESS)
+            evidence -= 0.5 * (np.log2(tempi / np.clip(tempi, *_LIKELY)) / _BEYOND) ** 2
+        value, path = _smooth_path(evidence, np.log2(lags), _STEADINESS)
         if best is None or value > best[0]:
-            best = value, lags[path], count
+            best = value, lags[path]
     assert best is not None
-    return np.interp(np.arange(len(bands)), centres, best[1]), best[2]
+    return np.interp(np.arange(len(bands)), centres, best[1])
 
 
-def _autocorrelations(bands: Array, weights: Array) -> tuple[Array, Array]:
-    """How much the onsets, weighted by band, repeat after each lag.
+def _autocorrelations(bands: Array) -> tuple[Array, Array]:
+    """How much the onsets repeat after each lag.
 
     Returns the stretches' centres (S,) in frames and the values (S, lags), in standard deviations over the
-    whole song's lags. ``weights``: (4,).
+    whole song's lags.
     """
     span, step = round(_SPAN * ONSET_FPS), round(_STEP * ONSET_FPS)
     starts = np.arange(0, max(len(bands) - span, 0) + 1, step)
@@ -122,7 +139,7 @@ def _autocorrelations(bands: Array, weights: Array) -> tuple[Array, Array]:
         power = np.abs(np.fft.rfft(stretch, 2 * span, axis=0)) ** 2
         values = np.fft.irfft(power, axis=0)[:longest]
         seen = len(stretch) / np.maximum(len(stretch) - np.arange(longest), len(stretch) / 4)
-        row[:] = (values / (values[0] + 1e-9)) @ (weights / weights.sum()) * seen
+        row[:] = (values / (values[0] + 1e-9)) @ (_GROUP_WEIGHTS / _GROUP_WEIGHTS.sum()) * seen
     far = rows[:, round(0.25 * ONSET_FPS) :]
     spread = far.mean(axis=0).std()
     return starts + min(span, len(bands)) / 2, (rows - far.mean(axis=1, keepdims=True)) / (spread + 1e-9)
@@ -137,17 +154,6 @@ def _evidence(repeats: Array, lags: Array, pattern: tuple[tuple[float, float], .
         weights += weight * reached
         total[:, reached] += weight * _peak_at(repeats, beats * lags[reached])
     return total / np.maximum(weights, 1e-9)
-
-
-def _alternation(upper: Array, lags: Array, beats: int) -> Array:
-    """Evidence, (S, lags), that each period is a beat: that beats differ from their neighbours.
-
-    Half a beat repeats nowhere and two beats are all alike, which tells a beat from both.
-    """
-    reached = beats * lags < upper.shape[1] - 1
-    gain = np.zeros((len(upper), len(lags)))
-    gain[:, reached] = _peak_at(upper, beats * lags[reached]) - _peak_at(upper, lags[reached])
-    return _ALTERNATION * np.clip(gain, 0.0, _MOST_ALTERNATION)
 
 
 def _peak_at(rows: Array, at: Array) -> Array:
@@ -175,36 +181,47 @@ def _smooth_path(evidence: Array, positions: Array, cost: float) -> tuple[float,
 
 
 def _beats(pulse: Array, periods: Array) -> Array:
-    """Beat times in seconds: onsets as strong as possible, distances as near to ``periods`` as possible."""
-    deviation = pulse.std() + 1e-9
-    strength = np.convolve(pulse / deviation, np.hanning(7) / np.hanning(7).sum(), "same")
-    shortest, longest = 0.8, 1.25
-    block = int(shortest * periods.min())  # frames that can't be beats to one another
-    lag = np.arange(block, int(longest * periods.max()) + 2)
-    score, came = strength.copy(), np.full(len(pulse), -1)
-    for first in range(0, len(pulse), block):
-        frames = np.arange(first, min(first + block, len(pulse)))
-        before = frames[:, None] - lag
-        cost = _BEAT_STEADINESS * np.log2(lag / periods[frames, None]) ** 2 / 10.0
-        options = np.where(before >= 0, score[before] - cost, -np.inf)
-        pick = np.argmax(options, axis=1)
-        value = options[np.arange(len(frames)), pick]
-        gain = value > 0
-        score[frames[gain]] += value[gain]
-        came[frames[gain]] = before[np.arange(len(frames)), pick][gain]
-    tail = len(pulse) - int(periods[-1])
-    at = tail + int(np.argmax(score[tail:])) if tail > 0 else int(np.argmax(score))
-    chain = [at]
-    while came[chain[-1]] >= 0:
-        chain.append(int(came[chain[-1]]))
+    """Beat times in seconds: onsets as strong as possible, intervals even and near to ``periods`` (frames).
+
+    Dynamic programming over the frame of a beat and the interval before it. All beats nearer than the
+    shortest interval are found at once: none of them can follow another.
+    """
+    strength = np.convolve(pulse / (pulse.std() + 1e-9), np.hanning(7) / np.hanning(7).sum(), "same")
+    count = len(pulse)
+    intervals = np.geomspace(_SHORTEST * periods.min(), _LONGEST * periods.max(), _INTERVALS)
+    intervals = np.unique(np.round(intervals).astype(int))
+    octaves = np.log2(intervals)
+    change = _CHANGE * (octaves[:, None] - octaves) ** 2  # (before, now)
+    states = np.arange(len(intervals))
+    reach = np.zeros((count, len(intervals)), dtype=np.float32)  # what a beat here is worth to one an interval later
+    came = np.full((count, len(intervals)), -1, dtype=np.int8)  # the interval before such a beat, -1: it's the first
+    tail = max(count - int(periods[-1]), 0)
+    ends = np.empty((count - tail, len(intervals)))
+    block = int(intervals[0])
+    for first in range(0, count, block):
+        frames = np.arange(first, min(first + block, count))
+        before = frames[:, None] - intervals
+        gain = np.where(before >= 0, reach[np.maximum(before, 0), states], 0.0)
+        stray = _DEVIATION * (octaves - np.log2(periods[frames])[:, None]) ** 2
+        score = strength[frames, None] + np.maximum(gain, 0.0) - np.where(before >= 0, stray, 0.0)
+        options = score[:, :, None] - change
+        best = np.argmax(options, axis=1)
+        reach[frames] = np.take_along_axis(options, best[:, None], axis=1)[:, 0]
+        came[frames] = np.where(reach[frames] > 0, best, -1)
+        ends[frames[frames >= tail] - tail] = score[frames >= tail]
+    at, state = np.unravel_index(int(np.argmax(ends)), ends.shape)
+    chain = [tail + int(at)]
+    while (earlier := chain[-1] - int(intervals[state])) >= 0 and came[earlier, state] >= 0:
+        chain.append(earlier)
+        state = came[earlier, state]
     frames = np.array(chain[::-1])
     if len(frames) < 2:
         frames = frames[0] + np.array([0, round(periods[0])])
-    return _steadied(frames, strength, periods) / ONSET_FPS
+    return _carried_on(_steadied(frames, strength) / ONSET_FPS, count / ONSET_FPS)
 
 
-def _steadied(frames: NDArray[np.intp], strength: Array, periods: Array) -> Array:
-    """Beats at fractions of a frame, evened out, and carried on to both ends of the song.
+def _steadied(frames: NDArray[np.intp], strength: Array) -> Array:
+    """Beats at fractions of a frame, evened out.
 
     Minimises weighted squared distances to the onsets plus squared second differences (Whittaker, 1923);
     a beat without an onset has no weight, so breaks are bridged evenly.
@@ -215,11 +232,17 @@ def _steadied(frames: NDArray[np.intp], strength: Array, periods: Array) -> Arra
     shift = np.where(curve < -1e-9, 0.5 * (left - right) / np.minimum(curve, -1e-9), 0.0)
     times = frames + np.clip(shift, -0.5, 0.5)
     weight = np.clip(here / (np.median(here) + 1e-9), 0.02, 1.5)
-    times = _whittaker(times, weight, 8.0)
-    before = np.arange(times[0] - (first := times[1] - times[0]), -0.5, -first)[::-1]
-    after = np.arange(times[-1] + (last := times[-1] - times[-2]), len(periods), last)
+    return _whittaker(times, weight, 8.0)
+
+
+def _carried_on(times: Array, duration: float) -> Array:
+    """Beats (seconds) with as many before and after them as the song of ``duration`` holds, and at least two."""
+    first, last = times[1] - times[0], times[-1] - times[-2]
+    before = np.arange(times[0] - first, -0.5 / ONSET_FPS, -first)[::-1]
+    after = np.arange(times[-1] + last, duration, last)
     times = np.concatenate([before, times, after])
-    return np.maximum(times[times > -0.5], 0.0)
+    times = np.maximum(times[times > -0.5 / ONSET_FPS], 0.0)
+    return times[: max(int(np.searchsorted(times, duration)), 2)]
 
 
 def _whittaker(values: Array, weight: Array, stiffness: float) -> Array:
@@ -237,39 +260,3 @@ def _whittaker(values: Array, weight: Array, stiffness: float) -> Array:
     band[1, 2:count] += -2.0 * stiffness
     band[0, 2:] += stiffness
     return np.asarray(solveh_banded(band, weight * values))
-
-
-def _accents(sound: Sound, bands: Array, times: Array) -> Array:
-    """Evidence (B,) that each beat begins a bar: bass enters, harmony changes; zero mean, deviation 1."""
-    frames = np.clip(np.round(times * ONSET_FPS).astype(int), 0, len(bands) - 1)
-    near = np.clip(frames[:, None] + np.arange(-4, 5), 0, len(bands) - 1)
-    onsets = bands[near].max(axis=1)
-    hop = sound.rate // 30
-    pitches = chroma(sound, hop)
-    total = np.concatenate([np.zeros((1, 12)), np.cumsum(pitches, axis=0)])
-    edges = np.clip(np.round(np.append(times, times[-1] + np.median(np.diff(times))) * 30), 0, len(pitches)).astype(int)
-    sums = total[edges[1:]] - total[edges[:-1]]
-    chords = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    change = 1.0 - np.sum(chords[1:] * chords[:-1], axis=1)
-    change = np.append(change.mean() if len(change) else 0.0, change)
-    parts = np.stack([onsets[:, 0], onsets[:, 1:].mean(axis=1), change], axis=1)
-    parts = (parts - parts.mean(axis=0)) / (parts.std(axis=0) + 1e-9)
-    return parts @ np.array([1.0, 0.3, 1.0])
-
-
-def _bar_phases(accents: Array, meter: int) -> NDArray[np.intp]:
-    """Each beat's place in its bar (B,), 0 for downbeats: the accents' largest sum, with few changes of phase."""
-    phases = np.arange(meter)
-    jump = 6.0 * accents.std() + 1e-9
-    score, back = np.where(phases == 0, accents[0], 0.0), []
-    for accent in accents[1:]:
-        kept = np.roll(score, 1)
-        best = int(np.argmax(score))
-        leap = score[best] - jump
-        stays = kept >= leap
-        back.append(np.where(stays, np.roll(phases, 1), best))
-        score = np.where(stays, kept, leap) + np.where(phases == 0, accent, 0.0)
-    path = [int(np.argmax(score))]
-    for came in reversed(back):
-        path.append(int(came[path[-1]]))
-    return np.array(path[::-1])

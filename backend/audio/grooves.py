@@ -116,8 +116,9 @@ def _jazz(meter: int) -> tuple[Groove, ...]:
 
 def _tango(meter: int) -> tuple[Groove, ...]:
     """No drums: short chords on every beat, each fourth bar in síncopa."""
-    bass = tuple((at, 0.4, 0, 1.0 if at % 2 == 0 else 0.6) for at in _beats(meter))
-    marcato = Groove({}, bass, tuple((at, 0.25, 0.12 if at % 2 == 0 else 0.08) for at in _beats(meter)), pad=False)
+    group = 2 if meter % 2 == 0 else meter
+    bass = tuple((at, 0.4, 0, 1.0 if at % group == 0 else 0.6) for at in _beats(meter))
+    marcato = Groove({}, bass, tuple((at, 0.25, 0.12 if at % group == 0 else 0.08) for at in _beats(meter)), pad=False)
     early = tuple(at for at in (0.0, 0.5, 1.5, 2.0, 3.0) if at < meter)
     sincopa = Groove({}, tuple((at, 0.4, 0, 0.9) for at in early), tuple((at, 0.3, 0.1) for at in early), pad=False)
     return (marcato, marcato, marcato, sincopa)

@@ -22,18 +22,34 @@ SONGS: dict[str, dict[str, Any]] = {
     "pop": {"tempo": 120, "duration": 20},
     "waltz": {"tempo": 87, "meter": 3, "duration": 25},
     "slow waltz in swing": {"tempo": 80, "meter": 3, "swing": 0.7, "seed": 2, "duration": 25},
+    "Viennese waltz": {"tempo": 178, "meter": 3, "duration": 20, "seed": 1},
+    "slow": {"tempo": 70, "duration": 25},
     "ballad": {"tempo": 76, "duration": 25},
     "tango tempo": {"tempo": 128, "seed": 3, "duration": 20},
     "fast": {"tempo": 140, "duration": 20, "seed": 4},
+    "very fast": {"tempo": 188, "duration": 16, "seed": 2},
     "backbeat 145": {"tempo": 145, "duration": 16},
     "backbeat 150": {"tempo": 150, "duration": 16, "seed": 1},
     "fast swing": {"tempo": 150, "swing": 1.0, "duration": 16},
     "fast and syncopated": {"tempo": 155, "syncopation": 0.5, "duration": 16, "seed": 1},
+    "slow and syncopated": {"tempo": 76, "syncopation": 0.5, "duration": 25, "seed": 1},
+    "slow swing": {"tempo": 76, "swing": 0.6, "syncopation": 0.3, "duration": 25, "seed": 1},
     "swing": {"tempo": 104, "swing": 1.0, "duration": 20},
     "syncopated": {"tempo": 116, "syncopation": 0.5, "seed": 5, "duration": 20},
+    "four on the floor": {"tempo": 126, "style": "house", "duration": 20},
+    "funk": {"tempo": 98, "style": "funk", "duration": 20},
+    "clave": {"tempo": 104, "style": "latin", "duration": 25},
+    "jazz": {"tempo": 132, "style": "jazz", "swing": 0.8, "duration": 20},
+    "tango without drums": {"tempo": 124, "style": "tango", "duration": 20},
+    "strings": {"tempo": 92, "style": "ballad", "duration": 25},
+    "strings in three": {"tempo": 96, "meter": 3, "style": "ballad", "duration": 25},
     "break": {"tempo": 122, "breaks": ((4, 7),), "seed": 6, "duration": 24},
-    "getting faster": {"tempo": 100, "tempo_end": 112, "duration": 50, "seed": 7},
-    "getting slower": {"tempo": 126, "tempo_end": 114, "duration": 40, "seed": 8},
+    "drum solo": {"tempo": 116, "solos": ((3, 6),), "duration": 24},
+    "silence": {"tempo": 90, "silences": ((3, 5),), "duration": 28},
+    "getting faster": {"tempo": 100, "tempo_end": 115, "duration": 40, "seed": 7},
+    "getting slower": {"tempo": 126, "tempo_end": 110, "duration": 40, "seed": 8},
+    "ritardando": {"tempo": 104, "ritardando": 0.3, "duration": 24, "seed": 1},
+    "loose": {"tempo": 96, "looseness": 0.015, "duration": 24},
     "short": {"tempo": 116, "duration": 8},
 }
 
@@ -50,7 +66,7 @@ def test_beats_of_known_songs(tmp_path: Path, name: str) -> None:
     assert f_measure(music.downbeats, song.downbeats) >= 0.9
     # Dancers see 20 ms: beats must be near, not only within the measure's 70 ms.
     near = np.abs(music.beats[:, None] - song.beats).min(axis=1)
-    assert np.median(near) < 0.012
+    assert np.median(near) < (0.02 if wishes.get("style") == "ballad" else 0.012)  # tones that rise in 30 ms
     assert set(music.downbeats) <= set(music.beats)
     assert (np.diff(music.beats) > 0).all()
 
@@ -130,7 +146,9 @@ def test_a_song_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_wav(tmp_path / "nowhere" / "song.wav", song)
 
 
-@pytest.mark.parametrize(("song", "bpm", "meter"), [("w8", 87, 3), ("w34", 96.8, 3), ("c8", 124, 4), ("r5", 80, 4)])
+@pytest.mark.parametrize(
+    ("song", "bpm", "meter"), [("w8", 87, 3), ("w34", 96.8, 3), ("c8", 124, 4), ("r5", 80, 4), ("r1", 70, 4)]
+)
 class TestRealSongs:
     pytestmark = needs_data
 
