@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from os.path import commonpath
 from pathlib import Path
 
 from ....retarget.errors import MotionError
@@ -14,6 +15,8 @@ from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_o
 from .motion_file import SUFFIXES, read_motion
 
 _SONGS = (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aac", ".opus", ".wma", ".aiff", ".aif", ".mp4")
+# Fewer songs than these are all for training.
+_FEW = 10
 # Genre of dances in the folder itself, of which nobody says one.
 _PLAIN = "dance"
 
@@ -25,9 +28,10 @@ def load_dances(
 
     Motions (``.npz``, ``.pkl``, ``.bvh``, ``.amc``) and songs lie anywhere below it and share their names, but for
     AIST++'s: gBR_sBM_cAll_d04_mBR2_ch08 is danced to mBR2. Each motion begins with its song. A
-    ``manifest.csv`` may name genres and splits (see ``read_manifest``); else the genre is the subfolder's name, and
-    the split follows from the song's. ``names``: only these dances. ``skip`` hears of motions
-    left out. Raises DataError where the folder holds no dance of the split, or more than fit in memory.
+    ``manifest.csv`` may name genres and splits (see ``read_manifest``); else the genre is the name of the subfolder
+    that holds both, and the split follows from the song's name (see ``split_of``).
+    ``names``: only these dances. ``skip`` hears of motions left out.
+    Raises DataError where the folder holds no dance of the split, or more than fit in memory.
     """
     folder = Path(folder)
     if split not in SPLITS:
@@ -47,8 +51,12 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     songs = [path for path in files if path.suffix.lower() in _SONGS]
     motions = _by_name([path for path in files if path.suffix.lower() in SUFFIXES], folder, skip)
+    # Where a manifest names splits, dances without one are in none.
+    whole = rows is None or not any(row.split for row in rows.values())
+    few = len({song_name(name) for name in motions}) < _FEW
     for name, row in (dict.fromkeys(motions, Row()) if rows is None else rows).items():
-        if (names is not None and name not in names) or (row.split or _assigned(name, rows)) != split:
+        assigned = row.split or (split_of(song_name(name), few) if whole else None)
+        if (names is not None and name not in names) or assigned != split:
             continue
         path = motions.get(name)
         if path is None:
@@ -58,13 +66,10 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
         if song is None:
             skip(f"{path.name} has no song beside it: name one {song_name(path.stem)}.")
             continue
-        genre = row.genre or aist_genre(path.stem) or (path.parent.name if path.parent != folder else _PLAIN)
+        # The folder that holds motion and song; one that holds motions alone says nothing of how they dance.
+        both = Path(commonpath([path.parent, song.parent]))
+        genre = row.genre or aist_genre(path.stem) or (both.name if both != folder else _PLAIN)
         yield from _read(path, name, genre, song if row.heard else None, row.in_time, fps, skip)
-
-
-def _assigned(name: str, rows: dict[str, Row] | None) -> str | None:
-    """The split of a dance that has none of its own: none either where others have."""
-    return None if rows is not None and any(row.split for row in rows.values()) else split_of(song_name(name))
 
 
 def _by_name(paths: Sequence[Path], folder: Path, skip: Skip) -> dict[str, Path]:

@@ -85,10 +85,10 @@ def song_name(name: str) -> str:
     return match["music"] if match else name
 
 
-def split_of(song: str) -> str:
+def split_of(song: str, few: bool = False) -> str:
     """train, val or test, for 80, 10 and 10 % of all songs, always the same for a song's name.
 
-    By song, so that no model is measured on what it learned by heart.
+    By song, so that no model is measured on what it learned by heart. Of ``few`` songs all are for training.
     """
     share = int.from_bytes(hashlib.sha256(song.encode(errors="surrogateescape")).digest()[:8], "big") / 2**64
-    return SPLITS[int(share >= 0.8) + int(share >= 0.9)]
+    return SPLITS[0 if few else int(share >= 0.8) + int(share >= 0.9)]
