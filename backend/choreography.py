@@ -36,8 +36,8 @@ class Wish:
     controls: Controls | None = None
 
 
-# Seconds listened to before the first part of a streamed dance: enough to tell the tempo.
-_OPENING = 12.0
+# Seconds of a song listened to before a streamed dance begins, enough to tell the tempo, and before it goes on.
+_OPENINGS = (12.0, 60.0, 300.0, 1500.0)
 
 
 class Choreographer:
@@ -74,22 +74,17 @@ class Choreographer:
     def stream(self, wish: Wish, progress: Progress = silent) -> Iterator[Motion]:
         """The parts of a dance for ``wish``, as soon as each is made; see ``generate_stream``.
 
-        The first seconds are danced before the rest of the song was listened to. Raises as ``dance`` does.
+        The song is listened to no farther ahead than the dance needs. Raises as ``dance`` does.
         """
         from .dance.stream import generate_stream
 
-        model = self._load()
-        brief = wish.duration is not None and wish.duration <= _OPENING
-        opening = _listen(wish, wish.duration if brief else _OPENING, silent)
-        brief = brief or opening.duration < _OPENING - 0.1
         parts = generate_stream(
-            opening,
-            whole=None if brief else lambda: _listen(wish, wish.duration, part(progress, 0.0, 0.3)),
+            _listen_longer(wish, part(progress, 0.0, 0.0)),
             genre=wish.genre,
             seed=wish.seed,
             controls=wish.controls,
-            model=model,
-            progress=part(progress, 0.0 if brief else 0.3, 1.0),
+            model=self._load(),
+            progress=progress,
         )
         with _memory_errors():
             for motion in parts:
@@ -108,6 +103,18 @@ def _listen(wish: Wish, duration: float | None, progress: Progress) -> Music:
     from .audio import analyse
 
     return analyse(wish.song, start=wish.start, duration=duration, bpm=wish.bpm, meter=wish.meter, progress=progress)
+
+
+def _listen_longer(wish: Wish, progress: Progress) -> Iterator[Music]:
+    """The beginning of the wish's song, then longer ones, at last all that is wanted."""
+    for seconds in _OPENINGS:
+        if wish.duration is not None and wish.duration <= seconds:
+            break
+        opening = _listen(wish, seconds, progress)
+        yield opening
+        if opening.duration < seconds - 0.1:
+            return
+    yield _listen(wish, wish.duration, progress)
 
 
 @contextmanager

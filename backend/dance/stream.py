@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
 from ..audio import Music
-from ..progress import Progress, silent
+from ..progress import Progress, part, silent
 from .controls import Controls, Keep
 from .generate import choose_genre
 from .keep import Kept
@@ -25,9 +25,8 @@ _NEXT_SEED = 1_000_003
 
 
 def generate_stream(
-    opening: Music,
+    songs: Iterable[Music],
     *,
-    whole: Callable[[], Music] | None = None,
     genre: str | None = None,
     seed: int = 0,
     controls: Controls | None = None,
@@ -36,9 +35,10 @@ def generate_stream(
 ) -> Iterator[Motion]:
     """Parts of one dance, the first of 5 s, the others of 15 s; ``concatenate`` makes them the whole dance.
 
-    ``opening``: the music, or its first seconds (10 or more) where it takes long to listen to all of it; then ``whole``
-    is called for all once the first part is out. Beats of a part count from its start. The rest is as in
-    ``generate``, whose dance for the same seed is another one. Memory does not grow with the song.
+    ``songs``: the music; or first its beginning (10 s or more), then longer beginnings, at last all of it, each asked
+    for when the dance has come to the end of what is known, so that listening delays nobody.
+    ``progress`` is told shares once the whole is known, 0 before. Beats of a part count from its start. The rest is as
+    in ``generate``, whose dance for the same seed is another one. Memory does not grow with the dance.
     Raises StepsmithError as it does, and for controls that need the whole dance at once.
     """
     controls = controls or Controls()
@@ -48,41 +48,45 @@ def generate_stream(
             " have the dance while it is made."
         )
     model = model or load_model()
-
-    def planned(music: Music, known: Controls) -> Plan:
-        return plan_dance(music, genre or choose_genre(music, model.config.genres), known, model)
-
-    heard = controls
-    if whole is not None:
-        heard = replace(controls, changes=tuple(c for c in controls.changes if c[0] < opening.duration))
-    plan = planned(opening, heard)
-    cues, fps = plan.cues(seed), plan.fps
-    done, number = 0, 0
+    known = iter(songs)
+    plan = _plan(next(known), genre, controls, model)
+    cues, fps, ahead = plan.cues(seed), plan.fps, round(_AHEAD * plan.fps)
+    done, number, all_known = 0, 0, False
     before: Motion | None = None
-    while number == 0 or done < len(cues):
+    while done < len(cues):
         stop = done + round((_PART if number else FIRST) * fps)
-        if whole is None and stop + round(_AHEAD * fps) >= len(cues):
+        while stop + ahead >= len(cues) and not all_known:
+            longer = next(known, None)
+            if longer is None:
+                all_known = True
+            else:
+                plan = _plan(longer, genre, controls, model)
+                cues = plan.cues(seed)
+        if stop + ahead >= len(cues):
             stop = len(cues)
-        start, end = done - (len(before) if before else 0), min(stop + round(_AHEAD * fps), len(cues))
+        start, end = done - (len(before) if before else 0), min(stop + ahead, len(cues))
         keeps = [] if before is None else [Keep(before)]
-        part = replace(plan, shares=plan.shares[start:end], kept=Kept.of(keeps, end - start, fps))
+        section = replace(plan, shares=plan.shares[start:end], kept=Kept.of(keeps, end - start, fps))
         (features,) = sample(
             model,
             [cues[start:end]],
-            part.shares,
+            section.shares,
             seeds=[(seed + number * _NEXT_SEED) % 2**63],
             guide_energy=controls.energy is not None,
-            constrain=part.constrain if part.constrained else None,
+            constrain=section.constrain if section.constrained else None,
+            progress=part(progress, done / len(cues), stop / len(cues)) if all_known else part(progress, 0.0, 0.0),
         )
-        motion = part.finish(features)
+        motion = section.finish(features)
         before = motion.slice(max(0, stop - start - round(_LEAD_IN * fps)), stop - start)
         before = before.mirror() if controls.mirror else before
-        progress(stop / len(cues) if whole is None else 0.0, "Choreographing")
         yield _with_beats(motion.slice(done - start, stop - start), plan, done, seed)
         done, number = stop, number + 1
-        if whole is not None:
-            plan, whole = planned(whole(), controls), None
-            cues = plan.cues(seed)
+
+
+def _plan(music: Music, genre: str | None, controls: Controls, model: DanceModel) -> Plan:
+    """The plan of as much of the dance as there is music; later changes of genre are not yet in it."""
+    heard = tuple(change for change in controls.changes if change[0] < music.duration - 1.0 / model.config.fps)
+    return plan_dance(music, genre or choose_genre(music, model.config.genres), replace(controls, changes=heard), model)
 
 
 def _with_beats(motion: Motion, plan: Plan, first: int, seed: int) -> Motion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from stepsmith.backend.dance.controls import Controls, Keep
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.stream import generate_stream
 from stepsmith.backend.dance.weights import load_model
+from stepsmith.backend.progress import Cancelled
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion, concatenate
 
@@ -37,7 +39,7 @@ def model() -> DanceModel:
 @pytest.mark.parametrize("seconds", [2.0, 5.0, 6.0, 8.0, 12.0, 23.0, 40.5])
 def test_the_parts_are_the_whole_dance_with_its_beats(model: DanceModel, seconds: float) -> None:
     song = music(seconds)
-    parts = list(generate_stream(song, genre="waltz", seed=3, model=model))
+    parts = list(generate_stream([song], genre="waltz", seed=3, model=model))
     dance = concatenate(parts)
     assert len(dance) == round(seconds * 30)
     assert dance.beats is not None
@@ -51,30 +53,44 @@ def test_the_parts_are_the_whole_dance_with_its_beats(model: DanceModel, seconds
 
 
 def test_the_same_seed_gives_the_same_parts(model: DanceModel) -> None:
-    one, same, other = (concatenate(list(generate_stream(music(14.0), seed=s, model=model))) for s in (1, 1, 2))
+    one, same, other = (concatenate(list(generate_stream([music(14.0)], seed=s, model=model))) for s in (1, 1, 2))
     assert np.array_equal(one.rotations, same.rotations)
     assert not np.array_equal(one.rotations, other.rotations)
 
 
-def test_all_of_the_song_is_asked_for_once_the_first_part_is_out(model: DanceModel) -> None:
-    asked: list[bool] = []
+def test_the_song_is_listened_to_as_far_as_the_dance_needs(model: DanceModel) -> None:
+    asked: list[float] = []
 
-    def whole() -> Music:
-        asked.append(True)
-        return music(30.0, tempo=100.0)
+    def longer() -> Iterator[Music]:
+        for seconds, tempo in ((12.0, 120.0), (40.0, 100.0), (50.0, 90.0)):
+            asked.append(seconds)
+            yield music(seconds, tempo)
 
-    parts = generate_stream(music(12.0), whole=whole, model=model, controls=Controls(changes=((20.0, "rumba"),)))
-    first = next(parts)
-    assert not asked
-    assert len(first) == 150
-    rest = list(parts)
-    assert len(asked) == 1
-    assert len(concatenate([first, *rest])) == 900
-    assert rest[0].meta["tempo"] == 100.0
+    parts, listened = [], []
+    for part in generate_stream(longer(), model=model, controls=Controls(changes=((20.0, "rumba"), (99.0, "waltz")))):
+        parts.append(part)
+        listened.append(len(asked))
+    assert [len(part) for part in parts] == [150, 450, 450, 450]
+    assert listened == [1, 2, 2, 3]
+    assert [part.meta["tempo"] for part in parts] == [120.0, 100.0, 100.0, 90.0]
+
+
+def test_progress_rises_to_the_end_and_can_stop_the_work(model: DanceModel) -> None:
+    seen: list[float] = []
+    songs = [music(12.0), music(30.0)]
+    list(generate_stream(songs, model=model, progress=lambda fraction, _: seen.append(fraction)))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+    def stop(fraction: float, text: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        next(generate_stream(songs, model=model, progress=stop))
 
 
 def test_parts_meet_as_smoothly_as_frames_within_them() -> None:
-    dance = concatenate(list(generate_stream(music(12.0), genre="tango", seed=1, model=load_model())))
+    dance = concatenate(list(generate_stream([music(12.0)], genre="tango", seed=1, model=load_model())))
     moving = np.linalg.norm(np.diff(dance.positions(), n=2, axis=0), axis=-1) * 900
     assert np.mean(moving[146:152] > np.percentile(moving, 99)) <= 0.03
     assert np.linalg.norm(dance.root[150] - dance.root[149]) < 0.07
@@ -83,7 +99,7 @@ def test_parts_meet_as_smoothly_as_frames_within_them() -> None:
 def test_a_streamed_dance_stays_in_its_circle_and_can_be_mirrored(model: DanceModel) -> None:
     def streamed(mirror: bool) -> Motion:
         wishes = Controls(radius=0.5, mirror=mirror)
-        return concatenate(list(generate_stream(music(26.0), seed=1, model=model, controls=wishes)))
+        return concatenate(list(generate_stream([music(26.0)], seed=1, model=model, controls=wishes)))
 
     plain, mirrored = streamed(False), streamed(True)
     assert np.linalg.norm(plain.root[:, :2], axis=1).max() < 0.5
@@ -91,10 +107,10 @@ def test_a_streamed_dance_stays_in_its_circle_and_can_be_mirrored(model: DanceMo
 
 
 def test_what_needs_the_whole_dance_is_refused(model: DanceModel) -> None:
-    pose = next(generate_stream(music(2.0), model=model)).slice(0, 1)
+    pose = next(generate_stream([music(2.0)], model=model)).slice(0, 1)
     for controls in (Controls(loop=True), Controls(candidates=2), Controls(keep=(Keep(pose),))):
         with pytest.raises(StepsmithError, match="while it is made"):
-            next(generate_stream(music(8.0), controls=controls, model=model))
+            next(generate_stream([music(8.0)], controls=controls, model=model))
 
 
 @pytest.mark.parametrize("duration", [None, 3.0])
