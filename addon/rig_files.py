@@ -131,7 +131,9 @@ def enable(module: str) -> None:
 
 def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
     armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
-    there = ", ".join(ob.name for ob in armatures) or "none"
+    if not armatures:
+        raise RigError(f"{path.name} holds no armatures: choose a file with a character that has bones.")
+    there = ", ".join(ob.name for ob in armatures)
     if name is not None:
         chosen = _named_so(name, armatures, exactly=path.suffix.lower() == ".blend")
         if chosen is None:
@@ -152,11 +154,14 @@ def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
 
 def _named_so(name: str, armatures: Sequence[bpy.types.Object], *, exactly: bool) -> bpy.types.Object | None:
     """The object of the scene called so. Where that is no armature and not ``exactly`` is wanted, the only armature
-    that is called so but for a number: a USD has armatures in parents of the same name, and Blender, where names are
-    unique, appends numbers."""
+    in it, or that is called so but for a number: a USD has armatures in parents that may have the name, and Blender,
+    where names are unique, appends numbers."""
     named = bpy.context.scene.objects.get(name)
     if exactly or named in armatures:
         return named
+    inside = [] if named is None else [ob for ob in armatures if ob in named.children_recursive]
+    if len(inside) == 1:
+        return inside[0]
     alike = [ob for ob in armatures if re.sub(r"\.\d{3,}$", "", ob.name) == name]
     return alike[0] if len(alike) == 1 else named
 

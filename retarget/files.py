@@ -6,6 +6,7 @@ Conventions of the files, and what becomes of them here:
   about x that ours does not, and all others are seen from turned axes.
 - EDGE: the same, 30 fps, ``full_pose`` holding joint positions, z up.
 - AIST++: y up throughout, centimetres with ``smpl_scaling``, 60 fps.
+- The arrays of EDGE and AIST++, under their own names, are read from ``.npz`` as well.
 - ``trans`` in files of others moves SMPL's origin, which lies above the pelvis, not the pelvis; files
   written here hold the pelvis itself and say so (``root_convention = "pelvis"``). Since those bodies
   have legs of other lengths, their motions are set down on the floor by their lowest feet.
@@ -18,7 +19,7 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,7 @@ _STILL = 0.2
 _NPZ_KEYS = (
     "poses", "trans", "mocap_framerate", "mocap_frame_rate",
     "root_convention", "rotations", "contacts", "beats", "downbeats", "meta",
+    "smpl_poses", "smpl_trans", "smpl_scaling", "fps",
 )  # fmt: skip
 
 # SMPL's rest pelvis seen from its origin (metres, y up): the neutral body's, in the published model's frame.
@@ -157,6 +159,8 @@ def _read_npz(file: BinaryIO) -> Motion:
         arrays = read_npz(file, _NPZ_KEYS, MAX_BYTES)
     except ArrayFileError as error:
         raise MotionError(f"{error}: write or download it anew.") from error
+    if "smpl_poses" in arrays and "smpl_trans" in arrays:
+        return _from_smpl_arrays(arrays)
     if "poses" not in arrays or "trans" not in arrays:
         raise MotionError("this .npz holds no poses and trans: choose an AMASS or Stepsmith file.")
     fps = _number(arrays.get("mocap_framerate", arrays.get("mocap_frame_rate")), AMASS_FPS, "frame rate")
@@ -187,13 +191,19 @@ def _read_pkl(file: BinaryIO) -> Motion:
         raise MotionError(f"{error}: write or download it anew.") from error
     if not isinstance(content, dict) or "smpl_poses" not in content or "smpl_trans" not in content:
         raise MotionError("this .pkl holds no smpl_poses and smpl_trans: choose one of EDGE or AIST++.")
+    return _from_smpl_arrays(content)
+
+
+def _from_smpl_arrays(content: Mapping[str, Any]) -> Motion:
+    """What is in the arrays of EDGE and of AIST++, by their names."""
     poses = _poses(content["smpl_poses"])
     root = _rows(content["smpl_trans"], len(poses), 3, "smpl_trans")
     if "smpl_scaling" in content:
         scaling = _number(content["smpl_scaling"], 1.0, "smpl_scaling")
         root = root / scaling + _SMPL_PELVIS
         local = rot.multiply(rot.multiply(_UPRIGHT, rot.from_axis_angle(poses)), rot.conjugate(_UPRIGHT))
-        return _grounded(AIST_FPS, rot.rotate(_UPRIGHT, root), local)
+        fps = _number(content.get("fps"), AIST_FPS, "fps")
+        return _grounded(fps, rot.rotate(_UPRIGHT, root), local)
     fps = _number(content.get("fps"), EDGE_FPS, "fps")
     rotations = _from_body_axes(poses)
     if content.get("root_convention") != "pelvis":

@@ -258,6 +258,16 @@ def test_an_importers_number_may_be_left_out(dance: tuple[Path, Motion], tmp_pat
         open_rig(tmp_path / "one.usdc", "Nobody")
 
 
+def test_the_object_may_be_named_as_before_it_was_a_usd(painted: Callable[..., Path], tmp_path: Path) -> None:
+    skip_without(".usd")
+    painted(0.5)
+    hero = bpy.data.objects["Rig"]
+    hero.name, bpy.data.objects["Cube"].parent = "Hero", hero
+    bpy.ops.wm.usd_export(filepath=str(tmp_path / "hero.usdc"))
+    # The armature has its data's name now, in an empty that has the object's.
+    assert open_rig(tmp_path / "hero.usdc", "Hero").type == "ARMATURE"
+
+
 def test_a_vrm_is_read_as_the_gltf_it_is(dance: tuple[Path, Motion], tmp_path: Path) -> None:
     export(Wish(dance[0], (tmp_path / "one.glb",)), silent)
     shutil.copyfile(tmp_path / "one.glb", tmp_path / "one.vrm")

@@ -186,6 +186,19 @@ def test_aist_is_y_up_and_in_centimetres(tmp_path: Path) -> None:
     assert np.isclose(motion.root[0, 2], SMPL.rest_root_height)
 
 
+def test_the_same_arrays_are_the_same_motion_in_either_kind_of_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    arrays = {"smpl_poses": rng.normal(0.0, 0.3, (5, 72)), "smpl_trans": rng.normal(0.0, 50.0, (5, 3))}
+    for more in ({"smpl_scaling": np.array([90.0])}, {}):
+        np.savez(tmp_path / "dance.npz", **arrays, **more)
+        packed, pickled = load_motion(tmp_path / "dance.npz"), load_motion(dump(tmp_path / "dance.pkl", arrays | more))
+        assert packed.fps == pickled.fps
+        np.testing.assert_array_equal(packed.root, pickled.root)
+        np.testing.assert_array_equal(packed.rotations, pickled.rotations)
+    np.savez(tmp_path / "slow.npz", **arrays, smpl_scaling=90.0, fps=24)
+    assert load_motion(tmp_path / "slow.npz").fps == 24.0
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not AIST, reason="the dances beside the checkout are missing")
 def test_a_real_aist_dance_is_where_its_keypoints_are(tmp_path: Path) -> None:
