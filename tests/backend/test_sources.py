@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -438,6 +439,39 @@ def test_a_manifest_says_more(tmp_path: Path) -> None:
     assert (b.genre, b.in_time, b.song) == ("jive", False, None)
     assert len(said) == 1
     assert "gone" in said[0]
+
+
+def test_motions_of_every_form_dance_upright_on_the_floor(tmp_path: Path) -> None:
+    motion = swaying().shift([1.0, 2.0, 0.7]).turn(1.0)
+    save_motion(tmp_path / "ours.npz", motion)
+    save_motion(tmp_path / "edge.pkl", motion)
+    save_motion(tmp_path / "plain.bvh", motion)
+    write_acclaim(tmp_path, "07_01")
+    write_aist(tmp_path / "aist.npz", motion)
+    with np.load(tmp_path / "aist.npz") as arrays:
+        plain = {name: arrays[name] for name in ("smpl_poses", "smpl_trans", "smpl_scaling")}
+    (tmp_path / "aist_form.pkl").write_bytes(pickle.dumps(plain))
+    with np.load(tmp_path / "ours.npz") as arrays:
+        wide = np.zeros((len(motion), 156))
+        wide[:, :66] = arrays["poses"][:, :66]
+        np.savez(
+            tmp_path / "amass.npz",
+            poses=wide,
+            trans=arrays["trans"],
+            mocap_framerate=np.array(60.0),
+            betas=np.zeros(16),
+        )
+    names = ("ours", "edge", "plain", "07_01", "aist", "aist_form", "amass")
+    for name in names:
+        (tmp_path / f"{name}.flac").touch()
+    dances = load_dances(tmp_path, "train", 30.0)
+    assert sorted(dance.name for dance in dances) == sorted(names)
+    for dance in dances:
+        positions = dance.motion.positions()
+        assert (positions[:, 15, 2] > positions[:, 0, 2] + 0.4).all(), dance.name
+        assert np.abs(np.median(soles(dance.motion).min(axis=1))) < 0.02, dance.name
+        assert dance.motion.contacts.any(axis=1).mean() > 0.6, dance.name
+        np.testing.assert_allclose(positions[0, 0, :2], 0.0, atol=1e-6)
 
 
 def write_manifest(folder: Path, *lines: str) -> None:
