@@ -514,11 +514,15 @@ def test_what_can_not_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "foreign.bvh").write_bytes(b"\x89PNG and so on")
     (tmp_path / "torn.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:5000])
     save_motion(tmp_path / "short.npz", swaying(2.0))
-    write_manifest(tmp_path, "name,split", *(f"{n},train" for n in ("good", "silent", "foreign", "torn", "short")))
+    with np.load(tmp_path / "good.npz") as arrays:
+        np.savez(tmp_path / "slow.npz", poses=arrays["poses"], trans=arrays["trans"], mocap_framerate=np.array(1e-3))
+    (tmp_path / "slow.mp3").touch()
+    names = ("good", "silent", "foreign", "torn", "short", "slow")
+    write_manifest(tmp_path, "name,split", *(f"{name},train" for name in names))
     said: list[str] = []
     assert [dance.name for dance in load_dances(tmp_path, "train", skip=said.append)] == ["good"]
     assert [sentence.split()[0].rstrip(":") for sentence in said] == [
-        "silent.npz", "foreign.bvh", "torn.npz", "short.npz",
+        "silent.npz", "foreign.bvh", "torn.npz", "short.npz", "slow.npz",
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
 _FASTEST, _FASTEST_TURN = 12.0, 60.0
 _MARGIN, _BRIDGE = 0.017, 0.2  # s left out on either side of a glitch, and that may be bridged in all
 _SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
-_SHORTEST = 6.5  # s of a stretch worth keeping: the model's window of 5 s, played faster
+_SHORTEST = 6.0  # s of a stretch worth keeping: the model's window of 5 s, somewhat faster
 _LONGEST = 600.0  # s of a stretch
 _RATES = (5.0, 1000.0)  # frames a second of recordings
 _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances

@@ -45,6 +45,11 @@ class Dance:
     in_time: bool | None = None
 
 
+def about(path: Path, error: Exception) -> str:
+    """What is wrong with a file, as a sentence that begins with its name."""
+    return str(error) if path.name in str(error) else f"{path.name}: {error}"
+
+
 def collect(dances: Iterable[Dance], place: Path) -> list[Dance]:
     """All of ``dances``; raises DataError where they are more than is sensible to hold in memory."""
     found, seconds = [], 0.0

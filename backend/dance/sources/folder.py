@@ -10,7 +10,7 @@ from pathlib import Path
 from ....retarget.errors import MotionError
 from . import tang2018
 from .clean import clean
-from .dance import Dance, DataError, NoDancesError, Skip, collect, ignore
+from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
 from .motion_file import SUFFIXES, read_motion
 
@@ -100,7 +100,7 @@ def _read(
             return
         stretches = clean(read_motion(path), fps)
     except MotionError as error:
-        skip(str(error))
+        skip(about(path, error))
         return
     if not stretches:
         skip(f"{path.name} holds no 6 s of dance.")

@@ -14,6 +14,7 @@ from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from . import acclaim, character_creator
 from .clean import UPRIGHT
+from .dance import about
 
 SUFFIXES = (".npz", ".pkl", ".bvh", ".amc")
 
@@ -42,8 +43,7 @@ def read_motion(path: Path) -> Motion:
     except OSError as error:
         raise MotionError(f"“{path}” can't be read ({error.strerror}): check the path.") from error
     except (MotionError, ArrayFileError) as error:
-        text = str(error)
-        raise MotionError(text if text.startswith(path.name) else f"{path.name}: {text}") from error
+        raise MotionError(about(path, error)) from error
 
 
 def _skeleton_of(path: Path) -> Path:

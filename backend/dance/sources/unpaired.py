@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
 from .clean import clean
-from .dance import Dance, DataError, Skip, collect, ignore
+from .dance import Dance, DataError, Skip, about, collect, ignore
 from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
 
@@ -62,7 +62,7 @@ def _stretches(path: Path, genre: str, name: str, fps: float, skip: Skip) -> Ite
     try:
         stretches = clean(read_motion(path), fps)
     except MotionError as error:
-        skip(str(error))
+        skip(about(path, error))
         return
     if not stretches:
         skip(f"{path.name} holds no 6 s of dance.")
