@@ -97,11 +97,14 @@ class Trainer:
         try:
             state = torch.load(file, map_location=self.device, weights_only=True)
             step, average, weights, optimizer = (state[key] for key in ("step", "average", "model", "optimizer"))
+            config = ModelConfig.from_dict(state.get("config", self.model.config.to_dict()))
         except Exception as error:  # A damaged file raises nearly anything.
             raise StepsmithError(
                 f"{file} is damaged or no checkpoint of a training: move it away and start without --resume."
             ) from error
         try:
+            if config != self.model.config:
+                raise ValueError("another network")
             self.model.load_state_dict(average)  # only to see that it fits
             self.model.load_state_dict(weights)
             self.optimizer.load_state_dict(optimizer)
@@ -187,7 +190,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / f"{_CHECKPOINT}.part"
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
-        torch.save({**state, "step": self.step}, beside)
+        torch.save({**state, "step": self.step, "config": self.model.config.to_dict()}, beside)
         os.replace(beside, self.folder / _CHECKPOINT)
         averaged = DanceModel(self.model.config)
         averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})

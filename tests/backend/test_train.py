@@ -219,7 +219,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_pa
     assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
 
 
-@pytest.mark.parametrize("harm", ["truncated", "text", "empty", "other keys", "pickle", "other genres"])
+@pytest.mark.parametrize("harm", ["truncated", "text", "empty", "other keys", "pickle", "other genres", "more genres"])
 def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
     trainer = Trainer(tracks(), [], TINY, tmp_path)
     trainer.run(TrainConfig(steps=1, batch=2))
@@ -235,7 +235,7 @@ def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
     elif harm == "pickle":
         torch.save({"model": os.getcwd}, file)
     else:
-        model = replace(TINY, genres=("polka",))
+        model = replace(TINY, genres=("polka", "waltz", "rumba") if harm == "more genres" else ("polka", "waltz"))
     with pytest.raises(StepsmithError, match=r"^[^\n]*checkpoint.pt is [^\n]*$"):
         Trainer(tracks(1), [], model, tmp_path).resume()
 
