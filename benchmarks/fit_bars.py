@@ -99,7 +99,7 @@ def readings(sound: Sound) -> Iterator[tuple[Array, int, int, Array]]:
     """Beats (seconds), metre, phase and what is heard (D,) of every reading of a sound."""
     bands = whitened(spectrum(sound).flux)
     heard = bars.cues(sound, bands)
-    for times in series(bands):
+    for times, _ in series(bands):
         on, off = bars.on_and_off(heard, times)
         alike = bars.likeness(on, off)
         octaves = np.log2(60.0 / float(np.median(np.diff(times))) / bars.MIDDLE_TEMPO)

@@ -40,9 +40,11 @@ _REPEATS = (
 # still met. Which of its ratios is the beat is decided by ``bars``.
 _LIKELY, _BEYOND = (95.0, 165.0), 0.18
 _RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 / 3, 3.0, 4.0)
-# Intervals between beats: how many are told apart, within which ratios of the period expected, and the cost, per
-# squared octave, of one unlike the interval before it, or unlike the period.
-_INTERVALS, _SHORTEST, _LONGEST = 32, 0.75, 1.5
+# Intervals between beats: within which ratios of the period they lie, for a band that may slow down and for one that
+# plays on through a passage whose accents are off the beat; how many are told apart; and the cost, per squared
+# octave, of one unlike the interval before it, or unlike the period.
+_FREE, _STEADY = (0.75, 1.5), (0.985, 1.015)
+_INTERVALS = 32
 _CHANGE, _DEVIATION = 120.0, 10.0
 
 
@@ -66,28 +68,34 @@ def track(
     bands = whitened(flux)
     heard = bars.cues(sound, bands)
     progress(0.2, "Finding the beats")
-    best: tuple[bars.Reading, Array] | None = None
-    for times in series(bands, bpm):
-        reading = bars.read(heard, times, METERS if meter is None else (meter,))
-        if best is None or reading.score > best[0].score:
-            best = reading, times
-    assert best is not None
+    metres = METERS if meter is None else (meter,)
+    found = [(bars.read(heard, times, metres), times, periods) for times, periods in series(bands, bpm)]
+    _, _, periods = max(found, key=lambda one: one[0].score)
+    found += [(bars.read(heard, times, metres), times, periods) for times in _on_and_off(bands, periods, _STEADY)]
     progress(0.8, "Finding the bars")
-    reading, times = best
+    reading, times, _ = max(found, key=lambda one: one[0].score)
     places = bars.bar_places(heard, times, reading.meter)
     return Beats(60.0 / float(np.median(np.diff(times))), reading.meter, times, times[places == 0])
 
 
-def series(bands: Array, bpm: float | None = None) -> Iterator[Array]:
-    """Every series of beat times (seconds) worth reading: simple ratios of what repeats, on the beat and off it."""
+def series(bands: Array, bpm: float | None = None) -> Iterator[tuple[Array, Array]]:
+    """Every series of beats (seconds) worth reading, with the periods (N,) in frames near which it keeps.
+
+    These are simple ratios of what repeats, on the beat and off it.
+    """
     periods = _periods(bands, bpm)
-    pulse = np.maximum(bands @ _PULSE_WEIGHTS, 0.0)
     tempo = 60.0 * ONSET_FPS / float(np.median(periods))
     for ratio in _RATIOS if bpm is None else (1.0,):
         if bpm is not None or SLOWEST <= ratio * tempo <= FASTEST:
-            times = _beats(pulse, periods / ratio)
-            yield times
-            yield _carried_on(times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2]), len(bands) / ONSET_FPS)
+            for times in _on_and_off(bands, periods / ratio, _FREE):
+                yield times, periods / ratio
+
+
+def _on_and_off(bands: Array, periods: Array, reach: tuple[float, float]) -> Iterator[Array]:
+    """Beats (seconds) near ``periods``, and the times halfway between them."""
+    times = _beats(np.maximum(bands @ _PULSE_WEIGHTS, 0.0), periods, reach)
+    yield times
+    yield _carried_on(times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2]), len(bands) / ONSET_FPS)
 
 
 def whitened(flux: Floats) -> Array:
@@ -180,20 +188,22 @@ def _smooth_path(evidence: Array, positions: Array, cost: float) -> tuple[float,
     return float(score.max()) / len(evidence), np.array(path[::-1])
 
 
-def _beats(pulse: Array, periods: Array) -> Array:
+def _beats(pulse: Array, periods: Array, reach: tuple[float, float]) -> Array:
     """Beat times in seconds: onsets as strong as possible, intervals even and near to ``periods`` (frames).
+
+    ``reach``: the ratios of the periods between which intervals lie.
 
     Dynamic programming over the frame of a beat and the interval before it. All beats nearer than the
     shortest interval are found at once: none of them can follow another.
     """
     strength = np.convolve(pulse / (pulse.std() + 1e-9), np.hanning(7) / np.hanning(7).sum(), "same")
     count = len(pulse)
-    intervals = np.geomspace(_SHORTEST * periods.min(), _LONGEST * periods.max(), _INTERVALS)
+    intervals = np.geomspace(reach[0] * periods.min(), reach[1] * periods.max(), _INTERVALS)
     intervals = np.unique(np.round(intervals).astype(int))
     octaves = np.log2(intervals)
     change = _CHANGE * (octaves[:, None] - octaves) ** 2  # (before, now)
     states = np.arange(len(intervals))
-    reach = np.zeros((count, len(intervals)), dtype=np.float32)  # what a beat here is worth to one an interval later
+    worth = np.zeros((count, len(intervals)), dtype=np.float32)  # what a beat here is worth to one an interval later
     came = np.full((count, len(intervals)), -1, dtype=np.int8)  # the interval before such a beat, -1: it's the first
     tail = max(count - int(periods[-1]), 0)
     ends = np.empty((count - tail, len(intervals)))
@@ -201,13 +211,13 @@ def _beats(pulse: Array, periods: Array) -> Array:
     for first in range(0, count, block):
         frames = np.arange(first, min(first + block, count))
         before = frames[:, None] - intervals
-        gain = np.where(before >= 0, reach[np.maximum(before, 0), states], 0.0)
+        gain = np.where(before >= 0, worth[np.maximum(before, 0), states], 0.0)
         stray = _DEVIATION * (octaves - np.log2(periods[frames])[:, None]) ** 2
         score = strength[frames, None] + np.maximum(gain, 0.0) - np.where(before >= 0, stray, 0.0)
         options = score[:, :, None] - change
         best = np.argmax(options, axis=1)
-        reach[frames] = np.take_along_axis(options, best[:, None], axis=1)[:, 0]
-        came[frames] = np.where(reach[frames] > 0, best, -1)
+        worth[frames] = np.take_along_axis(options, best[:, None], axis=1)[:, 0]
+        came[frames] = np.where(worth[frames] > 0, best, -1)
         ends[frames[frames >= tail] - tail] = score[frames >= tail]
     at, state = np.unravel_index(int(np.argmax(ends)), ends.shape)
     chain = [tail + int(at)]
