@@ -8,13 +8,16 @@ import numpy as np
 
 from ...retarget.motion import Motion
 from ..audio import Music
-from ..progress import Progress
+from ..progress import Progress, part
 from .controls import Controls
 from .model import DanceModel
 from .plan import plan_dance
 from .rank import score
 from .sampler import sample
 from .weights import load_model
+
+# Frames of dances made at once, to bound the memory: 20 minutes.
+_FRAMES = 36_000
 
 
 def generate(
@@ -36,25 +39,32 @@ def generate(
     model = model or load_model()
     plan = plan_dance(music, genre or choose_genre(music, model.config.genres), controls or Controls(), model)
     seeds = [seed + number for number in range(plan.controls.candidates)]
-    found = sample(
-        model,
-        [plan.cues(number) for number in seeds],
-        plan.shares,
-        seeds=seeds,
-        guide_energy=plan.controls.energy is not None,
-        loop=plan.controls.loop,
-        constrain=plan.constrain if plan.constrained else None,
-        progress=progress,
-    )
-    motions = [plan.finish(features) for features in found]
-    points = [score(motion, music, plan.pace) for motion in motions] if len(motions) > 1 else [0.0]
-    best = int(np.argmax(points))
-    length = motions[best].duration
+    together = max(1, _FRAMES // len(plan.shares))
+    groups = [seeds[first : first + together] for first in range(0, len(seeds), together)]
+    best, chosen, most = None, seed, -np.inf
+    for number, group in enumerate(groups):
+        found = sample(
+            model,
+            [plan.cues(one) for one in group],
+            plan.shares,
+            seeds=group,
+            guide_energy=plan.controls.energy is not None,
+            loop=plan.controls.loop,
+            constrain=plan.constrain if plan.constrained else None,
+            progress=part(progress, number / len(groups), (number + 1) / len(groups)),
+        )
+        for one, features in zip(group, found, strict=True):
+            motion = plan.finish(features)
+            points = score(motion, music, plan.pace) if len(seeds) > 1 else 0.0
+            if points > most:
+                best, chosen, most = motion, one, points
+    assert best is not None
+    length = best.duration
     return replace(
-        motions[best],
+        best,
         beats=music.beats[music.beats < length],
         downbeats=music.downbeats[music.downbeats < length],
-        meta=plan.facts(seeds[best]),
+        meta=plan.facts(chosen),
     )
 
 

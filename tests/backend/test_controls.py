@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.dance import generate as generating
+from stepsmith.backend.dance import representation
 from stepsmith.backend.dance.condition import ENERGY
 from stepsmith.backend.dance.controls import Controls, Keep
 from stepsmith.backend.dance.generate import generate
-from stepsmith.backend.dance.keep import JOINTS
+from stepsmith.backend.dance.keep import JOINTS, Kept
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.path import lead
 from stepsmith.backend.dance.plan import plan_dance
 from stepsmith.backend.dance.rank import listening, score
 from stepsmith.backend.dance.weights import load_model
@@ -112,6 +117,34 @@ def test_halves_of_two_bodies_make_one(model: DanceModel) -> None:
     lower, upper = list(JOINTS["lower"]), list(JOINTS["upper"])
     assert np.abs(dance.positions()[60:120, lower] - legs.positions()[:, lower]).max() < 1e-3
     assert rot.angle(rot.multiply(rot.conjugate(arms.rotations), dance.rotations[30:120]))[:, upper].max() < 1e-6
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 20), st.sampled_from(["all", "upper", "lower"])), max_size=5),
+    st.booleans(),
+    st.sampled_from([None, 4.0]),
+)
+def test_wherever_motions_are_kept_the_features_lead_from_one_to_the_next(
+    stretches: list[tuple[int, int, Any]], loop: bool, radius: float | None
+) -> None:
+    keeps, frames = [], 0
+    for gap, count, part in stretches:
+        moved = swaying(count, seed=frames).shift(np.array([0.3, -0.2, 0.0]) * (frames + gap) / 30)
+        keeps.append(Keep(moved, (frames + gap) / 30, part))
+        frames += gap + count
+    frames += 14 + frames // 4
+    kept = Kept.of(keeps, frames, 30.0, loop=loop)
+    random = np.random.default_rng(frames)
+    clean = representation.encode(swaying(frames, seed=99)) + random.normal(0, 0.01, (frames, 152)).astype(np.float32)
+    known = kept.constrain(clean)
+    assert np.array_equal(known[kept.mask], kept.features[kept.mask])
+    path = lead(known, 30.0, kept.anchors, loop=loop, radius=radius)
+    assert np.isfinite(path.features).all()
+    assert np.array_equal(path.place[kept.placed], kept.anchors.place[kept.placed])
+    speed = np.abs(np.diff(np.append(path.place, path.place[:1]) if loop else path.place)) * 30
+    free = ~(kept.placed & np.roll(kept.placed, -1))[: len(speed)]
+    assert speed[free].max(initial=0.0) < 12.0
 
 
 def test_seams_are_as_smooth_as_the_models_own_dances(trained: DanceModel) -> None:
@@ -225,6 +258,18 @@ def test_the_best_of_several_is_taken(model: DanceModel) -> None:
     best = generate(song, seed=5, model=model, controls=Controls(candidates=3))
     assert best.meta["seed"] == 5 + int(np.argmax(points))
     np.testing.assert_allclose(best.positions(), dances[int(np.argmax(points))].positions(), atol=1e-3)
+
+
+def test_long_candidates_are_made_one_after_the_other(model: DanceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = generate(music(), seed=5, model=model, controls=Controls(candidates=3))
+    monkeypatch.setattr(generating, "_FRAMES", 100)
+    seen: list[float] = []
+    wishes = Controls(candidates=3)
+    apart = generate(music(), seed=5, model=model, controls=wishes, progress=lambda share, _: seen.append(share))
+    assert apart.meta == together.meta
+    np.testing.assert_allclose(apart.positions(), together.positions(), atol=1e-3)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
 
 
 def stepping(pauses: np.ndarray, seconds: float = SECONDS, fps: float = 30.0) -> Motion:
