@@ -97,13 +97,13 @@ class Trainer:
         try:
             state = torch.load(file, map_location=self.device, weights_only=True)
             step, average, weights, optimizer = (state[key] for key in ("step", "average", "model", "optimizer"))
-            config = ModelConfig.from_dict(state.get("config", self.model.config.to_dict()))
+            network = state.get("config", self.model.config.to_dict())
         except Exception as error:  # A damaged file raises nearly anything.
             raise StepsmithError(
                 f"{file} is damaged or no checkpoint of a training: move it away and start without --resume."
             ) from error
         try:
-            if config != self.model.config:
+            if network != self.model.config.to_dict():
                 raise ValueError("another network")
             self.model.load_state_dict(average)  # only to see that it fits
             self.model.load_state_dict(weights)
