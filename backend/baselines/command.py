@@ -1,0 +1,88 @@
+"""``stepsmith baselines``: train the systems that the dance model is compared with."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..bar import progress_bar
+from ..progress import Progress
+
+baselines_app = typer.Typer(help="Train the systems that the dance model is compared with.", add_completion=False)
+_LOG_EVERY = 60.0  # seconds
+
+
+@baselines_app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith baselines --data dances/ -o baselines/
+
+stepsmith baselines --data dances/ -o baselines/ --only edge --minutes 1200 --resume
+
+stepsmith evaluate dance --data dances/ --baselines baselines/"""
+)
+def baselines(
+    data: Annotated[Path, typer.Option(help="Folder of songs and motions, as for “stepsmith train”.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for weights and checkpoints.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="cnn-lstm, rnn-frame, rnn-section, rnn-song, gan-spectrogram, gan-mfcc or edge; may be given again.",
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help="Minutes of one core for each; without it 12, and 600 for edge.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, windows and noise.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in the folder.")] = False,
+) -> None:
+    """Train the baselines one after the other, each within its budget; checkpoints every two minutes."""
+    from .train import train_baselines
+
+    skipped: dict[str, None] = {}
+    with _follow() as progress:
+        trained = train_baselines(
+            data,
+            out,
+            only or (),
+            minutes,
+            resume=resume,
+            seed=seed,
+            progress=progress,
+            skip=lambda sentence: skipped.setdefault(sentence, None),
+        )
+    for sentence in skipped:
+        print(f"Left out: {sentence}", file=sys.stderr)
+    for baseline in trained:
+        parameters = sum(p.numel() for p in baseline.dancer.parameters())
+        print(f"{baseline.name}: {parameters / 1e6:.1f} M parameters, {baseline.budget}")
+
+
+@contextmanager
+def _follow() -> Iterator[Progress]:
+    """A bar in a terminal; elsewhere a line a minute with the time left."""
+    if sys.stderr.isatty():
+        with progress_bar() as progress:
+            yield progress
+        return
+    began = told = time.monotonic()
+
+    def tell(fraction: float, text: str) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= _LOG_EVERY:
+            told = now
+            left = (now - began) * (1.0 - fraction) / max(fraction, 1e-6) / 60.0
+            print(f"{100 * fraction:5.1f} %  {left:4.0f} min left  {text}", file=sys.stderr, flush=True)
+
+    yield tell
