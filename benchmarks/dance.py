@@ -37,6 +37,7 @@ LABELS = {
     "feet": "foot clean-up, s",
     "total": "**song to dance, s**",
     "per_minute": "s a minute of song",
+    "first": "first 5 s handed out, s",
     "memory": "peak memory, MB",
 }
 
@@ -92,21 +93,24 @@ def measure(song: Path, weights: Path | None) -> dict[str, float]:
     """Figures of one song in this process, which must be fresh."""
     began = time.perf_counter()
     from stepsmith.backend.audio import analyse, decode
+    from stepsmith.backend.choreography import Choreographer, Wish
+    from stepsmith.backend.dance.generate import generate
+    from stepsmith.backend.dance.weights import load_model
 
-    dance = importlib.import_module("stepsmith.backend.dance.generate")
-    model = dance.load_model(weights)
+    plan = importlib.import_module("stepsmith.backend.dance.plan")
+    model = load_model(weights)
     start = time.perf_counter() - began
 
     feet: list[float] = []
-    clean_up = dance.lock_feet
+    clean_up = plan.lock_feet
 
     def timed_clean_up(motion: Any) -> Any:
         seconds, cleaned = timed(lambda: clean_up(motion))
         feet.append(seconds)
         return cleaned
 
-    dance.lock_feet = timed_clean_up
-    dance.generate(analyse(song, duration=6.0), model=model)  # compiles, allocates: a warm process has done so
+    plan.lock_feet = timed_clean_up
+    generate(analyse(song, duration=6.0), model=model)  # compiles, allocates: a warm process has done so
     rounds = []
     duration = 0.0
     for _ in range(3 if os.path.getsize(song) < 6_000_000 else 1):
@@ -115,13 +119,23 @@ def measure(song: Path, weights: Path | None) -> dict[str, float]:
         duration = sound.duration
         del sound
         listening, music = timed(lambda: analyse(song))
-        dancing, _motion = timed(lambda music=music: dance.generate(music, model=model))
+        dancing, _motion = timed(lambda music=music: generate(music, model=model))
         stages = (decoding, listening - decoding, dancing - feet[0], feet[0])
         rounds.append(dict(zip(STAGES, stages, strict=True)))
     figures = {stage: statistics.median(r[stage] for r in rounds) for stage in STAGES}
     total = sum(figures.values())
+    choreographer = Choreographer(weights)
+    next(choreographer.stream(Wish(song)))
+    first, _part = timed(lambda: next(choreographer.stream(Wish(song))))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return {"start": start, **figures, "total": total, "per_minute": 60.0 * total / duration, "memory": memory}
+    return {
+        "start": start,
+        **figures,
+        "total": total,
+        "per_minute": 60.0 * total / duration,
+        "first": first,
+        "memory": memory,
+    }
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
