@@ -45,7 +45,7 @@ _RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 /
 # octave, of one unlike the interval before it, or unlike the period.
 _FREE, _STEADY = (0.75, 1.5), (0.985, 1.015)
 _INTERVALS = 32
-_CHANGE, _DEVIATION = 120.0, 10.0
+_CHANGE, _DEVIATION = 120.0, 20.0
 
 
 @dataclass(frozen=True)
