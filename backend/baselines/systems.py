@@ -29,6 +29,20 @@ from .sound import FPS, WIDTHS, listen
 FORMAT = "stepsmith-baseline-1"
 STARTS = 64  # poses kept for dances to begin with
 
+_DEEPEST = 64  # layers
+# What reading a damaged file raises, and torch of sizes that can't be.
+_DAMAGED = (
+    SafetensorError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    AttributeError,
+)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -167,12 +181,20 @@ def load_baseline(path: Path) -> Baseline:
     try:
         with safe_open(path, framework="np") as opened:
             header = opened.metadata() or {}
+            shapes = {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118 (no dict)
         if header.get("format") != FORMAT or header.get("name") not in KINDS:
             raise StepsmithError(f"{path} holds no baseline ({FORMAT}): move it out of the folder of baselines.")
         name, budget = header["name"], Budget(**json.loads(header["budget"]))
-        dancer = Dancer(name, {str(key): int(value) for key, value in json.loads(header["sizes"]).items()})
+        sizes = {str(key): int(value) for key, value in json.loads(header["sizes"]).items()}
+        # Sizes that the file does not hold must not be made room for.
+        with torch.device("meta"):
+            if not 0 < sizes.get("depth", 1) <= _DEEPEST or shapes != {
+                key: tuple(value.shape) for key, value in Dancer(name, sizes).state_dict().items()
+            }:
+                raise ValueError("sizes and weights disagree")
+        dancer = Dancer(name, sizes)
         dancer.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except _DAMAGED as error:
         raise StepsmithError(f"The baseline {path} is damaged: train it again.") from error
     dancer.tell_scales()
     return Baseline(name, dancer.eval().requires_grad_(False), budget)

@@ -219,6 +219,16 @@ def test_damaged_foreign_and_missing_weights(trained: Path, tmp_path: Path) -> N
         load_baselines(tmp_path)
 
 
+@pytest.mark.parametrize("sizes", [{"width": 1 << 40}, {"depth": 1 << 40}, {"heads": 0}, {"window": -1}, {"wings": 2}])
+def test_weights_that_claim_other_sizes_are_refused_before_room_is_made(sizes: dict[str, int], tmp_path: Path) -> None:
+    dancer = systems.Dancer("edge", SIZES["edge"])
+    budget = systems.Budget(1.0, 1.0, 1, 0, "cpu")
+    path = tmp_path / "edge.safetensors"
+    systems.save_baseline(path, "edge", {**SIZES["edge"], **sizes}, dancer.state_dict(), budget)
+    with pytest.raises(StepsmithError, match="damaged"):
+        load_baselines(tmp_path)
+
+
 def test_sound_is_heard_at_the_frames_of_motion(song: Path) -> None:
     found = listen(song, {"spectrogram", "mfcc", "light"})
     assert {kind: rows.shape for kind, rows in found.items()} == {kind: (150, width) for kind, width in WIDTHS.items()}
