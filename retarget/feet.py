@@ -60,20 +60,25 @@ class Heights:
     toes: tuple[float, float] = (FOOT_HEIGHT, FOOT_HEIGHT)
 
 
-def lock_feet(motion: Motion) -> Motion:
+def lock_feet(motion: Motion, danced: Motion | None = None) -> Motion:
     """The motion with its feet kept in place while ``motion.contacts`` say that they stand.
 
     During a contact the ankle or toe joint keeps one place on the floor; before and after, the
     correction eases in and out. No foot joint goes below the floor. Feet keep their orientation, but for
     the heading while heel and toe both stand; knees keep their plane; the pelvis sinks a little where a
     leg could not reach. Glides and pivots, contacts during which the foot really travels, are let go.
+    ``danced``: the same motion before it was led along another path, where it was; in it the feet tell glides.
     """
     positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     hips, knees, ankles, toes = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
     contacts = possible_contacts(ankles, toes, motion.contacts)
     heading = steady(ankles, toes, contacts, motion.fps)
     toes = ankles + rot.rotate(heading, toes - ankles)
-    targets = ankles + plant(ankles, toes, contacts, motion.fps)
+    dancer = None
+    if danced is not None:
+        feet = danced.positions()
+        dancer = feet[:, ANKLES], feet[:, TOES]
+    targets = ankles + plant(ankles, toes, contacts, motion.fps, dancer=dancer)
     drop = settle(hips, knees, ankles, targets, motion.fps)
     down = np.zeros((len(motion), 1, 3))
     down[..., 2] = -drop[:, None]

@@ -85,19 +85,21 @@ class Plan:
 
     def finish(self, features: Array) -> Motion:
         """The motion of sampled features (T, 152), with clean feet and what is kept exact."""
-        path = self._lead(features)
+        known = self.kept.constrain(features)
+        path = self._lead(known)
         place = np.column_stack([path.place.real, path.place.imag])
         plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
-        motion = self.kept.restore(self._clean_feet(plain))
+        motion = self.kept.restore(self._clean_feet(plain, representation.decode(known, self.fps)))
         return motion.mirror() if self.controls.mirror else motion
 
     def _lead(self, features: Array) -> Path:
         wishes = self.controls
         return lead(features, self.fps, self.kept.anchors, loop=wishes.loop, radius=wishes.radius, middle=self.middle)
 
-    def _clean_feet(self, motion: Motion) -> Motion:
+    def _clean_feet(self, motion: Motion, danced: Motion) -> Motion:
+        """Feet locked where they stand; ``danced``: the motion as its own velocities lead it."""
         if not self.controls.loop:
-            return lock_feet(motion)
+            return lock_feet(motion, danced)
         count = min(len(motion), round(_CONTEXT * self.fps))
         around = concatenate([motion.slice(-count), motion, motion.slice(0, count)])
         return lock_feet(around).slice(count, count + len(motion))

@@ -52,8 +52,8 @@ def sample(
 
     ``genres``: (T, G) how much of each genre is danced, rows of sum 1. ``guide_energy``: guide away from what would
     be danced with no energy told too, so that one that was asked for shows. ``loop``: the last frame is followed by the
-    first. ``constrain``: applied to the clean estimate at every step, so that what is free comes to suit what is not:
-    known values are thereby noised as the flow has it (replacement, as in Lugmayr et al., RePaint, 2022).
+    first. ``constrain``: applied to the clean estimate at every step but the last, so that what is free comes to suit
+    what is not: known values are thereby noised as the flow has it (replacement, as in Lugmayr et al., RePaint, 2022).
 
     A whole dance is one state: one noise, one clean estimate. At every step the state is cut into
     overlapping windows, each window's clean estimate is blended into the dance's by weights that fade
@@ -101,7 +101,7 @@ def sample(
                 progress((step * len(batches) + index + 1) / (steps * len(batches)), "Choreographing")
         for dance, x in enumerate(states):
             clean[dance] /= total[dance]
-            if constrain is not None:
+            if constrain is not None and following < 1.0:
                 wanted = constrain((clean[dance][:frames] * model.std + model.mean).numpy())
                 clean[dance][:frames] = (torch.from_numpy(wanted) - model.mean) / model.std
             share = (following - t) / (1.0 - t)

@@ -95,7 +95,7 @@ def test_a_change_of_genre_changes_what_follows_and_hardly_what_was_before() -> 
         assert np.abs(changed[part] - own[part]).mean() < 0.05 * np.abs(changed[part] - other[part]).mean()
 
 
-def test_what_must_be_is_at_every_step() -> None:
+def test_what_must_be_is_held_up_to_the_last_step() -> None:
     seen: list[float] = []
 
     def hold(clean: np.ndarray) -> np.ndarray:
@@ -104,8 +104,9 @@ def test_what_must_be_is_at_every_step() -> None:
         return clean
 
     (made,) = sample(tiny_model(), [cues(60)], only(0, 60), seeds=[1], steps=5, constrain=hold)
-    np.testing.assert_allclose(made[:30, 6], 0.5, atol=1e-5)
-    assert len(seen) == 5
+    assert len(seen) == 4
+    (free,) = sample(tiny_model(), [cues(60)], only(0, 60), seeds=[1], steps=5)
+    assert np.abs(made - free)[30:].mean() > 1e-3, "the rest takes it into account"
 
 
 def test_sampling_can_be_cancelled() -> None:
