@@ -107,11 +107,6 @@ def lead(
     return Path(out.astype(features.dtype), place, yaw)
 
 
-def stay_near(features: Array, fps: float) -> Array:
-    """Features (T, 152) of the same dance, its heading bent so that its path curves back to the start."""
-    return lead(features, fps, Anchors.none(len(features))).features
-
-
 @dataclass(frozen=True)
 class _Stretch:
     """Frames ``index`` to walk, with the anchors they lead from and to; they count on past the end of a loop."""
