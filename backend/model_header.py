@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from ..retarget.errors import StepsmithError
 
 FORMAT = "stepsmith-dance-1"
-DEFAULT = Path(__file__).parent / "dance" / "weights" / "ballroom.safetensors"
+DEFAULT = Path(__file__).parent / "dance" / "weights" / "dances.safetensors"
 
 
 class ModelError(StepsmithError):

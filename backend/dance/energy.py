@@ -23,19 +23,26 @@ def measure_energy(positions: Array, fps: float) -> Array:
 
 
 def draw_energy(
-    usual: tuple[float, float], loudness: Array, fps: float, random: np.random.Generator, level: float | Array = 0.0
+    usual: tuple[float, float],
+    loudness: Array,
+    fps: float,
+    random: np.random.Generator,
+    level: float | Array = 0.0,
+    loop: bool = False,
 ) -> Array:
     """(T,) energy for a dance, varying as that of real dances does, in part with the song.
 
     ``usual``: mean and deviation of the genre's energy. ``loudness``: (T,) mean of the
     song's mel bands, as in ``Music.mel``, at ``fps``.
     ``level``: how many deviations more or less than usual, one number or (T,).
+    ``loop``: the last frame is followed by the first.
     """
     sigma = _SMOOTHING * fps
     # filtered white noise of deviation 1
-    noise = gaussian_filter1d(random.standard_normal(len(loudness) + round(8 * sigma)), sigma)
-    noise = noise[round(4 * sigma) :][: len(loudness)] * np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
-    swell = gaussian_filter1d(loudness - loudness.mean(), sigma) / _LOUD
+    margin = 0 if loop else round(4 * sigma)
+    noise = gaussian_filter1d(random.standard_normal(len(loudness) + 2 * margin), sigma, mode="wrap")
+    noise = noise[margin:][: len(loudness)] * np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
+    swell = gaussian_filter1d(loudness - loudness.mean(), sigma, mode="wrap" if loop else "reflect") / _LOUD
     wave = _SWELL * np.clip(swell, -2.0, 2.0) + np.sqrt(1.0 - _SWELL**2) * noise
     mean, deviation = usual
     return mean + deviation * np.clip(wave + level, -_RANGE, _RANGE)

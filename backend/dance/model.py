@@ -30,7 +30,6 @@ class ModelConfig:
     expansion: int = 3  # hidden width of the feed-forward part, in widths
     features: int = representation.WIDTH
     sound: int = condition.SOUND.stop
-    told: bool = False  # whether it is told energy and handedness
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,10 +55,8 @@ class DanceModel(nn.Module):
         width = config.width
         self.register_buffer("mean", torch.zeros(config.features))
         self.register_buffer("std", torch.ones(config.features))
-        if config.told:
-            self.register_buffer("usual", torch.zeros(len(config.genres) + 1, 2))
-            self.effort = nn.Linear(3 * config.patch, width, bias=False)
-            nn.init.zeros_(self.effort.weight)
+        self.register_buffer("usual", torch.zeros(len(config.genres) + 1, 2))
+        self.effort = nn.Linear(3 * config.patch, width, bias=False)  # energy and handedness
         self.read = nn.Linear(config.features * config.patch, width)
         self.listen = nn.Sequential(
             nn.Conv1d(config.sound, width, 5, padding=2),
@@ -75,6 +72,7 @@ class DanceModel(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.last_shift = nn.Linear(width, 2 * width)
         self.write = nn.Linear(width, config.features * config.patch)
+        nn.init.zeros_(self.effort.weight)
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.last_shift.weight)
         nn.init.zeros_(self.write.weight)
@@ -93,8 +91,7 @@ class DanceModel(nn.Module):
         ear = self.listen(cues[..., condition.SOUND].transpose(1, 2)).transpose(1, 2)
         ear = torch.where(heard[:, None, None], ear, self.silence.to(ear.dtype))
         label = self.time(sinusoid(t, self.config.width)) + self.genre(genre)
-        if self.config.told:
-            ear = ear + self.effort(cues[..., condition.SOUND.stop :].reshape(batch, frames // patch, 3 * patch))
+        ear = ear + self.effort(cues[..., condition.SOUND.stop :].reshape(batch, frames // patch, 3 * patch))
         cue = F.silu(ear + label[:, None])
         modulation = self.modulate(cue)
         angles = rotary_angles(tokens.shape[1], self.config.width // self.config.heads, tokens.device)

@@ -55,10 +55,8 @@ class Plan:
         return bool(self.kept.mask.any()) or self.controls.loop or self.controls.radius is not None
 
     @property
-    def pace(self) -> float | None:
-        """m/s of the joints that is wanted; None where the model has not learnt what is usual."""
-        if not self.model.config.told:
-            return None
+    def pace(self) -> float:
+        """m/s of the joints that is wanted."""
         return float(np.exp2(np.mean(self._usual[:, 0] + self._usual[:, 1] * self._level)))
 
     def facts(self, seed: int) -> dict[str, Any]:
@@ -72,11 +70,10 @@ class Plan:
 
     def cues(self, seed: int) -> Array:
         """(T, 44) what the model is told, with an energy drawn for ``seed``."""
-        if not self.model.config.told:
-            return condition(self.music, self.times)
         at = np.arange(len(self.music.mel)) / FEATURE_FPS
         loudness = np.interp(self.times, at, self.music.mel.mean(axis=1))
-        drawn = draw_energy((0.0, 1.0), loudness, self.fps, np.random.default_rng(seed), self._level)
+        random, loop = np.random.default_rng(seed), self.controls.loop
+        drawn = draw_energy((0.0, 1.0), loudness, self.fps, random, self._level, loop)
         return condition(self.music, self.times, energy=self._usual[:, 0] + self._usual[:, 1] * drawn)
 
     def constrain(self, clean: Array) -> Array:
@@ -123,8 +120,6 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     """What is to be danced in each frame. Raises StepsmithError for wishes that can't be met."""
     config = model.config
     frames = max(2, round((_whole_bars(music) if controls.loop else music.duration) * config.fps))
-    if controls.energy is not None and not config.told:
-        raise StepsmithError("This model can't be told how much to move: leave the energy out, or use newer weights.")
     keeps = [replace(keep, motion=keep.motion.mirror()) if controls.mirror else keep for keep in controls.keep]
     kept = Kept.of(keeps, frames, config.fps, loop=controls.loop)
     _check_circle(keeps, controls.radius)

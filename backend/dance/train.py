@@ -73,8 +73,7 @@ class Trainer:
         mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
         self.model.mean.copy_(torch.from_numpy(mean))
         self.model.std.copy_(torch.from_numpy(std))
-        if model.told:
-            self.model.usual.copy_(_usual_energy(tracks, len(model.genres)))
+        self.model.usual.copy_(_usual_energy(tracks, len(model.genres)))
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         matrices = [p for p in self.model.parameters() if p.ndim >= 2]
         others = [p for p in self.model.parameters() if p.ndim < 2]
@@ -305,7 +304,7 @@ def train(
         held_out = [dance for dance in load_dances(data, "val", STORE_FPS, skip=skip) if dance.genre in genres]
     except NoDancesError:
         held_out = []
-    model = ModelConfig(genres=tuple(genres), told=True)
+    model = ModelConfig(genres=tuple(genres))
     trainer = Trainer(tracks, prepare(held_out, genres, progress, skip), model, folder, tensorboard)
     if resume:
         trainer.resume()

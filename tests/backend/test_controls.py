@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def music(tempo: float = 120.0, meter: int = 4, seconds: float = SECONDS) -> Mus
 def model() -> DanceModel:
     """Untrained: it dances badly, and quickly."""
     torch.manual_seed(0)
-    made = DanceModel(ModelConfig(genres=("rumba", "waltz"), window=60, width=32, depth=1, heads=2, told=True))
+    made = DanceModel(ModelConfig(genres=("rumba", "waltz"), window=60, width=32, depth=1, heads=2))
     made.mean[8:] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
     made.mean[6], made.std[:] = 0.97, 0.1
     made.usual[:] = torch.tensor([[-1.0, 0.5], [-0.5, 0.25], [-0.7, 0.4]])
@@ -149,13 +148,16 @@ def test_wherever_motions_are_kept_the_features_lead_from_one_to_the_next(
 
 def test_seams_are_as_smooth_as_the_models_own_dances(trained: DanceModel) -> None:
     song = music(seconds=10.0)
-    own, donor = (generate(song, genre="tango", seed=seed, model=trained) for seed in (1, 2))
-    keeps = (Keep(donor.slice(60, 90).turn(1.0), 2.5), Keep(donor.slice(210, 240).shift([0.5, 0.5, 0.0]), 7.0))
-    dance = generate(song, genre="tango", seed=3, model=trained, controls=Controls(keep=keeps))
-    usual = accelerations(concatenate([own]))
-    seams = np.concatenate([accelerations(dance)[edge - 3 : edge + 2] for edge in (75, 105, 210, 240)])
-    assert np.mean(seams > np.percentile(usual, 99)) <= 0.03
-    assert seams.max() <= max(usual.max(), accelerations(donor).max())
+    found, usual = [], []
+    for seed in (0, 10, 20):
+        own, donor = (generate(song, genre="tango", seed=seed + k, model=trained) for k in (1, 2))
+        keeps = (Keep(donor.slice(60, 90).turn(1.0), 2.5), Keep(donor.slice(210, 240).shift([0.5, 0.5, 0.0]), 7.0))
+        dance = generate(song, genre="tango", seed=seed + 3, model=trained, controls=Controls(keep=keeps))
+        usual += [accelerations(own), accelerations(donor)]
+        found += [accelerations(dance)[edge - 3 : edge + 2] for edge in (75, 105, 210, 240)]
+    seams, everywhere = np.concatenate(found), np.concatenate(usual)
+    assert np.mean(seams > np.percentile(everywhere, 99)) <= 0.03
+    assert seams.max() <= everywhere.max()
 
 
 # --- loops and circles -----------------------------------------------------------------------------------
@@ -176,12 +178,14 @@ def test_a_song_of_less_than_a_bar_loops_as_it_is(model: DanceModel) -> None:
 
 
 def test_the_last_frame_flows_into_the_first(trained: DanceModel) -> None:
-    dance = generate(music(), genre="waltz", seed=1, model=trained, controls=Controls(loop=True))
-    moving, count = accelerations(concatenate([dance, dance])), len(dance)
-    seam = moving[count - 4 : count + 2]
-    inside = moving[10 : count - 10]
-    assert np.mean(seam > np.percentile(inside, 99)) <= 0.03
-    assert np.linalg.norm(dance.root[-1] - dance.root[0]) < 0.1
+    seams, inside = [], []
+    for seed in range(4):
+        dance = generate(music(), genre="waltz", seed=seed, model=trained, controls=Controls(loop=True))
+        moving, count = accelerations(concatenate([dance, dance])), len(dance)
+        seams.append(moving[count - 4 : count + 2])
+        inside.append(moving[10 : count - 10])
+        assert np.linalg.norm(dance.root[-1] - dance.root[0]) < 0.1
+    assert np.mean(np.array(seams) > np.percentile(np.concatenate(inside), 99)) <= 0.03
 
 
 def test_loops_keep_motions_too(model: DanceModel) -> None:
@@ -234,12 +238,6 @@ def test_energy_is_told_about_the_genres_usual_along_the_song(model: DanceModel)
     other = told(None, changes=((4.0, "waltz"),))
     assert other[150:].mean() - usual[150:].mean() > 0.3
     np.testing.assert_allclose(other[:90], usual[:90])
-
-
-def test_a_model_that_was_not_told_says_so(model: DanceModel) -> None:
-    untold = DanceModel(replace(model.config, told=False)).eval()
-    with pytest.raises(StepsmithError, match="how much to move"):
-        generate(music(), model=untold, controls=Controls(energy=1.0))
 
 
 def test_a_mirrored_dance_is_the_dance_mirrored_but_for_what_is_kept(model: DanceModel) -> None:

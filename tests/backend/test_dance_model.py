@@ -19,7 +19,7 @@ from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
-TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
 
 
 def wandering_motion(seed: int, frames: int = 90, fps: float = 30.0) -> Motion:
@@ -141,6 +141,8 @@ def test_drawn_energies_lie_about_the_genres_and_follow_the_song() -> None:
     assert drawn[9000:].mean() - drawn[:9000].mean() == pytest.approx(0.4, abs=0.2)
     even = draw_energy((-0.6, 0.4), np.zeros(30_000), 30.0, random)
     assert even.std() == pytest.approx(0.4 * np.sqrt(0.75), rel=0.1)
+    round_about = draw_energy((-0.6, 0.4), np.zeros(600), 30.0, random, loop=True)
+    assert abs(round_about[-1] - round_about[0]) < 1.5 * np.abs(np.diff(round_about)).max()
     more = draw_energy((-0.6, 0.4), np.zeros(30_000), 30.0, random, level=1.0)
     assert more.mean() - even.mean() == pytest.approx(0.4, abs=0.05)
 

@@ -13,7 +13,7 @@ from stepsmith.backend.dance.path import Anchors, lead
 from stepsmith.backend.dance.sampler import _starts, sample
 from stepsmith.backend.progress import Cancelled
 
-TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
 
 
 def music(seconds: float = 8.0, seed: int = 0) -> Music:

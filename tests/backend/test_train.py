@@ -31,7 +31,7 @@ from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 from typer.testing import CliRunner
 
-TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2, told=True)
+TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
 
 
 def wandering(seed: int = 0, seconds: float = 7.0, speed: float = 1.2) -> Motion:
