@@ -104,8 +104,8 @@ def measure(song: Path, weights: Path | None) -> dict[str, float]:
     feet: list[float] = []
     clean_up = plan.lock_feet
 
-    def timed_clean_up(motion: Any) -> Any:
-        seconds, cleaned = timed(lambda: clean_up(motion))
+    def timed_clean_up(*motions: Any) -> Any:
+        seconds, cleaned = timed(lambda: clean_up(*motions))
         feet.append(seconds)
         return cleaned
 
