@@ -204,6 +204,7 @@ def evaluate(
         "usual_speed": reference.usual_speed,
         "joint_ranges": {name: list(limits) for name, limits in anatomy.RANGES.items()},
         "joint_range_margin": anatomy.MARGIN,
+        "budgets": {dancer.name: str(dancer.budget) for dancer, _ in found if hasattr(dancer, "budget")},
     }
     return Report(facts, reference.floors(), reference.floors_by_clips(), measured, performances, heard)
 
@@ -218,7 +219,8 @@ def _dancers(weights: Path | None, baselines: Path | None, keep: Path | None) ->
     if baselines is not None:
         from ..baselines import load_baselines
 
-        files = sorted(path for path in baselines.rglob("*") if path.is_file())
+        # Not what a training that goes on writes beside them.
+        files = sorted(baselines.glob("*.safetensors"))
         found += [(system, memory(files)) for system in load_baselines(baselines)]
     return found
 
@@ -247,6 +249,9 @@ def markdown(report: Report) -> str:
         f"Nearest to the real column is best, but for skating, joints beyond their range and hands in the body, "
         f"where less is better: recorded feet slide."
     )
+    budgets = facts["budgets"]
+    assert isinstance(budgets, dict)
+    text += [f"\n{name} was trained for {budget}." for name, budget in budgets.items() if name in report.systems]
     return "\n".join(text)
 
 

@@ -19,7 +19,7 @@ from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.weights import load_model, save_model
 from stepsmith.backend.evaluate import metrics, protocol
-from stepsmith.backend.evaluate.cli import KEYS, evaluate, evaluate_app
+from stepsmith.backend.evaluate.cli import KEYS, evaluate, evaluate_app, markdown
 from stepsmith.backend.evaluate.protocol import Song
 from stepsmith.backend.evaluate.systems import Memory, StepsmithModel
 from stepsmith.backend.progress import silent
@@ -137,10 +137,13 @@ class Marcher:
 def test_every_baseline_in_the_folder_is_measured(folder, weights, tmp_path, monkeypatch):
     room = types.ModuleType("stepsmith.backend.baselines")
     monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
-    room.load_baselines = lambda folder: [Marcher("one"), Marcher("two")]
+    one, two = Marcher("one"), Marcher("two")
+    one.budget = "3 of 4 min"
+    room.load_baselines = lambda folder: [one, two]
     report = evaluate(folder, "test", weights=weights, baselines=tmp_path, only=["real", "one", "two"])
     assert list(report.systems) == ["real", "one", "two"]
     assert report.systems["one"]["bas"].value == report.systems["two"]["bas"].value
+    assert "one was trained for 3 of 4 min." in markdown(report)
     with pytest.raises(StepsmithError, match="choose from real, Stepsmith, one, two"):
         evaluate(folder, "test", weights=weights, baselines=tmp_path, only=["three"])
 
