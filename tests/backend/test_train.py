@@ -243,9 +243,7 @@ def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """``train`` with a model of no size."""
-    monkeypatch.setattr(
-        training, "ModelConfig", lambda genres, told: ModelConfig(**{**TINY.to_dict(), "genres": genres})
-    )
+    monkeypatch.setattr(training, "ModelConfig", lambda genres: ModelConfig(**{**TINY.to_dict(), "genres": genres}))
 
 
 @pytest.mark.usefixtures("tiny")
