@@ -1,0 +1,1 @@
+"""Folders of dance videos made data to train on."""

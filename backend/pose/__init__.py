@@ -1,0 +1,1 @@
+"""A video in, a performance out: watch the dancer, lift what is seen into space, solve the body's rotations."""

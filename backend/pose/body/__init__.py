@@ -1,0 +1,1 @@
+"""Joints in space made a performance: rotations of one skeleton, upright, on the floor, with contacts."""

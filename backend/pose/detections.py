@@ -1,0 +1,50 @@
+"""What was seen of one person in a video, and where it stands in space: the two things that pass between stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...retarget.rotations import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """One person, frame by frame, as a detector saw them.
+
+    ``times``: (F,) seconds of the video, ascending, not necessarily evenly apart. ``size``: width and height of the
+    upright picture in pixels. ``points``: (F, 33, 2) MediaPipe's landmarks in pixels, x to the right, y down; they
+    may lie outside the picture. ``confidence``: (F, 33) in [0, 1], 0 throughout where nobody was seen.
+    ``world``: (F, 33, 3) MediaPipe's own metres around the hips (x right, y down, z away), for comparison alone.
+    ``people``: (F,) how many people were seen. ``cuts``: frames that begin another shot.
+    """
+
+    times: Array
+    size: tuple[int, int]
+    points: Array
+    confidence: Array
+    world: Array
+    people: NDArray[Any]
+    cuts: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """One person in space, evenly spaced frames, in the camera's frame: metres, x right, y down, z away from it.
+
+    ``points``: (T, 25, 3) in the order of ``landmarks.POINTS``. ``joints``: (T, 24, 3) the SMPL-24 joints.
+    Both with the person's path: the hips' distance from the camera is in z. ``up``: (3,) unit, against gravity.
+    """
+
+    fps: float
+    points: Array
+    joints: Array
+    up: Array
+
+    def __len__(self) -> int:
+        return len(self.points)

@@ -1,0 +1,1 @@
+"""Where the points seen in a picture are in space: a temporal convolutional network, its cameras and training."""
