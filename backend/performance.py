@@ -1,0 +1,129 @@
+"""A video file in, a motion with its sound's beats out: the way that the command line and the server's worker share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..retarget.motion import Motion
+from ..retarget.rotations import Array
+from .progress import Progress, part, silent
+
+if TYPE_CHECKING:
+    from .pose.stretches import Problem
+
+_SHORTEST_SOUND = 1.0  # seconds in which beats can be looked for
+
+
+@dataclass(frozen=True)
+class Take:
+    """What to capture: a ``video``, and in it the ``person`` of that number (None: the most central one).
+
+    ``lifter``: weights, None for those of Stepsmith; ``field_of_view``: the camera's, degrees, where it is known.
+    """
+
+    video: Path
+    person: int | None = None
+    lifter: Path | None = None
+    field_of_view: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """What a video shows as one motion, which begins at second ``begins`` of the video.
+
+    ``spans``: seconds of the video at which each captured part begins and ends; the body keeps still between.
+    ``song``: the video where it has sound, whose second ``song_start`` belongs to the motion's beginning; negative
+    where the sound begins later than that. The motion's ``meta`` says all this too, for files and for clients.
+    """
+
+    motion: Motion
+    begins: float
+    spans: Sequence[tuple[float, float]]
+    problems: Sequence[Problem]
+    song: Path | None
+    song_start: float
+
+    def report(self) -> dict[str, Any]:
+        """What was captured and what was wrong, seconds of the video, as plain values."""
+        return {
+            "parts": [[round(begins, 3), round(ends, 3)] for begins, ends in self.spans],
+            "problems": [
+                {
+                    "kind": problem.kind,
+                    "start": round(problem.start, 3),
+                    "end": round(problem.end, 3),
+                    "text": problem.sentence,
+                }
+                for problem in self.problems
+            ],
+        }
+
+
+def perform(take: Take, progress: Progress = silent) -> Performance:
+    """Capture the dancer and listen to the sound.
+
+    Raises StepsmithError as ``pose.capture`` does; a sound that can't be listened to only leaves the beats out.
+    """
+    from .pose.capture import capture
+
+    captured = capture(
+        take.video,
+        lifter=take.lifter,
+        person=take.person,
+        field_of_view=take.field_of_view,
+        progress=part(progress, 0.0, 0.95),
+    )
+    motion = captured.joined()
+    sounds_from = sound_start(take.video)
+    song_start = 0.0 if sounds_from is None else captured.begins - sounds_from
+    if sounds_from is not None:
+        beats, downbeats = _beats(take.video, song_start, motion.duration, part(progress, 0.95, 1.0))
+        motion = replace(motion, beats=beats, downbeats=downbeats)
+    performance = Performance(
+        motion,
+        captured.begins,
+        captured.spans,
+        captured.problems,
+        None if sounds_from is None else take.video,
+        song_start,
+    )
+    facts = {"video": take.video.name, "begins": captured.begins, **performance.report()}
+    if performance.song is not None:
+        facts |= {"song": take.video.name, "song_start": song_start}
+    progress(1.0, "Captured")
+    return replace(performance, motion=motion.with_meta(**facts))
+
+
+def sound_start(video: Path) -> float | None:
+    """Seconds after its first picture at which a video's sound begins; None where it has none."""
+    import av
+
+    try:
+        with av.open(f"file:{video}", metadata_errors="ignore") as container:
+            if not container.streams.audio or not container.streams.video:
+                return None
+            sound, picture = (
+                float((stream.start_time or 0) * (stream.time_base or 0))
+                for stream in (container.streams.audio[0], container.streams.video[0])
+            )
+            return sound - picture
+    except av.error.FFmpegError:
+        return None
+
+
+def _beats(song: Path, start: float, duration: float, progress: Progress) -> tuple[Array | None, Array | None]:
+    """Beats and downbeats, seconds from ``start`` on; None where none are heard."""
+    from .audio import AudioError, analyse
+
+    heard_from = max(start, 0.0)
+    heard_for = max(duration - (heard_from - start), _SHORTEST_SOUND)
+    try:
+        music = analyse(song, start=heard_from, duration=heard_for, progress=progress)
+    except AudioError:
+        return None, None
+    late = heard_from - start
+    beats, downbeats = (marks[marks < duration - late] + late for marks in (music.beats, music.downbeats))
+    return beats, downbeats

@@ -1,0 +1,147 @@
+"""A video in, a dancer's motion out: ``capture`` is the way through the room's stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...retarget import rotations as rot
+from ...retarget.errors import StepsmithError
+from ...retarget.motion import Motion, concatenate
+from ...retarget.rotations import Array
+from ..progress import Progress, part, silent
+from .landmarks import FROM_MEDIAPIPE
+
+if TYPE_CHECKING:
+    from .detections import Detections
+    from .lifter.lift import Lifter
+    from .stretches import Problem, Stretch
+
+FPS = 30.0
+_WATCHING = 0.9  # of the whole work: finding the person in every picture
+_RETURN = 0.5  # seconds in which the body goes, after a gap, from where it was lost to where it is seen again
+
+
+class CaptureError(StepsmithError):
+    """A video that nobody can be captured from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What a video shows of one person.
+
+    ``parts``: the second of the video at which each begins, and its motion at 30 frames a second; at least one,
+    in order, none over another. ``problems``: what was wrong and when, in order of time. ``size``: width and height
+    of the upright picture in pixels. ``duration``: of the video in seconds; ``fps``: its pictures a second, on average.
+    """
+
+    parts: Sequence[tuple[float, Motion]]
+    problems: Sequence[Problem]
+    size: tuple[int, int]
+    duration: float
+    fps: float
+
+    @property
+    def begins(self) -> float:
+        """Second of the video at which the first part begins."""
+        return self.parts[0][0]
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Seconds of the video at which each part begins and ends."""
+        return [(begins, begins + motion.duration) for begins, motion in self.parts]
+
+    def joined(self) -> Motion:
+        """One motion from where the first part begins to where the last one ends.
+
+        Where nobody could be captured the body keeps still as it was seen last, and goes to where it is seen next
+        in the last half second.
+        """
+        _, motion = self.parts[0]
+        for begins, following in self.parts[1:]:
+            gap = round((begins - self.begins) * motion.fps) - len(motion)
+            between = [_bridge(motion, following, gap)] if gap > 0 else []
+            motion = concatenate([motion, *between, following])
+        return motion
+
+
+def capture(
+    video: Path,
+    *,
+    lifter: Path | None = None,
+    person: int | None = None,
+    field_of_view: float | None = None,
+    progress: Progress = silent,
+) -> Capture:
+    """The motion of one person in a video.
+
+    ``lifter``: weights, None for those of Stepsmith. ``person``: which one to follow where there are several,
+    None for the most central. ``field_of_view``: of the camera across the longer side of its picture, degrees; None
+    where it is not known. Raises StepsmithError where the video can't be read or shows nobody; lets what
+    ``progress`` raises through.
+    """
+    from .lifter.lift import Lifter
+    from .stretches import find_stretches
+    from .watch import watch
+
+    progress(0.0, "Opening the video")
+    if not video.is_file():
+        raise CaptureError(f"There is no video “{video}”: check the name.")
+    network = Lifter.load(lifter)  # first: what is wrong with a file of weights need not wait for the pictures
+    seen = watch(video, person=person, progress=part(progress, 0.0, _WATCHING))
+    stretches, problems = find_stretches(seen)
+    if not stretches:
+        raise _nobody(video, problems)
+    solving = part(progress, _WATCHING, 1.0)
+    parts = []
+    for number, stretch in enumerate(stretches):
+        solving(number / len(stretches), f"Standing the body up, part {number + 1} of {len(stretches)}")
+        parts.append((float(seen.times[stretch.start]), _solve(network, seen, stretch, field_of_view)))
+    solving(1.0, "Captured")
+    first, last = float(seen.times[0]), float(seen.times[-1])
+    fps = (len(seen) - 1) / (last - first) if last > first else FPS
+    return Capture(parts, problems, seen.size, last + 1.0 / fps, fps)
+
+
+def _solve(network: Lifter, seen: Detections, stretch: Stretch, field_of_view: float | None) -> Motion:
+    """The motion of one stretch of what was seen."""
+    from .body import solve_body
+
+    frames, points = slice(stretch.start, stretch.stop), list(FROM_MEDIAPIPE)
+    lifted = network.lift(
+        seen.times[frames],
+        seen.points[frames][:, points],
+        seen.confidence[frames][:, points],
+        seen.size,
+        fps=FPS,
+        field_of_view=field_of_view,
+    )
+    return solve_body(lifted)
+
+
+def _nobody(video: Path, problems: Sequence[Problem]) -> CaptureError:
+    why = f" ({problems[0].sentence.rstrip('.')})" if problems else ""
+    return CaptureError(
+        f"Nobody in “{video.name}” can be seen well enough to be captured{why}: film one person whole, from head to"
+        " feet, in good light."
+    )
+
+
+def _bridge(before: Motion, after: Motion, frames: int) -> Motion:
+    """``frames`` from the last pose of one motion to the first of another: still, then over within half a second."""
+    returning = min(frames, round(_RETURN * before.fps))
+    share: Array = np.zeros(frames)
+    share[frames - returning :] = np.arange(1, returning + 1) / (returning + 1)
+    share = share**2 * (3.0 - 2.0 * share)
+    return replace(
+        before,
+        root=before.root[-1] + share[:, None] * (after.root[0] - before.root[-1]),
+        rotations=rot.slerp(before.rotations[-1], after.rotations[0], share[:, None]),
+        contacts=np.where(share[:, None] > 0.0, 0.0, before.contacts[-1]),
+        beats=None,
+        downbeats=None,
+    )
