@@ -23,20 +23,20 @@ UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
 _FASTEST, _FASTEST_TURN = 12.0, 60.0
 _MARGIN, _BRIDGE = 0.017, 0.2  # s left out on either side of a glitch, and that may be bridged in all
 _SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
-_SHORTEST = 6.0  # s of a stretch worth keeping: the model's window of 5 s, somewhat faster
+SHORTEST = 6.0  # s of a stretch worth keeping: the model's window of 5 s, somewhat faster
 _LONGEST = 600.0  # s of a stretch
 _RATES = (5.0, 1000.0)  # frames a second of recordings
 _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances
 _STANDING = 0.2  # m/s over the floor, under which a foot stands
 
 
-def clean(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
+def clean(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[float, Motion]]:
     """The stretches of a recording in which somebody dances, at ``fps``, on the floor, with contacts.
 
     Each with the second of the recording at which it begins.
     Single bad frames are bridged; where the body jumps for longer, the recording is cut. What is at rest at
-    either end is left out, and stretches under 6 s. Recordings of more than ten minutes are cut into such, which
-    bounds the memory. Raises MotionError for a frame rate that can't be right.
+    either end is left out, and stretches under ``shortest`` seconds. Recordings of more than ten minutes are cut into
+    such, which bounds the memory. Raises MotionError for a frame rate that can't be right.
     """
     if not _RATES[0] <= motion.fps <= _RATES[1]:
         raise MotionError(f"it has {motion.fps:g} frames a second, which can't be right: correct its frame rate.")
@@ -48,7 +48,7 @@ def clean(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
             for first, part in _unbroken(_at(recorded, frames)):
                 part = smooth(part)
                 dancing = _dancing(part)
-                if len(dancing) / motion.fps >= _SHORTEST:
+                if len(dancing) / motion.fps >= shortest:
                     start = piece + int(frames[0]) + first + dancing.start
                     part = part.slice(dancing.start, dancing.stop)
                     found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
-from .clean import clean
+from .clean import SHORTEST, clean
 from .dance import Dance, DataError, Skip, about, collect, ignore
 from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
@@ -22,50 +23,61 @@ _CMU_GENRES = {
 }  # fmt: skip
 
 
-def load_unpaired(folder: Path | str, fps: float, skip: Skip = ignore) -> list[Dance]:
-    """The dances below a folder of motions without music, in stretches of 6 s and more, at ``fps``.
+def load_unpaired(
+    folder: Path | str, fps: float, skip: Skip = ignore, *, dances_only: bool = True, shortest: float = SHORTEST
+) -> list[Dance]:
+    """The dances below a folder of motions without music, in stretches of ``shortest`` seconds and more, at ``fps``.
 
     Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
     Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
-    be read or hold no dance. Raises DataError where there is none at all.
+    be read or hold no dance. Without ``dances_only`` CMU's walks and fights are there too.
+    Raises DataError where there is none at all.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of motion files.")
-    dances = collect(_below(folder, folder.name, fps, skip), folder)
+    dances = collect(_below(folder, folder.name, _Wanted(fps, skip, dances_only, shortest)), folder)
     if not dances:
-        raise DataError(f"{folder} holds no motion of 6 s or more: give a folder of motion files.")
+        raise DataError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
     return dances
 
 
-def _below(folder: Path, genre: str, fps: float, skip: Skip) -> Iterator[Dance]:
+@dataclass(frozen=True)
+class _Wanted:
+    fps: float
+    skip: Skip
+    dances_only: bool
+    shortest: float
+
+
+def _below(folder: Path, genre: str, wanted: _Wanted) -> Iterator[Dance]:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        skip(f"{folder} can't be read ({error.strerror}).")
+        wanted.skip(f"{folder} can't be read ({error.strerror}).")
         return
     for path in paths:
         # Linked folders might lead back here.
         if path.is_dir() and not path.is_symlink():
-            yield from _below(path, path.name, fps, skip)
+            yield from _below(path, path.name, wanted)
         elif path.suffix.lower() == ".zip":
             with TemporaryDirectory() as unpacked:
-                _unpack(path, Path(unpacked), skip)
-                yield from _below(Path(unpacked), path.stem, fps, skip)
+                _unpack(path, Path(unpacked), wanted.skip)
+                yield from _below(Path(unpacked), path.stem, wanted)
         elif path.suffix.lower() in SUFFIXES:
             label = "street" if aist_genre(path.stem) else _CMU_GENRES.get(genre, genre)
-            if label is not None:
-                yield from _stretches(path, label, f"{genre}-{path.stem}", fps, skip)
+            if label is not None or not wanted.dances_only:
+                yield from _stretches(path, label or genre, f"{genre}-{path.stem}", wanted)
 
 
-def _stretches(path: Path, genre: str, name: str, fps: float, skip: Skip) -> Iterator[Dance]:
+def _stretches(path: Path, genre: str, name: str, wanted: _Wanted) -> Iterator[Dance]:
     try:
-        stretches = clean(read_motion(path), fps)
+        stretches = clean(read_motion(path), wanted.fps, wanted.shortest)
     except MotionError as error:
-        skip(about(path, error))
+        wanted.skip(about(path, error))
         return
     if not stretches:
-        skip(f"{path.name} holds no 6 s of dance.")
+        wanted.skip(f"{path.name} holds no {wanted.shortest:g} s of dance.")
     for k, (_, motion) in enumerate(stretches):
         label = f"{name}-{k}" if len(stretches) > 1 else name
         yield Dance(label, genre, None, motion.with_meta(name=label))

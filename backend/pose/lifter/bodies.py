@@ -1,0 +1,105 @@
+"""Bodies of many proportions, and the points of them that a detector sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....retarget import rotations as rot
+from ....retarget.motion import Motion
+from ....retarget.rotations import Array
+from ....retarget.skeleton import SMPL, SMPL_MIRROR, SMPL_NAMES, SMPL_PARENTS
+from ..landmarks import MIRROR, POINTS
+
+# Where each of POINTS is: the joint that carries it, and the offset from there at rest in metres (a T pose facing
+# -y, left towards +x), of an adult of 1.75 m. Left and middle; the right side mirrors them. The face by the usual
+# shares of stature; COCO's hips lie outside and above the joints, its shoulders a little outside.
+_CARRIED = {
+    "nose": ("head", (0.0, -0.135, 0.025)),
+    "left_eye": ("head", (0.032, -0.105, 0.058)),
+    "left_ear": ("head", (0.075, -0.008, 0.035)),
+    "left_shoulder": ("left_shoulder", (0.010, 0.0, 0.005)),
+    "left_elbow": ("left_elbow", (0.0, 0.0, 0.0)),
+    "left_wrist": ("left_wrist", (0.0, 0.0, 0.0)),
+    "left_hip": ("left_hip", (0.028, 0.0, 0.025)),
+    "left_knee": ("left_knee", (0.0, 0.0, 0.0)),
+    "left_ankle": ("left_ankle", (0.0, 0.0, 0.0)),
+    "left_heel": ("left_ankle", (0.0, 0.052, -0.050)),
+    "left_toe": ("left_foot", (-0.010, -0.062, -0.004)),
+    "left_index": ("left_wrist", (0.090, -0.020, -0.008)),
+    "left_pinky": ("left_wrist", (0.078, 0.036, -0.008)),
+}  # fmt: skip
+
+# How bodies differ, standard deviations: of stature and of each part's length beside it (shares), and of where
+# detectors put a point (m).
+_STATURE, _PART, _PLACE = 0.05, 0.05, 0.008
+
+
+def _carriers() -> tuple[Array, Array]:
+    joints, offsets = np.zeros(len(POINTS), dtype=int), np.zeros((len(POINTS), 3))
+    for i, name in enumerate(POINTS):
+        joint, offset = _CARRIED.get(name) or _CARRIED[name.replace("right", "left")]
+        mirrored = name not in _CARRIED
+        joints[i] = SMPL_NAMES.index(joint.replace("left", "right") if mirrored else joint)
+        offsets[i] = np.multiply(offset, (-1.0 if mirrored else 1.0, 1.0, 1.0))
+    return joints, offsets
+
+
+CARRIERS, _PLACES = _carriers()
+_PARENTS = np.array(SMPL_PARENTS)
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A body's measures: ``offsets`` (24, 3) of the joints from their parents, ``places`` (25, 3) of the points from
+    the joints that carry them, both at rest, in metres."""
+
+    offsets: Array
+    places: Array
+
+
+STANDARD = Body(SMPL.offsets, _PLACES)
+
+
+def random_body(rng: np.random.Generator) -> Body:
+    """A body of other proportions, the same on both sides."""
+    stature = np.exp(rng.normal(0.0, _STATURE))
+    joints = np.exp(rng.normal(0.0, _PART, (len(SMPL_NAMES), 1)))
+    # The sideways measures of hips, collars and shoulders vary on their own, and those are what width is.
+    width = np.exp(rng.normal(0.0, _PART, (len(SMPL_NAMES), 1))) * [[1.0, 0.0, 0.0]] + [[0.0, 1.0, 1.0]]
+    first = np.minimum(np.arange(len(SMPL_NAMES)), SMPL_MIRROR)
+    places = _PLACES + _symmetric(rng.normal(0.0, _PLACE, _PLACES.shape))
+    return Body(SMPL.offsets * stature * (joints * width)[first], places * stature)
+
+
+def _symmetric(shift: Array) -> Array:
+    """(25, 3) shifts of the right side's points made those of the left side's, mirrored."""
+    partner = np.array(MIRROR)
+    right = partner < np.arange(len(partner))
+    return np.where(right[:, None], shift[partner] * [-1.0, 1.0, 1.0], shift)
+
+
+def turns(rotations: Array) -> Array:
+    """(T, 24, 3, 3) orientations in the world of (T, 24, 4) local rotations."""
+    q = np.array(rotations, dtype=np.float64)
+    for joint, parent in enumerate(SMPL_PARENTS):
+        if parent >= 0:
+            q[:, joint] = rot.multiply(q[:, parent], q[:, joint])
+    return rot.to_matrix(q)
+
+
+def pose(body: Body, orientations: Array, root: Array) -> tuple[Array, Array]:
+    """Points (T, 25, 3) and joints (T, 24, 3) of a body in poses of ``orientations`` (T, 24, 3, 3), ``root`` (T, 3)."""
+    joints = np.empty(orientations.shape[:-1], dtype=orientations.dtype)
+    joints[:, 0] = root
+    steps = np.einsum("tjab,jb->tja", orientations[:, _PARENTS[1:]], body.offsets[1:].astype(orientations.dtype))
+    for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
+        joints[:, joint] = joints[:, parent] + steps[:, joint - 1]
+    places = body.places.astype(orientations.dtype)
+    return joints[:, CARRIERS] + np.einsum("tpab,pb->tpa", orientations[:, CARRIERS], places), joints
+
+
+def body_points(motion: Motion, body: Body = STANDARD) -> tuple[Array, Array]:
+    """Points (T, 25, 3), in the order of POINTS, and SMPL joints (T, 24, 3) of a motion, in its world, metres."""
+    return pose(body, turns(motion.rotations), np.asarray(motion.root))

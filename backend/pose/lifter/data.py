@@ -1,0 +1,73 @@
+"""Recorded motion to learn lifting from: every source the dance model knows, walks and fights too."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ....retarget.motion import Motion
+from ....retarget.rotations import Array
+from ...dance.sources import DataError, Skip, ignore, load_dances, load_unpaired
+from .bodies import turns
+
+FPS = 30.0
+_SHORTEST = 1.5  # s of a recording
+_HELD_OUT = 10  # one of so many recordings without a split of their own is held out
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording as the lifter learns from it: ``turns`` (T, 24, 3, 3) orientations of the joints in the world, z up,
+    and the pelvis' path ``root`` (T, 3) in metres, the floor at z = 0, at FPS."""
+
+    name: str
+    turns: Array
+    root: Array
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+
+def held_out(name: str) -> bool:
+    """Whether a stretch of a recording is kept for measuring alone: those of a tenth of all recordings, by name."""
+    recording = re.sub(r"(-.+)-\d+$", r"\1", name)  # without the stretch's number
+    return int(hashlib.sha256(recording.encode()).hexdigest(), 16) % _HELD_OUT == 0
+
+
+def load_recordings(folder: Path, *, held: bool = False, skip: Skip = ignore) -> list[Recording]:
+    """What there is to learn from in a folder; with ``held``, what is kept for measuring instead.
+
+    Folders of dances with a split (``manifest.csv``) give their ``train`` split, or ``test``; others all but a tenth
+    of their motions, or that tenth. Subfolders of either kind are searched. Raises DataError where there is none.
+    """
+    recordings = [_recording(name, motion) for name, motion in load_motions(folder, held=held, skip=skip)]
+    if not recordings:
+        raise DataError(f"{folder} holds no motion to learn lifting from: give a folder of motion files.")
+    return recordings
+
+
+def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> Iterator[tuple[str, Motion]]:
+    """The motions of ``load_recordings`` by name, at FPS."""
+    if (folder / "manifest.csv").exists():
+        yield from ((d.name, d.motion) for d in load_dances(folder, "test" if held else "train", FPS, skip))
+        return
+    parts = sorted(path for path in folder.iterdir() if path.is_dir())
+    if any((path / "manifest.csv").exists() for path in parts):
+        for path in parts:
+            yield from load_motions(path, held=held, skip=skip)
+        return
+    try:
+        found = load_unpaired(folder, FPS, skip, dances_only=False, shortest=_SHORTEST)
+    except DataError as error:
+        skip(str(error))
+        return
+    yield from ((d.name, d.motion) for d in found if held_out(d.name) == held)
+
+
+def _recording(name: str, motion: Motion) -> Recording:
+    return Recording(name, turns(motion.rotations).astype(np.float32), np.asarray(motion.root, dtype=np.float32))

@@ -1,0 +1,82 @@
+"""The lifter's network: dilated convolutions over time, after VideoPose3D (Pavllo et al., CVPR 2019).
+
+Names of parameters, order of layers and residual slices are that family's, so that its published weights load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+
+class TemporalNetwork(nn.Module):
+    """Maps (B, T, inputs) to (B, T - field + 1, outputs); ``field`` frames make one.
+
+    ``widths``: odd widths of the filters, the first's and each block's; dilations multiply up. ``causal``: a frame
+    is made of those before it alone; else of as many on either side.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        channels: int,
+        widths: Sequence[int],
+        causal: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.widths, self.causal = tuple(widths), causal
+        self.drop = nn.Dropout(dropout)
+        self.expand_conv = nn.Conv1d(inputs, channels, widths[0], bias=False)
+        self.expand_bn = nn.BatchNorm1d(channels, momentum=0.1)
+        convolutions: list[nn.Module] = []
+        norms: list[nn.Module] = []
+        self.pads, self.shifts = [widths[0] // 2], [widths[0] // 2 if causal else 0]
+        dilation = widths[0]
+        for width in widths[1:]:
+            self.pads.append((width - 1) * dilation // 2)
+            self.shifts.append(width // 2 * dilation if causal else 0)
+            convolutions.append(nn.Conv1d(channels, channels, width, dilation=dilation, bias=False))
+            convolutions.append(nn.Conv1d(channels, channels, 1, bias=False))
+            norms += [nn.BatchNorm1d(channels, momentum=0.1), nn.BatchNorm1d(channels, momentum=0.1)]
+            dilation *= width
+        self.layers_conv, self.layers_bn = nn.ModuleList(convolutions), nn.ModuleList(norms)
+        self.shrink = nn.Conv1d(channels, outputs, 1)
+
+    @property
+    def field(self) -> int:
+        """Frames that one output is made of."""
+        return 1 + 2 * sum(self.pads)
+
+    @property
+    def before(self) -> int:
+        """Frames before the one made that it needs; ``field - 1 - before`` after it."""
+        return self.field - 1 if self.causal else (self.field - 1) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.drop(relu(self.expand_bn(self.expand_conv(x.transpose(1, 2)))))
+        for i, (pad, shift) in enumerate(zip(self.pads[1:], self.shifts[1:], strict=True)):
+            kept = x[:, :, pad + shift : x.shape[2] - pad + shift]
+            x = self.drop(relu(self.layers_bn[2 * i](self.layers_conv[2 * i](x))))
+            x = kept + self.drop(relu(self.layers_bn[2 * i + 1](self.layers_conv[2 * i + 1](x))))
+        return self.shrink(x).transpose(1, 2)
+
+
+def fold(network: TemporalNetwork) -> nn.Module:
+    """The network for use alone, each batch norm folded into the convolution before it: the same numbers, faster."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    network = network.eval()
+    folded = TemporalNetwork(1, 1, 1, network.widths, network.causal)
+    folded.pads, folded.shifts, folded.shrink = network.pads, network.shifts, network.shrink
+    folded.expand_conv = fuse_conv_bn_eval(network.expand_conv, network.expand_bn)
+    folded.layers_conv = nn.ModuleList(
+        fuse_conv_bn_eval(conv, norm)
+        for conv, norm in zip(network.layers_conv, network.layers_bn, strict=True)  # type: ignore[type-var]
+    )
+    folded.expand_bn = nn.Identity()  # type: ignore[assignment]
+    folded.layers_bn = nn.ModuleList(nn.Identity() for _ in network.layers_bn)
+    return folded.eval()
