@@ -222,7 +222,7 @@ def _numbers(
         raise ArrayFileError(f"its {name} has shape {array.shape}, not {shape}")
     array = array.astype(dtype)
     if not (np.abs(array) < _LARGEST).all():
-        raise ArrayFileError(f"its {name} holds numbers that are not finite or huge")
+        raise ArrayFileError(f"its {name} holds numbers that are infinite, undefined or impossibly large")
     return array
 
 

@@ -291,7 +291,9 @@ def _floats(value: Any, name: str) -> Array:
     sound = np.isfinite(array) & (np.abs(array) < _LARGEST)
     if not sound.all():
         bad = int(np.argwhere(~sound)[0][0]) if array.ndim else 0
-        raise MotionError(f"its {name} are not finite or huge, first in frame {bad}: cut that part out.")
+        raise MotionError(
+            f"its {name} are infinite, undefined or impossibly large, first in frame {bad}: cut that part out."
+        )
     return array
 
 

@@ -18,6 +18,7 @@ def test_the_zip_holds_what_blender_needs_and_nothing_else(extension_zip: Path) 
     assert {name.split("/")[0] for name in names if "/" in name} == {"addon", "retarget"}
     assert all(name.endswith((".py", ".toml", ".md", "LICENSE")) for name in names)
     assert not any("__pycache__" in name or name.startswith(".") for name in names)
+    assert "__main__.py" not in names, "it is the backend's, which stays outside"
     assert extension_zip.stat().st_size < 1_000_000
 
 

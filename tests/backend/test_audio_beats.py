@@ -54,6 +54,16 @@ SONGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("meter", [None, 2, 12])
+def test_a_song_shorter_than_its_bar_has_beats_in_it(meter: int | None, tmp_path: Path) -> None:
+    write_wav(tmp_path / "song.wav", synthesise(tempo=60, duration=1.3))
+    music = analyse(tmp_path / "song.wav", meter=meter)
+    assert len(music.beats) >= 2
+    assert len(music.downbeats) >= 1
+    assert music.meter == (meter or music.meter)
+
+
 HALF_BARS_ALIKE = ("very fast",)  # its downbeat is heard on 3
 
 

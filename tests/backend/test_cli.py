@@ -54,6 +54,11 @@ def test_help_names_every_command_with_an_example() -> None:
     assert run("--version").stdout.strip() == f"stepsmith {stepsmith.__version__}"
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "stepsmith", "--version"], capture_output=True, text=True)
+    assert done.stdout.strip() == f"stepsmith {stepsmith.__version__}", done.stderr
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, stepsmith.backend.cli as cli, typer.testing as t; t.CliRunner().invoke(cli.app, ['dance', '-h']);"

@@ -142,7 +142,7 @@ def test_a_truncated_file_is_refused(
     [
         ("v_template", lambda a: a[:-1], "v_template"),
         ("v_template", lambda a: a[:, :2], "v_template"),
-        ("v_template", lambda a: a * np.nan, "not finite"),
+        ("v_template", lambda a: a * np.nan, "undefined or impossibly large"),
         ("v_template", lambda a: a.astype(str), "v_template"),
         ("weights", lambda a: a[:, :16], "16 joints"),
         ("weights", lambda a: a * 0.5, "weights"),

@@ -182,7 +182,7 @@ def _floats(words: list[str], number: int, count: int) -> Array:
     except ValueError as error:
         raise _wrong(number, "a value that is no number") from error
     if not (np.abs(values) < _LARGEST).all():
-        raise _wrong(number, "a value that is not finite or huge")
+        raise _wrong(number, "a value that is infinite, undefined or impossibly large")
     return values
 
 
