@@ -43,6 +43,7 @@ class Options:
     """How a motion becomes keys.
 
     ``feet``, ``root``, ``start`` (x, y), ``heading`` (radians) and ``reach`` are those of ``solve``.
+    ``mirror``: left and right exchanged.
     ``bone_map``: None for the one the user edited, or else the one found. ``key_error``: (degrees,
     millimetres) that reduced keys may differ by from a key on every frame; None keeps every frame.
     ``into``: where the keys go: a new action, a new slot of the armature's action, an NLA strip, or a copy
@@ -55,6 +56,7 @@ class Options:
     start: tuple[float, float] | None = None
     heading: float | None = None
     reach: bool = False
+    mirror: bool = False
     bone_map: BoneMap | None = None
     key_error: tuple[float, float] | None = None
     into: Into = "action"
@@ -144,11 +146,11 @@ def apply_motion(
     """Make ``armature`` dance ``motion`` from ``start_frame`` on (the scene's first frame unless given).
 
     ``song``: a sound file put into the sequencer so that its second ``song_start`` sounds on the first
-    frame. A scene without other animation takes the motion's frame rate and range; otherwise the rate
-    stays, the motion is resampled to it, and the range is only ever extended. A dance made earlier on
-    the same armature is replaced, its sound strip and markers go, but where the options put the dance
-    beside it: then they go only from the dance's frames. No action is lost. The rest pose, selection,
-    mode and current frame stay as they are.
+    frame; where that is negative, the sound begins so much later. A scene without other animation takes
+    the motion's frame rate and range; otherwise the rate stays, the motion is resampled to it, and the
+    range is only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
+    markers go, but where the options put the dance beside it: then they go only from the dance's frames.
+    No action is lost. The rest pose, selection, mode and current frame stay as they are.
     Raises StepsmithError, with the scene as it was, where something is wrong.
     """
     scene = context.scene
@@ -156,11 +158,12 @@ def apply_motion(
     rig = read_rig(armature)
     check_place(armature, options.into)
     song = None if song is None else _check_song(song)
-    if not np.isfinite(song_start) or song_start < 0.0:
-        raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a time from 0 on.")
+    if not np.isfinite(song_start):
+        raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a number of seconds.")
     alone = not _has_other_animation(scene, armature, replaced=options.into == "action")
     fps = motion.fps if alone else scene_fps(scene)
     first = scene.frame_start if start_frame is None else int(start_frame)
+    motion = motion.mirror() if options.mirror else motion
     moved = motion.resample(fps)
     bone_map = options.bone_map or chosen_map(armature, rig)
     pose = _solve(scene, armature, moved, rig, bone_map, first, options)
@@ -371,15 +374,16 @@ def _add_song(
 def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float) -> None:
     """Let the sound's frame ``offset`` (may have a fraction) play at frame ``first``, for ``length`` frames."""
     whole = int(np.floor(offset + 1e-6))
+    cut = max(whole, 0)  # where the sound begins later, nothing of it is cut off
     start, left, duration = (
         ("content_start", "left_handle_offset", "duration")
         if hasattr(strip, "left_handle_offset")  # 5.2 on
         else ("frame_start", "frame_offset_start", "frame_final_duration")
     )
-    available = int(getattr(strip, duration)) - whole
+    available = int(getattr(strip, duration)) - cut
     setattr(strip, start, first - whole)
-    setattr(strip, left, whole)
-    setattr(strip, duration, max(1, min(length, available)))
+    setattr(strip, left, cut)
+    setattr(strip, duration, max(1, min(length + min(whole, 0), available)))
     # Strips begin on whole frames; the rest of the offset moves the sound inside the strip, in seconds.
     if hasattr(strip, "sound_offset"):
         strip.sound_offset = (whole - offset) / fps
