@@ -264,6 +264,7 @@ def serve(
     run(Settings(token, host, port, data or data_folder(), parent, model))
 
 
+mount("capture", "stepsmith.backend.capture_command:capture_app", "Capture the dancer of a video.")
 mount("retarget", "stepsmith.backend.retarget_command:retarget_app", "Put a motion file on a character.")
 mount("rig", "stepsmith.backend.retarget_command:rig_app", "Show which bones of a character dance.")
 mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")

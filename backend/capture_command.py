@@ -1,0 +1,164 @@
+"""``stepsmith capture``: the dancer of a video onto a rig."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..retarget.errors import StepsmithError
+from ..retarget.rig_path import split_rig
+from . import export, file_options, keying
+from .bar import progress_bar
+from .keying import Keying
+from .progress import Progress, part
+
+if TYPE_CHECKING:
+    from .performance import Performance
+
+capture_app = typer.Typer(help="Capture the dancer of a video.", add_completion=False, rich_markup_mode="rich")
+
+_NARROWEST, _WIDEST = 1.0, 170.0  # degrees that a camera with a flat picture sees
+_DRAWING = 0.9  # of the work on a video beside the character: drawing the character
+
+
+@capture_app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith capture dancer.mp4 -o dancer.blend
+
+stepsmith capture dancer.mov -o hero.blend -o dancer.npz --rig hero.blend:Armature --keys 0.5,5
+
+stepsmith capture duo.mp4 -o second.fbx --person 2 --report second.json --side-by-side look.mp4"""
+)
+def capture(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video of one dancer, of any kind.")],
+    out: file_options.Out,
+    rig: file_options.Rig = None,
+    person: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Whom to follow where there are several, counted from the left."),
+    ] = None,
+    lifter: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Other weights than Stepsmith's: its own kind, or VideoPose3D's."),
+    ] = None,
+    field_of_view: Annotated[
+        float | None,
+        typer.Option(metavar="DEGREES", help="The camera's, across its picture's longer side, where it is known."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write what was captured, and what was wrong when.")
+    ] = None,
+    side_by_side: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Write the video beside the character, with the sound.")
+    ] = None,
+    preset: keying.Map = None,
+    feet: keying.Feet = "auto",
+    in_place: keying.InPlace = False,
+    place: keying.Place = None,
+    heading: keying.Heading = None,
+    reach: keying.Reach = False,
+    mirror: keying.Mirror = False,
+    keys: keying.Keys = None,
+) -> None:
+    """Capture the dancer of a video, with the video's sound and its beats.
+
+    Where nobody can be captured for long the character keeps still, so that all else stays at its own time.
+    """
+    from .performance import Take, perform
+
+    how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
+    character = file_options.one_rig(rig)
+    sources = [video, *([split_rig(character)[0]] if character else []), *(file for file in (preset, lifter) if file)]
+    _check_inputs(video, lifter, field_of_view)
+    _check_ending(side_by_side, "--side-by-side", ".mp4")
+    outs = [*out, *([side_by_side] if side_by_side else [])]
+    export.check(outs, character, sources, how)
+    _check_report(report, [*outs, *sources])
+    # Drawing a picture of the character takes several times as long as finding the dancer in one.
+    share = 0.25 if any(path.suffix.lower() == ".mp4" for path in outs) else 0.9
+    with progress_bar() as progress:
+        performance = perform(Take(video, person, lifter, field_of_view), part(progress, 0.0, share))
+        stage = export.Stage(performance.song, performance.song_start, character, how)
+        rest = part(progress, share, 1.0)
+        if side_by_side is None:
+            warnings = export.export(performance.motion, out, stage, rest)
+        else:
+            warnings = _export_beside(performance, video, out, side_by_side, stage, rest)
+    if report is not None:
+        _write(report, performance.report())
+    for problem in performance.problems:
+        print(f"stepsmith: {clock(problem.start)} to {clock(problem.end)}: {problem.sentence}", file=sys.stderr)
+    for warning in warnings:
+        print(f"stepsmith: {warning}", file=sys.stderr)
+    for path in (*outs, *([report] if report else [])):
+        print(path)
+
+
+def clock(second: float) -> str:
+    """A second of a video as players show it.
+
+    >>> clock(4.26), clock(75.0), clock(3671.52)
+    ('0:04.3', '1:15.0', '1:01:11.5')
+    """
+    tenths = round(max(second, 0.0) * 10)
+    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def _check_inputs(video: Path, lifter: Path | None, field_of_view: float | None) -> None:
+    if not video.is_file():
+        raise StepsmithError(f"There is no video “{video}”: check the name.")
+    if lifter is not None and not lifter.is_file():
+        raise StepsmithError(f"There is no file of weights “{lifter}”: check the name after --lifter.")
+    if field_of_view is not None and not _NARROWEST <= field_of_view <= _WIDEST:
+        raise StepsmithError(
+            f"A camera sees between {_NARROWEST:g} and {_WIDEST:g} degrees, not {field_of_view:g}: leave"
+            " --field-of-view out where it is not known."
+        )
+
+
+def _check_ending(path: Path | None, option: str, ending: str) -> None:
+    if path is not None and path.suffix.lower() != ending:
+        raise StepsmithError(f"{path} can't be written: end the name after {option} in {ending}.")
+
+
+def _check_report(report: Path | None, others: Sequence[Path]) -> None:
+    _check_ending(report, "--report", ".json")
+    if report is None:
+        return
+    if not report.parent.is_dir() or not os.access(report.parent, os.W_OK) or report.is_dir():
+        raise StepsmithError(f"{report} can't be written: name a file in a folder that is there and takes files.")
+    if any(report.resolve() == other.resolve() for other in others):
+        raise StepsmithError(f"{report} is given twice: give the report a name of its own.")
+
+
+def _export_beside(
+    performance: Performance, video: Path, out: Sequence[Path], beside: Path, stage: export.Stage, progress: Progress
+) -> list[str]:
+    """Write all of ``out``, and ``beside`` with the video beside a drawing of the character; returns warnings."""
+    from .side_by_side import compose
+
+    with tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=beside.parent, ignore_cleanup_errors=True) as folder:
+        # A video of the character that is wanted anyway need not be drawn twice.
+        wanted = next((path for path in out if path.suffix.lower() == ".mp4"), None)
+        drawn, whole = wanted or Path(folder) / "character.mp4", Path(folder) / beside.name
+        outs = out if wanted else [*out, drawn]
+        warnings = export.export(performance.motion, outs, stage, part(progress, 0.0, _DRAWING))
+        compose(video, performance.begins, drawn, whole, part(progress, _DRAWING, 1.0))
+        os.replace(whole, beside)
+    return warnings
+
+
+def _write(report: Path, said: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=report.parent, ignore_cleanup_errors=True) as folder:
+        whole = Path(folder) / report.name
+        whole.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(whole, report)
