@@ -54,7 +54,7 @@ def load_recordings(folder: Path, *, held: bool = False, skip: Skip = ignore) ->
 def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> Iterator[tuple[str, Motion]]:
     """The motions of ``load_recordings`` by name, at FPS."""
     if (folder / "manifest.csv").exists():
-        yield from ((d.name, d.motion) for d in load_dances(folder, "test" if held else "train", FPS, skip))
+        yield from ((d.name, d.motion) for d in load_dances(folder, "test" if held else "train", FPS, skip=skip))
         return
     parts = sorted(path for path in folder.iterdir() if path.is_dir())
     if any((path / "manifest.csv").exists() for path in parts):

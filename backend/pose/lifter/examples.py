@@ -1,4 +1,4 @@
-"""Examples to learn lifting from: recorded motion on random bodies, before random cameras, seen by detectors that err."""
+"""Examples to learn from: recorded motion on random bodies, before random cameras, seen by detectors that err."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One window of T frames. ``inputs``: (T, C) as ``encode`` makes them. What is to be learnt, in the frame of the view:
-    ``shape`` (T, 48, 3) points, and joints but the pelvis, from the pelvis, metres; ``place`` (T, 3) of the pelvis as
-    ``encode_place`` has it; ``up`` (3,). ``valid``: (T,) whether the recording has that frame."""
+    """One window of T frames. ``inputs``: (T, C) as ``encode`` makes them. ``valid``: (T,) whether the recording has
+    that frame. What is to be learnt, in the frame of the view: ``shape`` (T, 48, 3) points, and joints but the pelvis,
+    from the pelvis, metres; ``place`` (T, 3) of the pelvis as ``encode_place`` has it; ``up`` (3,), against gravity."""
 
     inputs: Array
     shape: Array

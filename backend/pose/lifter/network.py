@@ -6,9 +6,11 @@ Names of parameters, order of layers and residual slices are that family's, so t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class TemporalNetwork(nn.Module):
@@ -67,16 +69,27 @@ class TemporalNetwork(nn.Module):
 
 def fold(network: TemporalNetwork) -> nn.Module:
     """The network for use alone, each batch norm folded into the convolution before it: the same numbers, faster."""
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
     network = network.eval()
     folded = TemporalNetwork(1, 1, 1, network.widths, network.causal)
     folded.pads, folded.shifts, folded.shrink = network.pads, network.shifts, network.shrink
     folded.expand_conv = fuse_conv_bn_eval(network.expand_conv, network.expand_bn)
+    blocks = zip(network.layers_conv, network.layers_bn, strict=True)
     folded.layers_conv = nn.ModuleList(
-        fuse_conv_bn_eval(conv, norm)
-        for conv, norm in zip(network.layers_conv, network.layers_bn, strict=True)  # type: ignore[type-var]
+        fuse_conv_bn_eval(cast(nn.Conv1d, conv), cast(nn.BatchNorm1d, norm)) for conv, norm in blocks
     )
     folded.expand_bn = nn.Identity()  # type: ignore[assignment]
     folded.layers_bn = nn.ModuleList(nn.Identity() for _ in network.layers_bn)
     return folded.eval()
+
+
+def grow(network: TemporalNetwork, width: int = 3) -> TemporalNetwork:
+    """The network with one more block of filters, ``width`` times the field, that at first gives the same numbers.
+
+    The block's last norm begins at zero, so that it adds nothing until it has learnt to.
+    """
+    inputs, channels = network.expand_conv.in_channels, network.expand_conv.out_channels
+    widths = (*network.widths, width)
+    larger = TemporalNetwork(inputs, network.shrink.out_channels, channels, widths, network.causal, network.drop.p)
+    larger.load_state_dict(network.state_dict(), strict=False)
+    nn.init.zeros_(larger.layers_bn[-1].weight)  # type: ignore[arg-type]
+    return larger

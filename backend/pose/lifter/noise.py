@@ -1,4 +1,4 @@
-"""What detectors do to the points they see: noise, drift, outliers, swapped sides, points hidden, lost or out of sight."""
+"""What detectors do to the points they see: noise, drift, outliers, swapped sides, points hidden or lost."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""The lifter's weights on disk: safetensors in half precision, with a header that says what they are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from ....retarget.errors import StepsmithError
+from .network import TemporalNetwork
+from .shapes import INPUTS, OUTPUTS
+
+FORMAT = "stepsmith-lifter-1"
+DEFAULT = Path(__file__).parent / "weights" / "lifter.safetensors"
+
+
+class LifterError(StepsmithError):
+    """Weights of a lifter that are missing, damaged, or not ours."""
+
+
+def save_network(path: Path, network: TemporalNetwork, facts: dict[str, str]) -> None:
+    """Write half-precision weights with ``facts`` (data, licence, ...) in the header."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items() if value.is_floating_point()}
+    # A norm's variances may be too small for half precision; they are few.
+    state = {name: value if "running" in name else value.to(torch.float16) for name, value in state.items()}
+    config = {
+        "channels": network.expand_conv.out_channels,
+        "widths": list(network.widths),
+        "causal": network.causal,
+    }
+    beside = path.with_name(path.name + ".part")
+    save_file(state, beside, metadata={**facts, "format": FORMAT, "config": json.dumps(config)})
+    os.replace(beside, path)
+
+
+def load_network(path: Path | None = None) -> TemporalNetwork:
+    """The network of a weights file, ready for use; the one that comes with Stepsmith by default.
+
+    Raises LifterError where the file is missing, damaged, or not a lifter of ours.
+    """
+    file = DEFAULT if path is None else path
+    if not file.is_file():
+        advice = "install Stepsmith again" if path is None else "give another file with --lifter"
+        raise LifterError(f"The lifter's weights {file} are missing: {advice}.")
+    try:
+        with safe_open(file, framework="np") as opened:
+            header = opened.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise LifterError(f"{file} holds no lifter of Stepsmith ({FORMAT}): give another file with --lifter.")
+        config = json.loads(header["config"])
+        widths = tuple(int(width) for width in config["widths"])
+        network = TemporalNetwork(INPUTS, OUTPUTS, int(config["channels"]), widths, bool(config["causal"]))
+        state = {name: value.float() for name, value in load_file(file).items()}
+        counters = {name for name, value in network.state_dict().items() if not value.is_floating_point()}
+        missing, foreign = network.load_state_dict(state, strict=False)
+        if set(missing) - counters or foreign:
+            raise KeyError(*missing, *foreign)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise LifterError(f"The weights {file} are damaged: copy or install them again.") from error
+    return network.eval().requires_grad_(False)
