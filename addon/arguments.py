@@ -11,7 +11,6 @@ from pathlib import Path
 import bpy
 
 from ..retarget.bone_maps import BoneMap, load_map
-from ..retarget.motion import Motion
 from .keys import check_animatable
 from .properties import FEET
 from .scene import Options, chosen_map, read_rig
@@ -20,11 +19,10 @@ from .scene import Options, chosen_map, read_rig
 @dataclass(frozen=True)
 class How:
     """How a motion becomes keys: ``options`` but for their bone map, which is that of the file ``preset``, where
-    there is one; ``mirror`` exchanges left and right."""
+    there is one."""
 
     options: Options = field(default_factory=Options)
     preset: Path | None = None
-    mirror: bool = False
 
     def bone_map(self, armature: bpy.types.Object) -> BoneMap:
         """The preset's bone map, or the armature's own. Raises RigError where the armature can't dance by it."""
@@ -35,10 +33,6 @@ class How:
         """The options with the armature's bone map. Raises RigError as ``bone_map``, or where it takes no action."""
         check_animatable(armature)
         return replace(self.options, bone_map=self.bone_map(armature))
-
-    def motion(self, motion: Motion) -> Motion:
-        """The motion as it is to be danced."""
-        return motion.mirror() if self.mirror else motion
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--heading", type=_number, metavar="DEGREES", help="where the dancer faces first, 0 is -Y")
     parser.add_argument("--reach", action="store_true", help="hands that touch the body still do on other proportions")
     parser.add_argument("--mirror", action="store_true", help="exchange left and right")
+    parser.add_argument("--repeat", action="store_true", help="play a dance that loops for ever")
     parser.add_argument(
         "--keys", type=_error, metavar="DEG,MM", help="leave keys out as long as the pose is off by no more than this"
     )
@@ -65,9 +60,11 @@ def read(given: argparse.Namespace) -> How:
         start=given.place,
         heading=None if given.heading is None else math.radians(given.heading),
         reach=given.reach,
+        mirror=given.mirror,
         key_error=given.keys,
+        repeat=given.repeat,
     )
-    return How(options, given.map, given.mirror)
+    return How(options, given.map)
 
 
 def _number(text: str) -> float:

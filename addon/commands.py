@@ -83,10 +83,7 @@ def _dance(wishes: argparse.Namespace) -> None:
     if request.seed + count - 1 > _LARGEST_SEED:
         raise StepsmithError(f"The seeds of {count} dances pass {_LARGEST_SEED}: give a smaller --seed.")
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
-    dances = [
-        replace(dance, motion=how.motion(dance.motion))
-        for dance in _make(connection, [replace(request, seed=request.seed + k) for k in range(count)])
-    ]
+    dances = _make(connection, [replace(request, seed=request.seed + k) for k in range(count)])
     if len(rigs) > 1:
         _apply_to_all(rigs, dances if wishes.another_each else dances * len(rigs), varied, how)
     else:
@@ -166,7 +163,7 @@ def _retarget(wishes: argparse.Namespace) -> None:
             raise StepsmithError("What another armature does goes to one rig at a time: name one after --rig.")
         made = _retarget_actions(wishes, rigs[0], how)
     else:
-        motion = how.motion(load_motion(Path(wishes.motion)))
+        motion = load_motion(Path(wishes.motion))
         if len(rigs) > 1:
             _apply_to_all(rigs, [Dance(motion, None, 0.0)] * len(rigs), varied, how)
         else:

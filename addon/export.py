@@ -66,7 +66,7 @@ class Wish:
 def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
     """Write every file of ``wish.outs``, by its ending; returns what the user should know. Raises StepsmithError."""
     check_outs(wish.outs)
-    motion = wish.how.motion(load_motion(wish.motion))
+    motion = load_motion(wish.motion)
     progress(0.0, "Setting the scene")
     context = bpy.context
     if wish.rig is None:

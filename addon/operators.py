@@ -220,9 +220,11 @@ def chosen_options(context: bpy.types.Context) -> Options:
         start=(cursor.x, cursor.y) if settings.at_cursor else None,
         heading=settings.heading if settings.turned else None,
         reach=settings.reach,
+        mirror=settings.mirror,
         key_error=(math.degrees(settings.key_degrees), settings.key_millimetres) if settings.reduced else None,
         into=settings.into,
         blend_frames=settings.blend_frames,
+        repeat=settings.repeat,
     )
 
 

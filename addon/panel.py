@@ -76,6 +76,7 @@ class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
         column.prop(settings, "feet")
         column.prop(settings, "root")
         column = layout.column()
+        column.prop(settings, "mirror")
         column.prop(settings, "reach")
         column.prop(settings, "at_cursor")
         row = column.row(heading="Heading")
@@ -87,6 +88,8 @@ class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
         column.prop(settings, "into")
         if settings.into == "blend":
             column.prop(settings, "blend_frames")
+        if settings.into in ("action", "slot"):
+            column.prop(settings, "repeat")
         column.prop(settings, "reduced")
         if settings.reduced:
             errors = column.column(align=True)

@@ -100,6 +100,7 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         name="Keep Touches",
         description="Bend the arms so that hands that touch hips, head or each other still touch on this rig",
     )
+    mirror: BoolProperty(name="Mirror", description="Exchange left and right")
     root: EnumProperty(name="Root", description="Whether the dancer moves from where it stands", items=ROOT)
     at_cursor: BoolProperty(name="Start at 3D Cursor", description="Begin the dance where the 3D cursor is")
     turned: BoolProperty(name="Set Heading", description="Choose where the dancer faces as the dance begins")
@@ -117,6 +118,10 @@ class StepsmithSettings(bpy.types.PropertyGroup):
         default=10,
         min=0,
         soft_max=100,
+    )
+    repeat: BoolProperty(
+        name="Repeat Loops",
+        description="Play a dance that loops for ever, before its frames and after, by Cycles modifiers on its curves",
     )
     reduced: BoolProperty(
         name="Fewer Keys",

@@ -16,11 +16,12 @@ from mathutils import Matrix
 
 from ..retarget.bone_maps import BoneMap, check_map, find_map
 from ..retarget.errors import StepsmithError
-from ..retarget.motion import Motion
+from ..retarget.motion import Motion, concatenate
 from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, Pose, RootMode, solve
+from .fcurves import playing_curves
 from .keys import Into, Reduce, check_place, check_readable, write_action
 from .mapping import map_of
 from .rig_check import notices, strip_notices
@@ -49,6 +50,7 @@ class Options:
     ``into``: where the keys go: a new action, a new slot of the armature's action, an NLA strip, or a copy
     of the armature's action in which the dance takes over for its frames, blending in and out over
     ``blend_frames`` each; it begins where and as that action has the dancer then, unless told.
+    ``repeat``: a motion that loops goes on for ever, before its frames and after, by Cycles modifiers.
     """
 
     feet: FeetMode = "auto"
@@ -61,6 +63,7 @@ class Options:
     key_error: tuple[float, float] | None = None
     into: Into = "action"
     blend_frames: int = 10
+    repeat: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ def apply_motion(
     range is only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
     markers go, but where the options put the dance beside it: then they go only from the dance's frames.
     No action is lost. The rest pose, selection, mode and current frame stay as they are.
+    A motion that loops (``meta["loop"]``), unless blended in, lasts whole frames, and one more key, on the frame
+    after its last, is the first one again; the action's own range says so and that it is cyclic.
     Raises StepsmithError, with the scene as it was, where something is wrong.
     """
     scene = context.scene
@@ -164,9 +169,11 @@ def apply_motion(
     fps = motion.fps if alone else scene_fps(scene)
     first = scene.frame_start if start_frame is None else int(start_frame)
     motion = motion.mirror() if options.mirror else motion
-    moved = motion.resample(fps)
+    loops = bool(motion.meta.get("loop")) and options.into != "blend"
+    moved = _resample_loop(motion, fps) if loops else motion.resample(fps)
     bone_map = options.bone_map or chosen_map(armature, rig)
     pose = _solve(scene, armature, moved, rig, bone_map, first, options)
+    pose = _closed(pose) if loops else pose
     last = first + len(moved) - 1
     had_action = armature.animation_data is not None and armature.animation_data.action is not None
     warnings: list[str] = []
@@ -202,6 +209,11 @@ def apply_motion(
         undo.pop_all()
     if options.into in ("action", "nla") or not had_action:
         written.action[TAG] = armature.name
+        if loops:
+            _mark_cyclic(written.action, first, last + 1)
+    if loops and options.repeat and options.into != "nla":
+        for curve in playing_curves(armature):
+            curve.modifiers.new("CYCLES")
     for old in earlier:
         if old != strip:
             _remove_strip(scene, old)
@@ -243,6 +255,33 @@ def _solve(
         heading=heading,
         reach=options.reach,
     )
+
+
+def _resample_loop(motion: Motion, fps: float) -> Motion:
+    """A loop at another frame rate: the nearest whole number of frames, the first of which follows on the last."""
+    count = max(round(len(motion) * fps / motion.fps), 1)
+    closed = concatenate([motion, motion.slice(0, 1)])
+    return replace(closed, fps=fps * len(motion) / count).resample(fps).slice(0, count)
+
+
+def _closed(pose: Pose) -> Pose:
+    """The pose with its first frame once more at its end."""
+
+    def again(values: Array) -> Array:
+        return np.concatenate([values, values[:1]])
+
+    # Each quaternion in the hemisphere of the one before.
+    sign = np.where((pose.rotations[0] * pose.rotations[-1]).sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    rotations = np.concatenate([pose.rotations, sign * pose.rotations[:1]])
+    loose = {bone: again(values) for bone, values in pose.loose.items()}
+    return replace(pose, rotations=rotations, locations=again(pose.locations), loose=loose)
+
+
+def _mark_cyclic(action: bpy.types.Action, first: int, last: int) -> None:
+    """Say in Blender's own terms that the action's key on frame ``last`` is that of ``first`` again."""
+    action.use_frame_range = True
+    action.frame_start, action.frame_end = first, last
+    action.use_cyclic = True
 
 
 def _reduce(
