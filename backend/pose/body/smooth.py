@@ -1,0 +1,96 @@
+"""Smoothing that keeps the hits: the path most likely under measurement noise and a heavy-tailed change of force.
+
+A Kalman smoother (Rauch, Tung and Striebel) finds the most likely path of a body whose acceleration wanders at
+random. The same path is the minimum of a sum of squares whose matrix has seven diagonals, so a banded solver finds it
+at once for all frames (Whittaker's smoother of third order). Reweighting lets single jerks be far larger than usual,
+as in Student's t distribution: a hit stays one, while what merely trembles comes to rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+from ....retarget.rotations import Array
+
+# Metres a second^3, the usual jerk of a dancer's joint, beside the hips and of the hips themselves.
+JERK, PATH_JERK = 60.0, 30.0
+# Degrees of freedom of the jerk's distribution, and how often it is reweighted.
+_FREEDOM, _ROUNDS = 2.0, 3
+# Metres of noise that are taken for granted, and as usual where too few frames tell.
+_LEAST, _USUAL = 0.002, 0.015
+# Measurements further off than this many deviations count less.
+_FAR = 4.0
+_SIXTH = np.array([1.0, -6.0, 15.0, -20.0, 15.0, -6.0, 1.0])
+# D'D's diagonals of third differences D, by how far right of the main one.
+_THIRD = np.array([-1.0, 3.0, -3.0, 1.0])
+
+
+def find_noise(places: Array) -> Array:
+    """(3,) metres, standard deviation of what trembles from frame to frame in ``places`` (T, K, 3), by axis.
+
+    Sixth differences leave nearly nothing of a movement, but all of white noise, 924-fold; medians over frames
+    and places.
+    """
+    if len(places) < 2 * len(_SIXTH):
+        return np.full(3, _USUAL)
+    moved = sum(w * places[k : len(places) - 6 + k] for k, w in enumerate(_SIXTH))
+    deviation = np.median(np.abs(moved), axis=0) / 0.6745 / np.sqrt(np.sum(_SIXTH**2))
+    return np.maximum(np.median(deviation, axis=0), _LEAST)
+
+
+def smooth(places: Array, weight: Array, noise: Array, jerk: float, fps: float) -> tuple[Array, Array]:
+    """``places`` (T, K, 3) without their noise, and what remains of it (T, K), metres.
+
+    ``weight``: (T, K) in (0, 1], how much a measurement counts. ``noise``: (3,) by axis, of weight 1.
+    """
+    if len(places) < 4:
+        return places, np.broadcast_to(np.sqrt(np.mean(noise**2)), weight.shape) / np.sqrt(weight)
+    smoothed = np.empty_like(places)
+    # The variance of a third difference.
+    usual = jerk**2 / fps**6
+    for k in range(places.shape[1]):
+        smoothed[:, k] = _most_likely(places[:, k], weight[:, k], noise**2, usual)
+    gain = np.mean([_gain(variance / usual) * variance for variance in noise**2])
+    return smoothed, np.sqrt(gain / np.clip(weight, 0.05, 1.0))
+
+
+def _most_likely(place: Array, weight: Array, variance: Array, usual: float) -> Array:
+    """The path (T, 3) of one place."""
+    counts = np.array(weight)
+    loose = np.ones(len(place) - 3)
+    path = place
+    for _ in range(_ROUNDS):
+        path = np.column_stack(
+            [solve_bands(counts / v, loose / usual, counts / v * place[:, a]) for a, v in enumerate(variance)]
+        )
+        jerks = np.sum(np.diff(path, 3, axis=0) ** 2, axis=1) / (3.0 * usual)
+        loose = (_FREEDOM + 1.0) / (_FREEDOM + jerks)
+        off = np.sqrt(np.mean((place - path) ** 2 / variance, axis=1))
+        counts = weight * np.minimum(1.0, _FAR / np.maximum(off, 1e-9))
+    return path
+
+
+def solve_bands(diagonal: Array, stiff: Array, right: Array) -> Array:
+    """The minimum x (T, ...) of sum ``diagonal`` x^2 - 2 ``right`` x + sum ``stiff`` (third differences of x)^2.
+
+    ``diagonal``: (T,); ``stiff``: (T - 3,); ``right``: (T, ...).
+    """
+    return np.asarray(solveh_banded(bands(diagonal, stiff), right, check_finite=False))
+
+
+def bands(diagonal: Array, stiff: Array) -> Array:
+    """(4, T) the upper diagonals of diag(``diagonal``) + D' diag(``stiff``) D, as SciPy's banded solvers take them."""
+    found = np.zeros((4, len(diagonal)))
+    found[3] = diagonal
+    for i in range(4):
+        for j in range(i, 4):
+            found[3 - (j - i), j : len(diagonal) - 3 + j] += stiff * (_THIRD[i] * _THIRD[j])
+    return found
+
+
+def _gain(ratio: float) -> float:
+    """Share of white noise's variance that is left where noise is ``ratio`` times a third difference's variance."""
+    angles: NDArray[np.floating] = (np.arange(256) + 0.5) * np.pi / 256
+    return float(np.mean((1.0 + ratio * (2.0 * np.sin(angles / 2.0)) ** 6) ** -2.0))

@@ -1,0 +1,83 @@
+"""From a person lifted into space to a performance, stage after stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ....retarget import rotations as rot
+from ....retarget.errors import StepsmithError
+from ....retarget.feet import lock_feet
+from ....retarget.motion import Motion
+from ....retarget.rotations import Array
+from ....retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics
+from ..detections import Lifted
+from ..landmarks import POINTS
+from .ground import find_contacts, floor_height
+from .kinematics import solve_rotations
+from .level import to_world
+from .proportions import bone_lengths, scale_to_standard
+from .smooth import JERK, PATH_JERK, find_noise, smooth
+
+# Weight of what was not seen, and only guessed.
+_GUESSED = 0.02
+_HIPS = [1, 2]
+_HIP_MIDDLE = SMPL.offsets[_HIPS].mean(axis=0)
+
+
+def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
+    """A performance of the standard skeleton: upright on the floor z = 0, with contacts, feet not sliding.
+
+    ``confidence``: (T, 25), or (T, 17) of COCO's points, in [0, 1], how surely each of the lifted points was
+    seen; without it all count alike. The camera looks along y: somebody who faces it faces -y. It begins over the
+    origin. ``meta["scale"]``: by how much the person was scaled for legs of the standard skeleton's length.
+
+    Raises StepsmithError where there is no frame or a value is not finite.
+    """
+    if not len(lifted) or not all(np.isfinite(a).all() for a in (lifted.points, lifted.joints)):
+        raise StepsmithError("The lifted body has no frames or values that are not finite: lift the video anew.")
+    weight = _weights(lifted, confidence)
+    joint_weight = np.stack([weight[:, at].mean(axis=1) for at in _SEEN_BY], axis=1)
+
+    path = lifted.joints[:, _HIPS].mean(axis=1, keepdims=True)
+    joints, points = lifted.joints - path, lifted.points - path
+    noise, path_noise = find_noise(joints), find_noise(path)
+    joints, joint_noise = smooth(joints, joint_weight, noise, JERK, lifted.fps)
+    points, point_noise = smooth(points, weight, noise, JERK, lifted.fps)
+    path, _ = smooth(path, joint_weight[:, :1], path_noise, PATH_JERK, lifted.fps)
+
+    world = to_world(lifted.up)
+    scale = scale_to_standard(bone_lengths(joints, joint_noise))
+    joints, points, path = (scale * places @ world.T for places in (joints, points, path))
+    rotations = solve_rotations(joints, points, scale * joint_noise, scale * point_noise, lifted.fps)
+    root = path[:, 0] - rot.rotate(rotations[:, 0], _HIP_MIDDLE)
+    root = root - [*root[0, :2], floor_height(forward_kinematics(SMPL, rotations, root)[0])]
+    motion = Motion(lifted.fps, root, rotations, np.zeros((len(root), 4)), meta={"scale": scale})
+    return lock_feet(replace(motion, contacts=find_contacts(motion)))
+
+
+def _weights(lifted: Lifted, confidence: Array | None) -> Array:
+    """(T, 25) how much each point counts."""
+    weight = np.ones(lifted.points.shape[:2])
+    if confidence is not None:
+        weight[:] = 0.0
+        weight[:, : confidence.shape[1]] = np.nan_to_num(confidence)
+    return np.clip(weight, np.sqrt(_GUESSED), 1.0) ** 2
+
+
+def _seen_by() -> list[list[int]]:
+    """The points that tell where each SMPL joint is."""
+    trunk = ["left_hip", "right_hip", "left_shoulder", "right_shoulder"]
+    groups: dict[str, list[str]] = {
+        "pelvis": trunk[:2], "spine1": trunk, "spine2": trunk, "spine3": trunk, "neck": trunk[2:],
+        "head": ["nose", "left_ear", "right_ear"],
+    }  # fmt: skip
+    for side in ("left", "right"):
+        groups |= {f"{side}_{part}": [f"{side}_{part}"] for part in ("hip", "knee", "ankle", "elbow", "wrist")}
+        groups |= {f"{side}_{part}": [f"{side}_shoulder"] for part in ("collar", "shoulder")}
+        groups |= {f"{side}_foot": [f"{side}_toe", f"{side}_ankle"], f"{side}_hand": [f"{side}_wrist"]}
+    return [[POINTS.index(name) for name in groups[joint]] for joint in SMPL_NAMES]
+
+
+_SEEN_BY = _seen_by()
