@@ -85,6 +85,22 @@ class DanceRequest(BaseModel):
     stream: bool = False
 
 
+class CaptureRequest(BaseModel):
+    """What a client asks for of a video; see ``performance.Take``.
+
+    ``video``: SHA-256 of one that was sent as songs are; or, where client and server share a machine, ``file``:
+    its full path there.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["capture"]
+    video: str | None = Field(default=None, pattern=_NAME)
+    file: str | None = None
+    person: int | None = Field(default=None, ge=1, le=100)
+    field_of_view: float | None = Field(default=None, ge=1.0, le=170.0)
+
+
 class Refused(HTTPException):
     """A request that can't be met: an HTTP status and one sentence."""
 
@@ -181,8 +197,14 @@ async def _receive(request: Request, upload: Path, sha256: str, largest: int) ->
 
 def _add_jobs(app: FastAPI) -> None:
     @app.post("/jobs", status_code=201)
-    async def submit(request: Request, wish: Annotated[DanceRequest, Body()]) -> dict[str, Any]:
+    async def submit(
+        request: Request, wish: Annotated[DanceRequest | CaptureRequest, Body(discriminator="kind")]
+    ) -> dict[str, Any]:
         jobs, store, settings = request.app.state.jobs, request.app.state.store, request.app.state.settings
+        if isinstance(wish, CaptureRequest):
+            _check_video(wish, store, settings)
+            _check_room(store, settings)
+            return jobs.submit(wish.kind, wish.video or "", wish.model_dump(exclude={"kind", "video"})).public()
         if store.song(wish.song) is None:
             raise Refused(404, "The song has not been sent yet, or was dropped to make room: send it, then ask again.")
         header = await asyncio.to_thread(read_header, settings.model)
@@ -191,8 +213,7 @@ def _add_jobs(app: FastAPI) -> None:
             header.check_genre(genre)
         if any(store.song(keep.motion) is None for keep in controls.keep):
             raise Refused(404, "A motion has not been sent yet, or was dropped to make room: send it, then ask again.")
-        if store.room() < settings.room_needed:
-            raise Refused(507, "The disk of the backend's data folder is full: free some room on it.")
+        _check_room(store, settings)
         return jobs.submit(wish.kind, wish.song, wish.model_dump(exclude={"kind", "song"})).public()
 
     @app.get("/jobs")
@@ -238,6 +259,24 @@ def _add_jobs(app: FastAPI) -> None:
         if not file.is_file():
             raise Refused(410, "The dance was removed from the backend's data folder: generate it again.")
         return FileResponse(file, media_type="application/octet-stream")
+
+
+def _check_room(store: Store, settings: Settings) -> None:
+    if store.room() < settings.room_needed:
+        raise Refused(507, "The disk of the backend's data folder is full: free some room on it.")
+
+
+def _check_video(wish: CaptureRequest, store: Store, settings: Settings) -> None:
+    if (wish.video is None) == (wish.file is None):
+        raise Refused(422, "The request can't be understood: name one video, sent or as a file.")
+    if wish.video is not None and store.song(wish.video) is None:
+        raise Refused(404, "The video has not been sent yet, or was dropped to make room: send it, then ask again.")
+    if wish.file is not None:
+        # A server that other machines reach reads no file just because they name it.
+        if settings.host not in LOOPBACK:
+            raise Refused(403, "This server reads no files of its machine for others: send the video instead.")
+        if not Path(wish.file).is_absolute() or not Path(wish.file).is_file():
+            raise Refused(404, f"There is no video “{wish.file}” on the backend's machine: check the path.")
 
 
 def _job(request: Request, job_id: str) -> Job:
@@ -325,7 +364,8 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(step) for step in first["loc"] if step != "body")
+    # The second step of a wish's place is its kind, by which its form was chosen.
+    place = ".".join(str(step) for step in first["loc"] if step not in ("body", "dance", "capture"))
     what = f"its “{place}” is wrong" if place else "it is wrong"
     return JSONResponse({"error": f"The request can't be understood: {what} ({first['msg']})."}, 422)
 

@@ -114,9 +114,9 @@ class Jobs:
                 await self._end_worker(_PATIENCE)
 
     async def _do(self, job: Job) -> None:
-        song = self._store.song(job.song)
+        song = job.file or self._store.song(job.song)
         if song is None:
-            self._set(job, state=FAILED, error="The song is gone from the data folder: send it again.")
+            self._set(job, state=FAILED, error=f"The {job.source} is gone from the data folder: send it again.")
             return
         motions = {sha256: self._store.song(sha256) for sha256 in job.motions}
         if None in motions.values():
@@ -183,10 +183,11 @@ class Jobs:
         if job.tries < self._settings.tries:
             self._set(job, state=QUEUED, progress=0.0, text="Starting again after a crash", eta=None)
             return
+        part = "another video" if job.kind == "capture" else "another part of the song"
         if code in (-9, 137):
-            why = "was killed, most likely because memory ran out: dance to a shorter part of the song"
+            why = f"was killed, most likely because memory ran out: use a shorter {job.source}, or a part of it"
         else:
-            why = f"crashed (code {code}): dance to another part of the song, and report it if it happens again"
+            why = f"crashed (code {code}): try {part}, and report it if it happens again"
         self._set(job, state=FAILED, text="Failed", error=f"The worker {why}.", eta=None)
 
     def _set(self, job: Job, **values: Any) -> Job:

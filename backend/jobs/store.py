@@ -57,8 +57,9 @@ class StoreError(StepsmithError):
 class Job:
     """A piece of work and how far it is.
 
-    ``song``: SHA-256 of the song; ``request``: what was asked, plain values; ``progress`` in 0..1;
-    ``eta``: seconds left or None; ``error``: one sentence or None; ``tries``: times a worker began it.
+    ``song``: SHA-256 of the song, or of a video; "" where the request names a ``file``. ``request``: what was
+    asked, plain values; ``progress`` in 0..1; ``eta``: seconds left or None; ``error``: one sentence or None;
+    ``tries``: times a worker began it.
     """
 
     id: str
@@ -75,6 +76,17 @@ class Job:
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def file(self) -> Path | None:
+        """A file of this machine that is used where it is, instead of one that was sent."""
+        file = self.request.get("file")
+        return None if file is None else Path(file)
+
+    @property
+    def source(self) -> str:
+        """What the work is about, in a word."""
+        return "video" if self.kind == "capture" else "song"
 
     @property
     def motions(self) -> set[str]:

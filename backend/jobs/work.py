@@ -17,7 +17,7 @@ from ..progress import Progress
 
 @dataclass(frozen=True)
 class Order:
-    """One job as the worker gets it: ``request`` as the client sent it, ``song`` its file, ``out`` where the
+    """One job as the worker gets it: ``request`` as the client sent it, ``song`` its file or video, ``out`` where the
     result goes (an .npz), ``model`` the weights or None for Stepsmith's own; ``motions``: the files of motions that
     the request names by their SHA-256."""
 
@@ -57,6 +57,14 @@ def dance(order: Order, progress: Progress) -> None:
     save_motion(order.out, concatenate(parts))
 
 
+def capture(order: Order, progress: Progress) -> None:
+    """The dancer of the order's video; what was wrong with it is in the motion's meta."""
+    from ..performance import Take, perform
+
+    take = Take(order.song, order.request.get("person"), field_of_view=order.request.get("field_of_view"))
+    save_motion(order.out, perform(take, progress).motion)
+
+
 def part_file(out: Path, number: int) -> Path:
     """Where part ``number`` of a dance that is streamed to ``out`` lies until all of it is there."""
     return out.with_name(f".{out.stem}.{number:05}.part")
@@ -83,4 +91,4 @@ def _choreographer(model: Path | None) -> Choreographer:
     return Choreographer(model)
 
 
-KINDS: dict[str, Work] = {"dance": dance}
+KINDS: dict[str, Work] = {"dance": dance, "capture": capture}

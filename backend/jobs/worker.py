@@ -79,7 +79,8 @@ def _do(
     except StepsmithError as error:
         return {"error": str(error)}
     except MemoryError:
-        return {"error": "There is not enough memory for this dance: dance to a shorter part of the song."}
+        advice = "video: use a shorter one" if order.kind == "capture" else "dance: dance to a shorter part of the song"
+        return {"error": f"There is not enough memory for this {advice}."}
     except Exception as error:  # the next job shall not suffer from this one
         traceback.print_exc()
         words = " ".join(str(error).split())

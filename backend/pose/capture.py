@@ -84,13 +84,13 @@ def capture(
     where it is not known. Raises StepsmithError where the video can't be read or shows nobody; lets what
     ``progress`` raises through.
     """
+    if not video.is_file():
+        raise CaptureError(f"There is no video “{video}”: check the name.")
+    progress(0.0, "Opening the video")
     from .lifter.lift import Lifter
     from .stretches import find_stretches
     from .watch import watch
 
-    progress(0.0, "Opening the video")
-    if not video.is_file():
-        raise CaptureError(f"There is no video “{video}”: check the name.")
     network = Lifter.load(lifter)  # first: what is wrong with a file of weights need not wait for the pictures
     seen = watch(video, person=person, progress=part(progress, 0.0, _WATCHING))
     stretches, problems = find_stretches(seen)
