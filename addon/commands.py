@@ -19,7 +19,7 @@ import bpy
 
 from ..retarget.errors import RigError, StepsmithError
 from ..retarget.files import load_motion
-from . import arguments, preferences, session
+from . import arguments, controls, preferences, session
 from .arguments import How
 from .crowd import Formation, Variation, dance_together, variations
 from .dance_task import Connection, Dance, DanceTask, Request, Status, wait_for
@@ -27,6 +27,7 @@ from .operators import apply_dance
 from .rig_files import Check
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import apply_motion
+from .steering import read_controls
 
 _CANCELLED = 130  # what shells give a program ended by Ctrl-C
 _LARGEST_SEED = 2**31 - 1
@@ -79,11 +80,15 @@ def _dance(wishes: argparse.Namespace) -> None:
     rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
     request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
-    count = len(rigs) if wishes.another_each else 1
-    if request.seed + count - 1 > _LARGEST_SEED:
-        raise StepsmithError(f"The seeds of {count} dances pass {_LARGEST_SEED}: give a smaller --seed.")
+    dancers = rigs if wishes.another_each else [*rigs[:1]] or [None]
+    if request.seed + len(dancers) - 1 > _LARGEST_SEED:
+        raise StepsmithError(f"The seeds of {len(dancers)} dances pass {_LARGEST_SEED}: give a smaller --seed.")
+    requests = [
+        replace(request, seed=request.seed + k, controls=_controls(wishes, dancer, how))
+        for k, dancer in enumerate(dancers)
+    ]
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
-    dances = _make(connection, [replace(request, seed=request.seed + k) for k in range(count)])
+    dances = _make(connection, requests)
     if len(rigs) > 1:
         _apply_to_all(rigs, dances if wishes.another_each else dances * len(rigs), varied, how)
     else:
@@ -92,6 +97,21 @@ def _dance(wishes: argparse.Namespace) -> None:
         _warn(result.warnings)
     save(out)
     print(f"{_told(rigs, max(dance.motion.duration for dance in dances))} in {out}", flush=True)
+
+
+def _controls(wishes: argparse.Namespace, dancer: bpy.types.Object | None, how: How) -> controls.Controls:
+    """What the command line asks of the dance of this rig, or of a new character where None."""
+    return read_controls(
+        bpy.context,
+        dancer,
+        energy=wishes.energy,
+        loop=wishes.loop,
+        radius=wishes.radius,
+        candidates=wishes.candidates,
+        keep=wishes.keep,
+        mirror=how.options.mirror,
+        bone_map=None if dancer is None else how.bone_map(dancer),
+    )
 
 
 def _make(connection: Connection, requests: Sequence[Request]) -> list[Dance]:
@@ -237,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--bpm", type=_tempo, help="the song's tempo, where the one found by itself is wrong")
     dance.add_argument("--meter", type=_meter, help="the song's beats a bar, where those found are wrong")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
+    controls.add_options(dance)
     retarget = commands.add_parser(
         "retarget", help="put a motion file, or what another armature does, on an armature and save the file"
     )

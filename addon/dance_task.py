@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ..retarget.files import motion_from_bytes, save_motion
 from ..retarget.motion import Motion
 from .backend_process import BackendProcess
 from .client import CancelledError, Client, ClientError, Health, Job, UnreachableError
+from .controls import FIRST_FRAME, Controls
 
 KNOWN_GENRES = ("cha-cha", "rumba", "tango", "waltz")  # until a backend names its own
 _UNUSED = "Starts with the first dance"
@@ -43,7 +44,7 @@ class Connection:
 class Request:
     """What to dance, in seconds, beats a minute, beats a bar.
 
-    ``genre``, ``duration``, ``bpm`` and ``meter`` are None for automatic.
+    ``genre``, ``duration``, ``bpm`` and ``meter`` are None for automatic. ``controls``: further wishes.
     """
 
     song: Path
@@ -53,6 +54,7 @@ class Request:
     duration: float | None = None
     bpm: float | None = None
     meter: int | None = None
+    controls: Controls = field(default_factory=Controls)
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,8 @@ class DanceTask:
                     job = self._begin(client)
         request = self.request
         motion = motion.with_meta(song=str(request.song), song_start=request.start)
+        if request.controls.first_frame is not None:
+            motion = motion.with_meta(**{FIRST_FRAME: request.controls.first_frame})
         if self._keep_as is not None:
             # A full disk is no reason to lose the dance itself, which goes on to the scene.
             with contextlib.suppress(OSError, StepsmithError):
@@ -228,6 +232,9 @@ class DanceTask:
         while True:
             try:
                 song = client.upload(request.song, self._uploading)
+                for kept in request.controls.keep:
+                    client.send(kept.data, kept.name)
+                asked = request.controls.wishes()
                 return client.dance(
                     song,
                     genre=request.genre,
@@ -236,6 +243,8 @@ class DanceTask:
                     duration=request.duration,
                     bpm=request.bpm,
                     meter=request.meter,
+                    # A wish that is none is left out: an older backend would not know it.
+                    **({"controls": asked} if asked else {}),
                 )
             except UnreachableError:
                 client = self._restart()

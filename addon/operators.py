@@ -15,10 +15,12 @@ from bpy_extras.io_utils import ImportHelper
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
 from .character import make_character
+from .controls import FIRST_FRAME
 from .dance_task import Dance, Request
 from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
 from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig
+from .steering import chosen_controls, first_frame
 
 _MOTION_FILES = "*.npz;*.pkl;*.bvh"
 
@@ -81,7 +83,7 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
             if target is not None:
                 check_place(target, settings.into)
                 chosen_map(target, read_rig(target))
-            request = chosen_request(settings)
+            request = replace(chosen_request(settings), controls=chosen_controls(context, target))
             place = session.Place(
                 scene=context.scene.session_uid,
                 armature=session.NEW_CHARACTER if target is None else target.session_uid,
@@ -253,8 +255,7 @@ def apply_dance(
             dance.motion,
             song=song,
             song_start=dance.start,
-            # Beside other animation it begins where the user is, not where the scene does.
-            start_frame=context.scene.frame_current if options.into in ("nla", "blend") else None,
+            start_frame=dance.motion.meta.get(FIRST_FRAME, first_frame(context.scene, options.into)),
             options=options,
         )
     except Exception:

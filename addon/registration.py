@@ -6,7 +6,7 @@ import atexit
 
 import bpy
 
-from . import commands, operators, panel, preferences, properties, rig_to_rig_panel, session, smpl_panel
+from . import commands, operators, panel, preferences, properties, rig_to_rig_panel, session, smpl_panel, steering
 from .mapping import registration as mapping
 
 _CLASSES = (
@@ -32,6 +32,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     properties.register()
+    steering.register()
     mapping.register()
     smpl_panel.register()
     rig_to_rig_panel.register()
@@ -46,6 +47,7 @@ def unregister() -> None:
     rig_to_rig_panel.unregister()
     smpl_panel.unregister()
     mapping.unregister()
+    steering.unregister()
     properties.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

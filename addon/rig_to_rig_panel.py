@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..retarget.errors import StepsmithError
 from . import preferences, session
+from .controls import FIRST_FRAME
 from .crowd import dance_together, variations
-from .dance_task import Dance
+from .dance_task import Dance, Request
 from .keys import check_place
 from .operators import chosen_options, chosen_request, chosen_target
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import chosen_map, read_rig
+from .steering import chosen_controls, first_frame
 
 _FORMATIONS = [
     ("keep", "Where They Stand", "Each begins at its own place"),
@@ -142,7 +146,7 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
                 varied,
                 song=dance.song if dance.song is not None and dance.song.is_file() else None,
                 song_start=dance.start,
-                start_frame=context.scene.frame_current if options.into in ("nla", "blend") else None,
+                start_frame=dance.motion.meta.get(FIRST_FRAME, first_frame(context.scene, options.into)),
                 options=options,
             )
         except StepsmithError as error:
@@ -176,12 +180,15 @@ class STEPSMITH_OT_generate_each(bpy.types.Operator):
         settings = context.scene.stepsmith_settings
         try:
             request = chosen_request(settings)
-            places = []
+            requests: list[Request] = []
+            places: list[session.Place] = []
             for armature in _selected(context):
                 check_place(armature, settings.into)
                 chosen_map(armature, read_rig(armature))
                 places.append(session.Place(context.scene.session_uid, armature.session_uid, armature.name))
-            session.current.begin_each(preferences.connection(), request, places)
+                wishes = chosen_controls(context, armature)
+                requests.append(replace(request, seed=request.seed + len(requests), controls=wishes))
+            session.current.begin_each(preferences.connection(), requests, places)
         except StepsmithError as error:
             return _failed(self, str(error))
         return {"FINISHED"}

@@ -21,6 +21,7 @@ from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, Pose, RootMode, solve
+from .controls import FIRST_FRAME
 from .fcurves import playing_curves
 from .keys import Into, Reduce, check_place, check_readable, write_action
 from .mapping import map_of
@@ -240,9 +241,12 @@ def _solve(
     first: int,
     options: Options,
 ) -> Pose:
-    """The pose, where and as the options say; blended in, else where the armature is at the frame ``first``."""
+    """The pose, where and as the options say; blended in, else where the armature is at the frame ``first``.
+
+    What holds some of the armature's own motion stands where that does.
+    """
     start, heading = options.start, options.heading
-    if options.into == "blend" and (start is None or heading is None):
+    if options.into == "blend" and FIRST_FRAME not in motion.meta and (start is None or heading is None):
         stands, faces = _standing(scene, armature, bone_map, first)
         start, heading = start or stands, faces if heading is None else heading
     return solve(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -75,12 +75,8 @@ class Session:
             # Made of numpy alone and kept: the tick that applies the dance finds it ready.
             threading.Thread(target=build_body, name="stepsmith-body", daemon=True).start()
 
-    def begin_each(self, connection: Connection, request: Request, places: Sequence[Place]) -> None:
-        """Start making another dance for each armature of a scene, with seeds counted on from the request's.
-
-        They are applied together, once all are there.
-        """
-        requests = [replace(request, seed=request.seed + k) for k in range(len(places))]
+    def begin_each(self, connection: Connection, requests: Sequence[Request], places: Sequence[Place]) -> None:
+        """Start making a dance of its own for each armature of a scene, applied together once all are there."""
         self.task = DancesTask(self.backend, connection, requests, keep_as=_kept_file())
         self._follow(tuple(places))
 
