@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def perform(take: Take, progress: Progress = silent) -> Performance:
         progress=part(progress, 0.0, 0.95),
     )
     motion = captured.joined()
-    sounds_from = sound_start(take.video)
+    sounds_from = _sound_start(take.video)
     song_start = 0.0 if sounds_from is None else captured.begins - sounds_from
     if sounds_from is not None:
         beats, downbeats = _beats(take.video, song_start, motion.duration, part(progress, 0.95, 1.0))
@@ -97,21 +98,12 @@ def perform(take: Take, progress: Progress = silent) -> Performance:
     return replace(performance, motion=motion.with_meta(**facts))
 
 
-def sound_start(video: Path) -> float | None:
-    """Seconds after its first picture at which a video's sound begins; None where it has none."""
-    import av
+def _sound_start(video: Path) -> float | None:
+    """The second of a video at which its sound begins; None where it has none."""
+    from .pose.video import Video
 
-    try:
-        with av.open(f"file:{video}", metadata_errors="ignore") as container:
-            if not container.streams.audio or not container.streams.video:
-                return None
-            sound, picture = (
-                float((stream.start_time or 0) * (stream.time_base or 0))
-                for stream in (container.streams.audio[0], container.streams.video[0])
-            )
-            return sound - picture
-    except av.error.FFmpegError:
-        return None
+    with closing(Video(video)) as opened:
+        return opened.info.sound
 
 
 def _beats(song: Path, start: float, duration: float, progress: Progress) -> tuple[Array | None, Array | None]:

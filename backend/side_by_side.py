@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..retarget.errors import StepsmithError
 from .progress import Progress, silent
+
+if TYPE_CHECKING:
+    import av
+
+    from .pose.video import Frame, Video
 
 Picture = NDArray[np.uint8]
 
@@ -25,25 +31,28 @@ def compose(video: Path, begins: float, rendering: Path, out: Path, progress: Pr
     """
     import av
 
+    from .pose.video import Video
+
     try:
-        with av.open(str(rendering)) as character, av.open(str(out), "w") as written:
-            shown, sounding = character.streams.video[0], next(iter(character.streams.audio), None)
-            films = _Film(video, begins, shown.height)
+        with closing(Video(video)) as film, av.open(str(rendering)) as character, av.open(str(out), "w") as written:
+            shown = character.streams.video[0]
+            left = _Film(film, begins, shown.height)
             picture = written.add_stream("libx264", rate=shown.average_rate, options=_QUALITY)
-            picture.pix_fmt = "yuv420p"
-            sound = None if sounding is None else written.add_stream_from_template(sounding)
+            picture.width, picture.height, picture.pix_fmt = left.width + shown.width, shown.height, "yuv420p"
+            sounds = {stream.index: written.add_stream_from_template(stream) for stream in character.streams.audio}
             done = 0
-            for packet in character.demux():
-                if packet.stream is sounding and packet.dts is not None:
-                    packet.stream = sound
-                    written.mux(packet)
-                elif packet.stream is shown:
-                    for frame in packet.decode():
-                        beside = np.hstack([films.at(frame.time or 0.0), frame.to_ndarray(format="rgb24")])
-                        picture.width, picture.height = beside.shape[1], beside.shape[0]
-                        written.mux(picture.encode(av.VideoFrame.from_ndarray(beside)))
-                        done += 1
-                        progress(done / max(shown.frames, done), f"Putting picture {done} of {shown.frames} together")
+            for packet in character.demux(shown, *character.streams.audio):
+                if packet.stream is not shown:
+                    if packet.dts is not None:  # not the empty one at the end
+                        packet.stream = sounds[packet.stream.index]
+                        written.mux(packet)
+                    continue
+                for frame in packet.decode():
+                    assert isinstance(frame, av.VideoFrame)
+                    beside: Picture = np.hstack([left.at(frame.time or 0.0), _pixels(frame)])
+                    written.mux(picture.encode(av.VideoFrame.from_ndarray(beside)))
+                    done += 1
+                    progress(done / max(shown.frames, done), f"Putting picture {done} of {shown.frames} together")
             written.mux(picture.encode(None))
     except (av.error.FFmpegError, OSError) as error:
         raise StepsmithError(
@@ -52,28 +61,33 @@ def compose(video: Path, begins: float, rendering: Path, out: Path, progress: Pr
 
 
 class _Film:
-    """A video's pictures in the order of time, ``height`` pixels high; second 0 is its second ``begins``."""
+    """A video's pictures in the order of time, ``height`` pixels high; second 0 is ``begins`` of the video's."""
 
-    def __init__(self, video: Path, begins: float, height: int) -> None:
-        from .pose.video import read
-
-        self._coming: Iterator[tuple[float, Picture]] = read(video)
-        self._begins, self._height = begins, height
-        self._next = next(self._coming)
-        self._now = self._scaled(self._next[1])
+    def __init__(self, video: Video, begins: float, height: int) -> None:
+        wide, high = video.info.size
+        self.width = max(2 * round(wide * height / high / 2), 2)  # even, as H.264 has it
+        self._height, self._begins = height, begins
+        self._coming = video.frames()
+        self._next: Frame | None = next(self._coming)
+        self._now: Picture | None = None
 
     def at(self, second: float) -> Picture:
         """(height, width, 3) the picture that is seen at ``second``, which must not go back."""
-        latest = None
-        while self._next is not None and self._next[0] <= self._begins + second + _HARDLY:
-            latest = self._next[1]
-            self._next = next(self._coming, None)
+        latest = self._next if self._now is None else None
+        while self._next is not None and self._next.time <= self._begins + second + _HARDLY:
+            latest, self._next = self._next, next(self._coming, None)
         if latest is not None:
-            self._now = self._scaled(latest)
+            self._now = self._scaled(latest.image)
+        assert self._now is not None
         return self._now
 
     def _scaled(self, picture: Picture) -> Picture:
         import av
 
-        width = 2 * round(picture.shape[1] * self._height / picture.shape[0] / 2)  # even, as H.264 has it
-        return av.VideoFrame.from_ndarray(picture).reformat(width=width, height=self._height).to_ndarray(format="rgb24")
+        frame = av.VideoFrame.from_ndarray(picture)
+        return _pixels(frame.reformat(self.width, self._height, "rgb24", interpolation="AREA"))
+
+
+def _pixels(frame: av.VideoFrame) -> Picture:
+    """(height, width, 3) RGB."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

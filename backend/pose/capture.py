@@ -58,11 +58,12 @@ class Capture:
     def joined(self) -> Motion:
         """One motion from where the first part begins to where the last one ends.
 
-        Where nobody could be captured the body keeps still as it was seen last, and goes to where it is seen next
-        in the last half second.
+        Where nobody could be captured the body keeps still as it was seen last, and comes into the pose in which it
+        is seen next in the last half second, on the spot: how far it went meanwhile nobody knows.
         """
         _, motion = self.parts[0]
-        for begins, following in self.parts[1:]:
+        for begins, part_after in self.parts[1:]:
+            following = part_after.shift([*(motion.root[-1] - part_after.root[0])[:2], 0.0])
             gap = round((begins - self.begins) * motion.fps) - len(motion)
             between = [_bridge(motion, following, gap)] if gap > 0 else []
             motion = concatenate([motion, *between, following])
@@ -111,16 +112,13 @@ def _solve(network: Lifter, seen: Detections, stretch: Stretch, field_of_view: f
     """The motion of one stretch of what was seen."""
     from .body import solve_body
 
-    frames, points = slice(stretch.start, stretch.stop), list(FROM_MEDIAPIPE)
+    frames, marks = slice(stretch.start, stretch.stop), list(FROM_MEDIAPIPE)
+    times, confidence = seen.times[frames], seen.confidence[frames][:, marks]
     lifted = network.lift(
-        seen.times[frames],
-        seen.points[frames][:, points],
-        seen.confidence[frames][:, points],
-        seen.size,
-        fps=FPS,
-        field_of_view=field_of_view,
+        times, seen.points[frames][:, marks], confidence, seen.size, fps=FPS, field_of_view=field_of_view
     )
-    return solve_body(lifted)
+    at = times[0] + np.arange(len(lifted)) / FPS
+    return solve_body(lifted, confidence=np.stack([np.interp(at, times, one) for one in confidence.T], axis=1))
 
 
 def _nobody(video: Path, problems: Sequence[Problem]) -> CaptureError:
