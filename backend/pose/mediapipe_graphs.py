@@ -25,8 +25,8 @@ Image = NDArray[np.uint8]
 
 _MARGIN = 1.25  # how much larger than the body's circle the square is that the landmark network sees
 
-# Everybody in the picture: boxes, and four points of each (middle of the hips, a point on the circle round the whole
-# body; middle of the shoulders, a point on the circle round the upper body).
+# Everybody in the picture, as four points: middle of the hips, a point on the circle round the whole body; middle of
+# the shoulders, a point on the circle round the upper body.
 _PEOPLE = """
 input_stream: "image"
 output_stream: "people"
@@ -101,11 +101,11 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A person as the detector sees it: ``box`` (left, top, right, bottom) of the head and shoulders in pixels,
-    the ``square`` round the whole body, and the detector's ``score`` in [0, 1]."""
+    """A person in a picture: the ``square`` round the body, ``shoulders`` (2,) pixels, the middle between them, and
+    how sure the detector is, ``score`` in [0, 1]."""
 
-    box: Array
     square: Square
+    shoulders: Array
     score: float
 
 
@@ -126,11 +126,9 @@ class People:
             return []
         figures = []
         for detection in packet_getter.get_proto_list(found):
-            place = detection.location_data
-            box, points = place.relative_bounding_box, place.relative_keypoints
-            corners = np.array([box.xmin, box.ymin, box.xmin + box.width, box.ymin + box.height]) * np.tile(scale, 2)
-            centre, rim = (np.array([point.x, point.y]) * scale for point in points[:2])
-            figures.append(Figure(corners, square_round(centre, rim), detection.score[0]))
+            places = detection.location_data.relative_keypoints
+            centre, rim, shoulders, _ = (np.array([place.x, place.y]) * scale for place in places)
+            figures.append(Figure(square_round(centre, rim), shoulders, detection.score[0]))
         return figures
 
     def close(self) -> None:

@@ -3,83 +3,250 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from ...retarget.errors import StepsmithError
 from ..progress import Progress, silent
 from .detections import Detections
 from .landmarks import MEDIAPIPE
-from .mediapipe_graphs import Landmarks, People, Pose
-from .video import Video, VideoInfo
+from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
+from .people import (
+    Finder,
+    Spotter,
+    Track,
+    Tracker,
+    choose,
+    clothes,
+    confirmed,
+    count,
+    distance,
+    figure_of,
+    presence,
+    unlike,
+)
+from .shots import mark_cuts
+from .video import Frame, Video, VideoInfo
 
-_LOOK = 0.33  # s between two looks at who is in the picture
+# Between two looks at who is in the picture: as many seconds, and frames, at least. Looking at a part of the picture
+# takes half as long as finding the landmarks.
+_LOOK = 0.25
+_LOOK_FRAMES = 8
+_LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
+_PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
+_STRAYED = 0.5  # squares between where the person is and where the landmarks are
+_DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
+_BETTER = 1.25  # how much more somebody else must be the subject to watch a video once more
 _TELL = 0.2  # s between two words on the progress
+
+
+class PoseFinder(Protocol):
+    """Finds the landmarks of the person in a square, as ``mediapipe_graphs.Landmarks`` does."""
+
+    def find(self, image: Image, time: float, square: Square) -> Pose | None: ...
 
 
 def watch(video: Path, *, person: int | None = None, progress: Progress = silent) -> Detections:
     """What is seen of one person in a video, in every frame.
 
-    ``person``: the how manieth from the left, from 1, where there are several; None follows the most central.
-    ``progress`` is told the frames and the time left; what it raises ends the work. Raises StepsmithError where the
-    video can't be read or MediaPipe is missing.
+    ``person``: the how manieth from the left, from 1, where there are several; None follows whoever is there for
+    longest, largest and nearest to the middle, in every shot anew. ``progress`` is told the frames and the time left;
+    what it raises ends the work. Raises StepsmithError where the video can't be read or MediaPipe is missing.
     """
+    if person is not None and person < 1:
+        raise StepsmithError(f"People are counted from the left, beginning with 1: there is no person {person}.")
+    teller = _Teller(progress)
+    shots = _watch(video, person, None, teller)
+    wanted = [shot.subject(person) for shot in shots]
+    # Who is the subject of a shot is known at its end. Mostly that was who was followed.
+    if any(shot.followed_wrongly(track, person) for shot, track in zip(shots, wanted, strict=True)):
+        shots = _watch(video, person, wanted, teller)
+    return _detections(shots, teller.info)
+
+
+def _watch(video: Path, person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller) -> list[Shot]:
     with closing(People()) as people, closing(Landmarks()) as landmarks, closing(Video(video)) as source:
-        told = _Teller(source.info, progress)
-        times: list[float] = []
-        poses: list[Pose | None] = []
-        counts: list[int] = []
-        square, looked, count = None, -np.inf, 0
-        scale = 1.0
-        for frame in source.frames():
-            told(frame.time)
-            if square is None or frame.time - looked >= _LOOK:
-                figures = people.find(frame.image, frame.time)
-                looked, count = frame.time, len(figures)
-                if square is None and figures:
-                    square = figures[0].square
-            pose = landmarks.find(frame.image, frame.time, square) if square else None
-            square = pose.square if pose else None
-            times.append(frame.time)
-            poses.append(pose)
-            counts.append(max(count, 1) if pose else count)
-            scale = source.info.size[0] / frame.image.shape[1]
-    return _detections(times, poses, counts, source.info.size, scale)
+        teller.begin(source.info)
+        shots: list[Shot] = []
+        for frame, cut in mark_cuts(source.frames()):
+            teller.tell(frame.time)
+            if cut or not shots:
+                guide = wanted[len(shots)] if wanted is not None else None
+                shots.append(Shot(frame, people, landmarks, person, guide, wanted is not None))
+            shots[-1].see(frame)
+    return shots
 
 
-def _detections(
-    times: list[float], poses: list[Pose | None], counts: list[int], size: tuple[int, int], scale: float
-) -> Detections:
-    marks, seen = len(MEDIAPIPE), [i for i, pose in enumerate(poses) if pose is not None]
+@dataclass(eq=False)
+class Shot:
+    """The frames between two cuts, in which one person is followed.
+
+    ``guide``: the person to follow, known from having watched the shot before (``guided``), when None means nobody.
+    """
+
+    first: Frame
+    people: Finder
+    landmarks: PoseFinder
+    person: int | None = None
+    guide: Track | None = None
+    guided: bool = False
+    times: list[float] = field(default_factory=list)
+    poses: list[Pose | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        height, width = self.first.image.shape[:2]
+        self.size = width, height
+        self._spotter = Spotter(self.people, width, height)
+        self._tracker = Tracker()
+        self._track: Track | None = None  # whom we follow
+        self._followed: list[Track] = []
+        self._square: Square | None = None  # where they should be in the next frame
+        self._looked = -np.inf
+        self._looked_frame = 0
+
+    def see(self, frame: Frame) -> None:
+        """Find the person in the next frame."""
+        pose = self.landmarks.find(frame.image, frame.time, self._square) if self._square else None
+        if not self.times:
+            self._look(frame, None, self._spotter.everybody)
+        elif pose is None:
+            self._look(frame, None, self._spotter.search)
+        elif self._due(frame.time):
+            near = self._square if self._crowded(frame.time) else None
+            pose = self._look(frame, pose, lambda image: self._spotter.glance(image, near))
+        if pose is None and self._square is not None:
+            pose = self.landmarks.find(frame.image, frame.time, self._square)
+        self._square = pose.square if pose else None
+        self.times.append(frame.time)
+        self.poses.append(pose)
+
+    def subject(self, person: int | None) -> Track | None:
+        """Whom to follow, now that the whole shot is known."""
+        return choose(confirmed(self._tracker.tracks), self.size, person)
+
+    def followed_wrongly(self, wanted: Track | None, person: int | None) -> bool:
+        """Whether another than the one wanted was followed."""
+        if wanted is None:
+            return person is not None and any(pose is not None for pose in self.poses)
+        there = [t for t, pose in zip(self.times, self.poses, strict=True) if pose is not None]
+        if person is None:
+            followed = [track for track in self._followed if track is not wanted]
+            rival = max((presence(track, self.size) for track in followed), default=0.0)
+            if wanted in self._followed or presence(wanted, self.size) < _BETTER * rival:
+                return False
+            return bool(there)
+        return any(track is not wanted for track in self._followed) or wanted not in self._followed
+
+    def counts(self) -> list[int]:
+        """How many people were there in each frame."""
+        counted = count(self._tracker.tracks, np.array(self.times))
+        seen = np.array([pose is not None for pose in self.poses])
+        return [int(number) for number in np.maximum(counted, seen)]
+
+    def _due(self, now: float) -> bool:
+        if self._crowded(now):
+            return now - self._looked >= _LOOK_CLOSELY
+        return now - self._looked >= _LOOK and len(self.times) - self._looked_frame >= _LOOK_FRAMES
+
+    def _crowded(self, now: float) -> bool:
+        return self._track is not None and bool(self._tracker.rivals(self._track, now))
+
+    def _look(self, frame: Frame, pose: Pose | None, spot: Callable[[Image], list[Figure]]) -> Pose | None:
+        """See who is there; the ``pose`` where it is of whom we follow. Sets the square in which they are."""
+        self._looked, self._looked_frame = frame.time, len(self.times)
+        figures = spot(frame.image)
+        if pose is not None and self._is_other(frame, pose):
+            self._doubt(frame.time)
+            pose = None
+        if pose is not None:
+            own = figure_of(pose)
+            figures = [own, *(one for one in figures if distance(one.square, own.square) > 0.3)]
+        tracks = self._tracker.update(frame.time, frame.image, figures)
+        if pose is not None and self._track is not None and tracks[0] is not self._track and self.guide is None:
+            self._track = tracks[0]
+        self._track = self._whom(frame.time, tracks, figures)
+        if self._track is not None and self._track not in self._followed:
+            self._followed.append(self._track)
+        where = next((f.square for f, t in zip(figures, tracks, strict=True) if t is self._track), None)
+        if pose is not None and (where is None or distance(where, pose.square) < _STRAYED):
+            return pose
+        self._square = where
+        return None
+
+    def _whom(self, now: float, tracks: Sequence[Track], figures: Sequence[Figure]) -> Track | None:
+        """Whom to follow from now on, of those who are there."""
+        if self.guided:
+            place = self.guide.at(now) if self.guide is not None else None
+            if place is None:
+                return self._track if self.guide is not None else None
+            near = min(zip(tracks, figures, strict=True), key=lambda one: distance(one[1].square, place), default=None)
+            return near[0] if near is not None and distance(near[1].square, place) < _STRAYED else self._track
+        track = self._track
+        if track is not None and (track in tracks or now - track.times[-1] < _PATIENCE):
+            return track
+        return choose(tracks, self.size, self.person if not self.times else None)
+
+    def _is_other(self, frame: Frame, pose: Pose) -> bool:
+        """Whether landmarks are on somebody else who is near, by the colours of the clothes."""
+        if self._track is None:
+            return False
+        seen = clothes(frame.image, figure_of(pose))
+        own = unlike(self._track.clothes, seen)
+        rivals = self._tracker.rivals(self._track, frame.time)
+        return any(unlike(other.clothes, seen) < 0.5 * own and own > 0.1 for other in rivals)
+
+    def _doubt(self, now: float) -> None:
+        """Forget what was found a moment ago."""
+        for i in range(len(self.times) - 1, -1, -1):
+            if now - self.times[i] > _DOUBTED:
+                return
+            self.poses[i] = None
+
+
+def _detections(shots: Sequence[Shot], info: VideoInfo) -> Detections:
+    times = [one for shot in shots for one in shot.times]
+    poses = [pose for shot in shots for pose in shot.poses]
+    counts = [number for shot in shots for number in shot.counts()]
+    cuts = np.cumsum([len(shot.times) for shot in shots])[:-1]
+    marks, scale = len(MEDIAPIPE), info.size[0] / shots[0].size[0]
     points, confidence = np.zeros((len(times), marks, 2)), np.zeros((len(times), marks))
     world = np.zeros((len(times), marks, 3))
-    for i in seen:
-        pose = poses[i]
-        assert pose is not None
-        points[i], confidence[i], world[i] = pose.points * scale, pose.visibility, pose.world
-    return Detections(np.array(times), size, points, confidence, world, np.array(counts), np.array([], dtype=int))
+    for i, pose in enumerate(poses):
+        if pose is not None:
+            points[i], confidence[i], world[i] = pose.points * scale, pose.visibility, pose.world
+    return Detections(np.array(times), info.size, points, confidence, world, np.array(counts), cuts.astype(int))
 
 
 class _Teller:
     """Tells the progress in frames and the time left, every so often."""
 
-    def __init__(self, info: VideoInfo, progress: Progress) -> None:
-        self._info, self._progress = info, progress
-        self._frames, self._started = 0, time.monotonic()
+    def __init__(self, progress: Progress) -> None:
+        self.info = VideoInfo((0, 0), 0.0, None, None)
+        self._progress, self._words, self._share = progress, "", 0.0
+
+    def begin(self, info: VideoInfo) -> None:
+        """The video is watched from its beginning, the second time because somebody else is the subject."""
+        self._words = "Watching again, for another person" if self._words else "Watching the dancer"
+        self.info, self._frames, self._started = info, 0, time.monotonic()
         self._told = self._started - _TELL
 
-    def __call__(self, second: float) -> None:
+    def tell(self, second: float) -> None:
+        """A frame comes."""
         self._frames += 1
         now = time.monotonic()
         if now - self._told < _TELL:
             return
         self._told = now
-        duration = self._info.duration
-        if not duration:
-            self._progress(0.0, f"Watching the dancer, frame {self._frames}")
-            return
-        share = min(max(second / duration, 0.0), 1.0)
-        total = max(round(duration * self._info.fps), self._frames)
-        left = f", {(now - self._started) * (1.0 / share - 1.0):.0f} s left" if self._frames > 20 and share else ""
-        self._progress(share, f"Watching the dancer, frame {self._frames} of {total}{left}")
+        text, duration = f"{self._words}, frame {self._frames}", self.info.duration
+        if duration:
+            share = min(max(second / duration, 0.0), 1.0)
+            text += f" of {max(round(duration * self.info.fps), self._frames)}"
+            if self._frames > 20 and share > 0.0:
+                text += f", {(now - self._started) * (1.0 / share - 1.0):.0f} s left"
+            self._share = max(self._share, share)
+        self._progress(self._share, text)

@@ -1,0 +1,254 @@
+"""Who is in the picture: everybody is found, told apart over time, and one is chosen to be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Protocol
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ...retarget.rotations import Array
+from .mediapipe_graphs import Figure, Image, Pose, Square
+
+_SAME = 0.3  # of a body's square: two findings nearer to each other are of one person
+_FORGET = 5.0  # s after which whoever was not seen is not taken for the same person any more
+_REACH = 1.0  # squares a second that a person moves at most
+_TINTS = 4  # levels of each colour by which clothes are compared
+_LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
+_ALIKE = 0.35  # distance of colours up to which two may be one person
+_CONFIRMED = 2  # times that somebody must have been found to count
+
+
+class Finder(Protocol):
+    """Finds people in a picture, as ``mediapipe_graphs.People`` does."""
+
+    def find(self, image: Image, time: float) -> list[Figure]: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the picture: the square, or the whole, from (``left``, ``top``) on, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def whole_image(self) -> tuple[slice, slice]:
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def tiles(width: int, height: int, side: int) -> list[View]:
+    """Squares that cover a picture, each half over the next."""
+    across, down = (
+        np.linspace(0, n - side, max(1, int(np.ceil(2 * n / side - 1)))).astype(int) for n in (width, height)
+    )
+    return [View(left, top, side, side) for top in down.tolist() for left in across.tolist()]
+
+
+class Spotter:
+    """Looks for people in a picture, and in parts of it: the detector sees only those that fill a third of what it
+    is shown."""
+
+    def __init__(self, finder: Finder, width: int, height: int) -> None:
+        self._finder, self._size = finder, (width, height)
+        short, long = sorted((width, height))
+        self._whole = View(0, 0, width, height)
+        self._parts = tiles(width, height, short if long >= 1.3 * short else round(0.65 * short))
+        self._small = tiles(width, height, max(short // 2, 1))
+        self._turns, self._searching = cycle([self._whole, *self._parts]), cycle(self._small)
+        self._clock = 0.0
+
+    def everybody(self, image: Image) -> list[Figure]:
+        """All people: the whole picture, then its parts, then small parts while nobody is found."""
+        found = self._in(image, [self._whole, *self._parts])
+        return found or self._in(image, self._small)
+
+    def glance(self, image: Image, near: Square | None) -> list[Figure]:
+        """Those in one part of the picture, another one at each call; ``near``: around somebody."""
+        return self._in(image, [next(self._turns) if near is None else self._around(near)])
+
+    def search(self, image: Image) -> list[Figure]:
+        """Those in a part and in a small part, others at each call: for when nobody is known to be there."""
+        return self._in(image, [next(self._turns), next(self._searching)])
+
+    def _around(self, square: Square) -> View:
+        width, height = self._size
+        side = min(round(2.0 * square.side), width, height)
+        left, top = (
+            int(np.clip(middle - side / 2, 0, length - side))
+            for middle, length in zip(square.centre, self._size, strict=True)
+        )
+        return View(left, top, side, side)
+
+    def _in(self, image: Image, views: Iterable[View]) -> list[Figure]:
+        found: list[Figure] = []
+        for view in views:
+            self._clock += 1.0
+            part = np.ascontiguousarray(image[view.whole_image])
+            found += [_moved(figure, view) for figure in self._finder.find(part, self._clock)]
+        return distinct(found)
+
+
+def _moved(figure: Figure, view: View) -> Figure:
+    (x, y), square = figure.square.centre, figure.square
+    corner = np.array([view.left, view.top])
+    return Figure(
+        Square((x + view.left, y + view.top), square.side, square.turn), figure.shoulders + corner, figure.score
+    )
+
+
+def distance(a: Square, b: Square) -> float:
+    """Between two bodies' hips, in sides of the larger square."""
+    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1])) / max(a.side, b.side)
+
+
+def distinct(figures: Sequence[Figure]) -> list[Figure]:
+    """One of each person, the surest: what was found in several parts of the picture, or twice."""
+    kept: list[Figure] = []
+    for figure in sorted(figures, key=lambda one: -one.score):
+        if all(distance(figure.square, other.square) > _SAME / 2 for other in kept):
+            kept.append(figure)
+    return kept
+
+
+def figure_of(pose: Pose) -> Figure:
+    """The person whose landmarks were found."""
+    return Figure(pose.square, pose.points[11:13].mean(axis=0), 1.0)
+
+
+def clothes(image: Image, figure: Figure) -> Array:
+    """(2, C) the share of each colour along the trunk, and along the thighs, of a person in a picture."""
+    hips, shoulders = np.array(figure.square.centre), figure.shoulders
+    trunk = shoulders - hips
+    across = 0.15 * np.array([-trunk[1], trunk[0]])
+    shares = []
+    for first, last in ((0.15, 0.85), (-0.6, -0.05)):
+        along, aside = np.meshgrid(np.linspace(first, last, 16), np.linspace(-1.0, 1.0, 8))
+        places = hips + along[..., None] * trunk + aside[..., None] * across
+        columns, rows = (np.clip(places[..., i], 0, image.shape[1 - i] - 1).astype(int) for i in range(2))
+        levels = (image[rows, columns].astype(int) * _TINTS) >> 8
+        counts = np.bincount((levels @ [_TINTS**2, _TINTS, 1]).ravel(), minlength=_TINTS**3)
+        shares.append(counts / counts.sum())
+    return np.array(shares)
+
+
+def unlike(a: Array, b: Array) -> float:
+    """0 where two have the same colours, 1 where they share none: one minus the Bhattacharyya coefficient."""
+    return float(1.0 - np.sqrt(a * b).sum(axis=-1).mean())
+
+
+@dataclass(eq=False)
+class Track:
+    """One person over time: ``times`` in seconds at which they were found, and the ``squares`` then."""
+
+    times: list[float]
+    squares: list[Square]
+    clothes: Array
+
+    def add(self, time: float, square: Square, seen: Array | None) -> None:
+        self.times.append(time)
+        self.squares.append(square)
+        if seen is not None:
+            self.clothes = (1.0 - _LEARN) * self.clothes + _LEARN * seen
+
+    def expected(self, time: float) -> Square:
+        """Where the person is likely to be."""
+        last, span = self.squares[-1], time - self.times[-1]
+        # Speed over the last third of a second or so; whoever is not seen for long may have turned.
+        first = next(i for i, t in enumerate(self.times) if t >= self.times[-1] - 0.4)
+        if first == len(self.times) - 1:
+            return last
+        moved = np.subtract(last.centre, self.squares[first].centre) / (self.times[-1] - self.times[first])
+        x, y = np.add(last.centre, moved * min(span, 0.7))
+        return Square((float(x), float(y)), last.side, last.turn)
+
+    def at(self, time: float) -> Square | None:
+        """Where the person was, None where that is not known to half a second."""
+        i = int(np.argmin(np.abs(np.subtract(self.times, time))))
+        return self.squares[i] if abs(self.times[i] - time) <= 0.5 else None
+
+
+@dataclass(eq=False)
+class Tracker:
+    """Tells people apart within one shot, by where they are and by the colours of their clothes."""
+
+    tracks: list[Track] = field(default_factory=list)
+
+    def update(self, time: float, image: Image, figures: Sequence[Figure]) -> list[Track]:
+        """Who each of the figures is."""
+        known = [track for track in self.tracks if time - track.times[-1] <= _FORGET]
+        seen = [clothes(image, figure) for figure in figures]
+        costs = np.array([[_cost(track, time, f, c) for track in known] for f, c in zip(figures, seen, strict=True)])
+        found: dict[int, Track] = {}
+        if costs.size:
+            for row, column in zip(*linear_sum_assignment(np.minimum(costs, 100.0)), strict=True):
+                if np.isfinite(costs[row, column]):
+                    found[int(row)] = known[column]
+        for i, figure in enumerate(figures):
+            alone = all(distance(figure.square, o.square) > 2 * _SAME for o in figures if o is not figure)
+            if i not in found:
+                found[i] = Track([], [], seen[i])
+                self.tracks.append(found[i])
+            found[i].add(time, figure.square, seen[i] if alone else None)
+        return [found[i] for i in range(len(figures))]
+
+    def rivals(self, track: Track, time: float) -> list[Track]:
+        """The others who are, or were a moment ago, near enough to be taken for the person."""
+        here = track.expected(time)
+        return [
+            other
+            for other in self.tracks
+            if other is not track
+            and len(other.times) >= _CONFIRMED
+            and time - other.times[-1] <= 1.0
+            and distance(other.expected(time), here) < 2.0 * _SAME
+        ]
+
+
+def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
+    """How unlikely it is that a figure is the person of a track; infinite where it can't be."""
+    span = time - track.times[-1]
+    expected, colours = track.expected(time), unlike(track.clothes, seen)
+    ratio = figure.square.side / expected.side
+    away = distance(expected, figure.square)
+    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or (away > _SAME and colours > _ALIKE):
+        return np.inf
+    return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
+
+
+def confirmed(tracks: Iterable[Track]) -> list[Track]:
+    """Those who were found more than once."""
+    return [track for track in tracks if len(track.times) >= _CONFIRMED]
+
+
+def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = None) -> Track | None:
+    """The one to follow in a picture of ``size`` (width, height): the how manieth from the left, from 1; None:
+    whoever is there for longest, largest and nearest to the middle."""
+    if person is None:
+        return max(tracks, key=lambda track: presence(track, size), default=None)
+    weights = [presence(track, size) for track in tracks]
+    lasting = [t for t, weight in zip(tracks, weights, strict=True) if weight > 0.15 * max(weights)]
+    lasting.sort(key=lambda track: float(np.median([square.centre[0] for square in track.squares])))
+    return lasting[person - 1] if person <= len(lasting) else None
+
+
+def presence(track: Track, size: tuple[int, int]) -> float:
+    """How much a person is the subject: seconds times the share of the picture times how near to the middle."""
+    sides = np.array([square.side for square in track.squares]) / max(size)
+    off = np.abs(np.array([square.centre for square in track.squares]) / size - 0.5).max(axis=1)
+    # Half a second for each finding's surroundings: whoever was found twice in a row was there in between.
+    seconds = np.minimum(np.diff(track.times, append=track.times[-1] + 0.5), 2.0)
+    return float((seconds * sides * np.exp(-((off / 0.35) ** 2))).sum())
+
+
+def count(tracks: Sequence[Track], times: Array) -> Array:
+    """(F,) how many were there at each of the ``times`` (F,)."""
+    counts = np.zeros(len(times), dtype=int)
+    for track in confirmed(tracks):
+        counts += (times >= track.times[0]) & (times <= track.times[-1])
+    return counts

@@ -1,0 +1,77 @@
+"""Where a video cuts to another shot."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ...retarget.rotations import Array
+from .video import Frame, Image
+
+_AFTER = 4  # frames that are looked at before a cut is believed
+_BEFORE = 8  # frames against which a sudden change is told from fast movement
+_CELLS = 16  # a side of the small picture that is compared
+_LEVELS = 6  # of each colour in the histogram
+# A cut changes most of the picture at once, and far more than the frames around it change.
+_CHANGE = 0.28
+_SUDDEN = 3.0
+
+
+def mark_cuts(frames: Iterable[Frame]) -> Iterator[tuple[Frame, bool]]:
+    """Every frame, and whether another shot begins with it; the first frame begins none.
+
+    A frame begins a shot where the picture changes at once and stays changed: a flash is over after a few frames,
+    and what moves fast changes every frame. Holds a few frames back.
+    """
+    waiting: deque[tuple[Frame, Array]] = deque()
+    before: deque[Array] = deque(maxlen=_BEFORE)
+    for frame in frames:
+        waiting.append((frame, summary(frame.image)))
+        if len(waiting) > _AFTER:
+            yield _judged(waiting, before)
+    while waiting:
+        yield _judged(waiting, before)
+
+
+def _judged(waiting: deque[tuple[Frame, Array]], before: deque[Array]) -> tuple[Frame, bool]:
+    cut = is_cut(np.array([*before]), np.array([one for _, one in waiting])) if before else False
+    if cut:
+        before.clear()
+    frame, seen = waiting.popleft()
+    before.append(seen)
+    return frame, cut
+
+
+def summary(image: Image) -> Array:
+    """(S,) what is compared of a picture (height, width, 3): its colours, and where it is how bright."""
+    height, width = image.shape[:2]
+    rows, columns = (np.linspace(0, length - 1, 6 * _CELLS).astype(int) for length in (height, width))
+    small = image[rows[:, None], columns]
+    levels = (small.astype(int) * _LEVELS) >> 8
+    colours = np.bincount((levels @ [_LEVELS**2, _LEVELS, 1]).ravel(), minlength=_LEVELS**3) / levels[..., 0].size
+    bright = small.mean(axis=-1).reshape(_CELLS, 6, _CELLS, 6).mean(axis=(1, 3)) / 255.0
+    return np.concatenate([colours, bright.ravel() / _CELLS**2])
+
+
+def _change(a: Array, b: Array) -> Array:
+    """(...) how much differs between summaries (..., S), 0 to 1: the share of pixels of another colour, and how much
+    brighter or darker places have become."""
+    differing = np.abs(a - b)
+    colours = differing[..., : _LEVELS**3].sum(axis=-1) / 2.0
+    places = differing[..., _LEVELS**3 :].sum(axis=-1)
+    return 0.6 * colours + 0.4 * np.minimum(4.0 * places, 1.0)
+
+
+def is_cut(before: Array, after: Array) -> bool:
+    """Whether another shot begins between the summaries (B, S) before and (A, S) after, both in order of time."""
+    step = float(_change(before[-1], after[0]))
+    if step < _CHANGE:
+        return False
+    # The frames on either side are alike, or at least change much less than the picture does here.
+    around = np.concatenate([_change(before[1:], before[:-1]), _change(after[1:], after[:-1])])
+    if len(around) and step < _SUDDEN * float(np.median(around)):
+        return False
+    # After a flash all is as before.
+    return bool(_change(before[-3:, None], after[None]).min() > 0.6 * _CHANGE)
