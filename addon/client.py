@@ -162,6 +162,11 @@ class Client:
         """Ask for a dance to an uploaded song; ``wishes``: genre, seed, start, duration, bpm, meter, controls."""
         return Job.from_answer(self._json("POST", "/jobs", {"kind": "dance", "song": song, **wishes}))
 
+    def capture(self, **wishes: Any) -> Job:
+        """Ask for the dancer of a video; ``wishes``: video, the id of one that was uploaded as songs are, or file, its
+        path on the backend's machine; person."""
+        return Job.from_answer(self._json("POST", "/jobs", {"kind": "capture", **wishes}))
+
     def job(self, job_id: str) -> Job:
         return Job.from_answer(self._json("GET", f"/jobs/{job_id}"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -169,11 +170,15 @@ class Status:
         return self.error is not None or self.cancelled or self.dance is not None
 
 
-class DanceTask:
-    """Runs one Request on a thread of its own. Read ``status`` from anywhere; ``cancel`` to stop it."""
+class Task(ABC):
+    """Has the backend make a motion, on a thread of its own. Read ``status`` from anywhere; ``cancel`` to stop it.
 
-    def __init__(self, backend: Backend, connection: Connection, request: Request, keep_as: Path | None = None) -> None:
-        self.request = request
+    A kind of task says what the backend is asked, and what becomes of the motion it made.
+    """
+
+    source = "song"  # what the backend is sent, in a word
+
+    def __init__(self, backend: Backend, connection: Connection, keep_as: Path | None) -> None:
         self.status = Status()  # replaced as a whole, so that a reader never sees half of it
         self._backend, self._connection, self._keep_as = backend, connection, keep_as
         self._cancel = threading.Event()
@@ -215,39 +220,29 @@ class DanceTask:
                     client.job(job.id)  # a backend keeps its jobs and takes them up again
                 except ClientError:
                     job = self._begin(client)
-        request = self.request
-        motion = motion.with_meta(song=str(request.song), song_start=request.start)
-        if request.controls.first_frame is not None:
-            motion = motion.with_meta(**{FIRST_FRAME: request.controls.first_frame})
+        dance = self._made(motion)
         if self._keep_as is not None:
             # A full disk is no reason to lose the dance itself, which goes on to the scene.
             with contextlib.suppress(OSError, StepsmithError):
                 self._keep_as.parent.mkdir(parents=True, exist_ok=True)
-                save_motion(self._keep_as, motion)
-        return Dance(motion, request.song, request.start)
+                save_motion(self._keep_as, dance.motion)
+        return dance
 
     def _begin(self, client: Client) -> Job:
-        """Hand over the song and queue the job, on another backend process if this one breaks down."""
-        request = self.request
+        """Queue the job, on another backend process if this one breaks down."""
         while True:
             try:
-                song = client.upload(request.song, self._uploading)
-                for kept in request.controls.keep:
-                    client.send(kept.data, kept.name)
-                asked = request.controls.wishes()
-                return client.dance(
-                    song,
-                    genre=request.genre,
-                    seed=request.seed,
-                    start=request.start,
-                    duration=request.duration,
-                    bpm=request.bpm,
-                    meter=request.meter,
-                    # A wish that is none is left out: an older backend would not know it.
-                    **({"controls": asked} if asked else {}),
-                )
+                return self._ask(client)
             except UnreachableError:
                 client = self._restart()
+
+    @abstractmethod
+    def _ask(self, client: Client) -> Job:
+        """Hand over what is needed and queue the job."""
+
+    @abstractmethod
+    def _made(self, motion: Motion) -> Dance:
+        """The dance, of the motion that the backend made; its ``meta`` says what it belongs to."""
 
     def _follow(self, client: Client, job: Job) -> None:
         """Report a job's progress until it is done. Raises what ended it otherwise.
@@ -292,8 +287,8 @@ class DanceTask:
             raise UnreachableError("The backend doesn't answer any more: check that it runs, then generate again.")
         if self._restarted:
             raise StepsmithError(
-                f"The backend stopped twice during this dance ({last_words}): close other programs or choose a"
-                " shorter part of the song, then generate again."
+                f"The backend stopped twice during this work ({last_words}): close other programs or choose a"
+                f" shorter part of the {self.source}, then try again."
             )
         self._restarted = True
         self.status = replace(self.status, text="The backend stopped; starting it again", eta=None)
@@ -301,11 +296,45 @@ class DanceTask:
 
     def _uploading(self, share: float) -> None:
         self._check_cancelled()
-        self.status = Status(_UPLOAD_SHARE * share, "Reading the song" if share == 0.0 else "Sending the song")
+        doing = "Reading" if share == 0.0 else "Sending"
+        self.status = Status(_UPLOAD_SHARE * share, f"{doing} the {self.source}")
 
     def _check_cancelled(self) -> None:
         if self._cancel.is_set():
             raise CancelledError("Cancelled.")
+
+
+class DanceTask(Task):
+    """Makes the dance of one Request."""
+
+    def __init__(self, backend: Backend, connection: Connection, request: Request, keep_as: Path | None = None) -> None:
+        self.request = request
+        super().__init__(backend, connection, keep_as)
+
+    def _ask(self, client: Client) -> Job:
+        request = self.request
+        song = client.upload(request.song, self._uploading)
+        for kept in request.controls.keep:
+            client.send(kept.data, kept.name)
+        asked = request.controls.wishes()
+        return client.dance(
+            song,
+            genre=request.genre,
+            seed=request.seed,
+            start=request.start,
+            duration=request.duration,
+            bpm=request.bpm,
+            meter=request.meter,
+            # A wish that is none is left out: an older backend would not know it.
+            **({"controls": asked} if asked else {}),
+        )
+
+    def _made(self, motion: Motion) -> Dance:
+        request = self.request
+        motion = motion.with_meta(song=str(request.song), song_start=request.start)
+        if request.controls.first_frame is not None:
+            motion = motion.with_meta(**{FIRST_FRAME: request.controls.first_frame})
+        return Dance(motion, request.song, request.start)
 
 
 class DancesTask:
@@ -362,7 +391,7 @@ class DancesTask:
             self.status = Status((at + status.fraction) / count, f"Dance {at + 1} of {count}: {status.text}")
 
 
-def wait_for(task: DanceTask, report: Callable[[Status], None]) -> Dance:
+def wait_for(task: Task, report: Callable[[Status], None]) -> Dance:
     """Wait for a task where there are no timers, reporting every change. Raises what ended it."""
     before: Status | None = None
     while True:
