@@ -4,7 +4,8 @@ Written: SMPL-24 names, y up, facing +z, centimetres, the root's position absolu
 Z-X-Y Euler angles in degrees, the floor at y = 0.
 Read: any channel order; positions stand for the whole offset, as Blender has it; units and up axis
 follow from the skeleton itself. Rest is the pose without rotations, or, where that is no body's because the
-joints' own axes are in the angles, as conversions from other formats leave them, the frame that shows the body best.
+joints' own axes are in the angles, as conversions from other formats leave them, the known T pose of those axes or the
+frame that shows the body best.
 """
 
 from __future__ import annotations

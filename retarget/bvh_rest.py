@@ -2,7 +2,8 @@
 
 A file says where each joint lies in its parent's axes, and mostly that is a body at rest where nothing is rotated.
 Conversions from other formats leave the joints' own axes in the angles: without rotations their skeletons
-lie in a heap. Then the frame in which the body stands best is its rest pose, and its heading the front.
+lie in a heap. Where it is known how those axes stand at rest, that tells the rest pose (``bvh_axes``); else the
+frame in which the body stands best is its rest pose, and its heading the front.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from . import rotations as rot
 from .bone_maps import BoneMap, find_map
+from .bvh_axes import known_axes
 from .bvh_parse import Joint
 from .errors import RigError
 from .rig import Rig
@@ -50,19 +52,20 @@ def find_body(joints: list[Joint], rotations: Array) -> Body:
 
     Raises RigError where it is none in any pose.
     """
+    axes = known_axes(joints)
+    if axes is not None:
+        return _body(joints, axes, _above(joints, axes))
     lost: RigError | None = None
     found: list[tuple[tuple[bool, float, float], Body]] = []
     for frame in (None, *np.unique(np.linspace(0, len(rotations) - 1, _TRIED).astype(int))):
         still = np.tile(rot.IDENTITY, (len(joints), 1))
         turned, above = _in_world(joints, still if frame is None else rotations[frame])
         try:
-            rig = _rig(joints, turned)
-            bone_map = find_map(rig)
+            body = _body(joints, turned, above)
         except RigError as error:
             lost = lost or error
             continue
-        stands = _stands(rig, bone_map)
-        body = Body(rig, bone_map, turned, above)
+        bone_map, stands = body.bone_map, _stands(body.rig, body.bone_map)
         if frame is None and bone_map.confidence >= _DOUBTFUL and stands >= _STANDING:
             return body
         # Names tell better what is what than a pose does.
@@ -70,6 +73,11 @@ def find_body(joints: list[Joint], rotations: Array) -> Body:
     if lost is not None and not found:
         raise lost
     return max(found, key=lambda rated: rated[0])[1]
+
+
+def _body(joints: list[Joint], turned: Array, above: Array) -> Body:
+    rig = _rig(joints, turned)
+    return Body(rig, find_map(rig), turned, above)
 
 
 def _stands(rig: Rig, bone_map: BoneMap) -> float:
@@ -94,12 +102,17 @@ def _stands(rig: Rig, bone_map: BoneMap) -> float:
 
 def _in_world(joints: list[Joint], rotations: Array) -> tuple[Array, Array]:
     """(J, 4) how one frame's rotations (J, 4) turn the joints in all, and (J, 4) their parents."""
-    turned, above = np.array(rotations), np.tile(rot.IDENTITY, (len(joints), 1))
+    turned = np.array(rotations)
     for k, joint in enumerate(joints):
         if joint.parent >= 0:
-            above[k] = turned[joint.parent]
-            turned[k] = rot.multiply(above[k], rotations[k])
-    return turned, above
+            turned[k] = rot.multiply(turned[joint.parent], rotations[k])
+    return turned, _above(joints, turned)
+
+
+def _above(joints: list[Joint], turned: Array) -> Array:
+    """(J, 4) how the parents of joints ``turned`` (J, 4) are."""
+    above = [rot.IDENTITY if joint.parent < 0 else turned[joint.parent] for joint in joints]
+    return np.array(above)
 
 
 def _rig(joints: list[Joint], turned: Array) -> Rig:

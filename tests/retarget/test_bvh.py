@@ -16,7 +16,7 @@ from stepsmith.retarget.errors import MotionError
 from stepsmith.retarget.files import load_motion
 from stepsmith.retarget.fit import LIMBS
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.skeleton import FOOT_HEIGHT, SMPL_NAMES
+from stepsmith.retarget.skeleton import FOOT_HEIGHT, SMPL, SMPL_NAMES
 
 MakeMotion = Callable[..., Motion]
 
@@ -354,8 +354,7 @@ def test_limbs_of_real_recordings_point_as_their_own_joints_do(zipped: str) -> N
         for side in ("left", "right")
         for part, name in zip(parts, names, strict=True)
     }
-    # Without a rest pose nothing tells the heading.
-    errors = limb_errors(data, joints, heading=not own_axes)
+    errors = limb_errors(data, joints)
     assert errors.mean() < 0.5
     assert np.percentile(errors, 99) < 2.0
 
@@ -447,6 +446,91 @@ def with_own_axes(text: str, seed: int) -> str:
     values = np.concatenate(rows, axis=1)
     body = "\n".join(" ".join(f"{v:.9f}" for v in row) for row in values)
     return head + "MOTION\n" + "\n".join(rest.splitlines()[:2]) + "\n" + body + "\n"
+
+
+# Character Creator's joints: our joint, and its frame (columns x, y, z) in a T pose that faces z, y up, where it is not
+# the parent's.
+CC = {
+    "Hip": ("pelvis", np.eye(3)),
+    **{f"{s}_Thigh": (f"{side}_hip", np.diag([-1, -1, 1])) for s, side in (("L", "left"), ("R", "right"))},
+    **{f"{s}_Calf": (f"{side}_knee", None) for s, side in (("L", "left"), ("R", "right"))},
+    **{
+        f"{s}_Foot": (f"{side}_ankle", np.array([[-1, 0, 0], [0, 0, 1], [0, 1, 0]]))
+        for s, side in (("L", "left"), ("R", "right"))
+    },
+    **{f"{s}_ToeBase": (f"{side}_foot", None) for s, side in (("L", "left"), ("R", "right"))},
+    "Waist": ("spine1", None), "Spine01": ("spine2", None), "Spine02": ("spine3", None),
+    "NeckTwist01": ("neck", None), "Head": ("head", None),
+    "L_Clavicle": ("left_collar", np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])),
+    "R_Clavicle": ("right_collar", np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])),
+    **{
+        f"{s}_{name}": (f"{side}_{joint}", None)
+        for s, side in (("L", "left"), ("R", "right"))
+        for name, joint in (("Upperarm", "shoulder"), ("Forearm", "elbow"), ("Hand", "wrist"))
+    },
+}  # fmt: skip
+
+
+def as_character_creator(motion: Motion) -> bytes:
+    """The motion as Character Creator's skeleton in a BVH file, whose joints keep frames of their own."""
+    down = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])  # z up to y up
+    turns = np.array(motion.rotations)
+    for joint, parent in enumerate(SMPL.parents):
+        if parent >= 0:
+            turns[:, joint] = rot.multiply(turns[:, parent], turns[:, joint])
+    names = {ours: name for name, (ours, _) in CC.items()}
+    frames: dict[str, np.ndarray] = {}
+    rows = [rot.rotate(down, motion.root) * 100.0]
+    lines = ["HIERARCHY"]
+
+    def joint(index: int, depth: int) -> None:
+        name, parent = names[SMPL.names[index]], SMPL.parents[index]
+        above = frames[names[SMPL.names[parent]]] if parent >= 0 else np.array(rot.IDENTITY)
+        own = CC[name][1]
+        frames[name] = above if own is None else rot.from_matrix(own.astype(float))
+
+        def seen(offset: np.ndarray, frame: np.ndarray) -> str:
+            return " ".join(f"{v:.9f}" for v in rot.rotate(rot.conjugate(frame), rot.rotate(down, offset * 100.0)))
+
+        def shown(turned: np.ndarray, frame: np.ndarray) -> np.ndarray:
+            return rot.multiply(rot.multiply(rot.multiply(down, turned), rot.conjugate(down)), frame)
+
+        local = shown(turns[:, index], frames[name])
+        if parent >= 0:
+            local = rot.multiply(rot.conjugate(shown(turns[:, parent], above)), local)
+        m = rot.to_matrix(local)  # z, y, x: R = Rz Ry Rx
+        y = np.arcsin(np.clip(-m[:, 2, 0], -1.0, 1.0))
+        z, x = np.arctan2(m[:, 1, 0], m[:, 0, 0]), np.arctan2(m[:, 2, 1], m[:, 2, 2])
+        rows.append(np.degrees(np.stack([z, y, x], axis=1)))
+        positions = "" if depth else "Xposition Yposition Zposition "
+        lines.append(f"{'JOINT' if depth else 'ROOT'} CC_Base_{name}")
+        lines.append("{")
+        lines.append(f"OFFSET {seen(SMPL.offsets[index], above) if depth else '0 0 0'}")
+        lines.append(f"CHANNELS {3 if depth else 6} {positions}Zrotation Yrotation Xrotation")
+        children = [c for c, p in enumerate(SMPL.parents) if p == index and SMPL.names[c] in names]
+        for child in children:
+            joint(child, depth + 1)
+        if not children:
+            end = next((c for c, p in enumerate(SMPL.parents) if p == index), index)
+            lines.extend(["End Site", "{", f"OFFSET {seen(SMPL.offsets[end], frames[name])}", "}"])
+        lines.append("}")
+
+    joint(0, 0)
+    values = np.concatenate(rows, axis=1)
+    lines += ["MOTION", f"Frames: {len(motion)}", f"Frame Time: {1.0 / motion.fps:.9f}"]
+    lines += [" ".join(f"{v:.9f}" for v in row) for row in values]
+    return ("\n".join(lines) + "\n").encode()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_known_axes_of_character_creator_tell_the_rest_pose(make_motion: MakeMotion, seed: int) -> None:
+    """... of a body that never stands at rest, and which way it faces."""
+    motion = make_motion(20, seed, 0.4)
+    back, ours = bvh.read(as_character_creator(motion))
+    assert not ours
+    turned = np.degrees(rot.angle(rot.multiply(rot.conjugate(back.rotations), motion.rotations)))[:, :22]
+    assert turned.max() < 0.01, dict(zip(SMPL_NAMES, turned.max(axis=0).round(1), strict=False))
+    assert np.abs((back.root - motion.root) - (back.root - motion.root)[0]).max() < 1e-3
 
 
 @pytest.mark.parametrize("seed", range(4))

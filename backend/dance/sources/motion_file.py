@@ -12,7 +12,7 @@ from ....retarget.errors import MotionError
 from ....retarget.files import AIST_FPS, MAX_BYTES, load_motion
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from . import acclaim, character_creator
+from . import acclaim
 from .clean import UPRIGHT
 from .dance import about
 
@@ -28,13 +28,11 @@ def read_motion(path: Path) -> Motion:
     where it can't be read.
     """
     suffix = path.suffix.lower()
-    if suffix == ".pkl":
+    if suffix in (".pkl", ".bvh"):
         return load_motion(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise MotionError(f"it is larger than {MAX_BYTES >> 20} MB: cut it into shorter motions.")
-        if suffix == ".bvh":
-            return character_creator.read(path.read_bytes()) or load_motion(path)
         if suffix == ".amc":
             return acclaim.read(_skeleton_of(path).read_bytes(), path.read_bytes())
         with path.open("rb") as file:
