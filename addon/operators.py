@@ -80,18 +80,11 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
         try:
             # All that can be wrong here is said now, not after a minute of work.
             target = chosen_target(context)
-            if target is not None:
-                check_place(target, settings.into)
-                chosen_map(target, read_rig(target))
+            place = place_of(context, target)
             request = replace(chosen_request(settings), controls=chosen_controls(context, target))
-            place = session.Place(
-                scene=context.scene.session_uid,
-                armature=session.NEW_CHARACTER if target is None else target.session_uid,
-                armature_name="" if target is None else target.name,
-            )
             session.current.begin(preferences.connection(), request, place)
         except StepsmithError as error:
-            return _failed(self, error)
+            return failed(self, error)
         return {"FINISHED"}
 
 
@@ -147,7 +140,7 @@ class STEPSMITH_OT_apply_dance(bpy.types.Operator):
                     raise RigError("The armature of this dance was deleted: choose another one.")
             armature, result = apply_dance(context, dance, target)
         except StepsmithError as error:
-            return _failed(self, error)
+            return failed(self, error)
         return _applied(self, armature, result)
 
 
@@ -169,7 +162,7 @@ class STEPSMITH_OT_load_motion(bpy.types.Operator, ImportHelper):
             dance = session.read_dance(Path(self.filepath))
             armature, result = apply_dance(context, dance, chosen_target(context))
         except StepsmithError as error:
-            return _failed(self, error)
+            return failed(self, error)
         return _applied(self, armature, result)
 
 
@@ -210,6 +203,18 @@ def chosen_target(context: bpy.types.Context) -> bpy.types.Object | None:
     if target is not None and session.find_armature(context.scene, target.session_uid) is None:
         raise RigError(f"{target.name} is not in this scene any more: choose another armature, or none.")
     return target
+
+
+def place_of(context: bpy.types.Context, target: bpy.types.Object | None) -> session.Place:
+    """Where a dance of ``target`` goes. Raises StepsmithError where it can't dance as the panel says."""
+    if target is not None:
+        check_place(target, context.scene.stepsmith_settings.into)
+        chosen_map(target, read_rig(target))
+    return session.Place(
+        scene=context.scene.session_uid,
+        armature=session.NEW_CHARACTER if target is None else target.session_uid,
+        armature_name="" if target is None else target.name,
+    )
 
 
 def chosen_options(context: bpy.types.Context) -> Options:
@@ -284,7 +289,7 @@ def _applied(operator: bpy.types.Operator, armature: bpy.types.Object, result: D
     return {"FINISHED"}
 
 
-def _failed(operator: bpy.types.Operator, error: StepsmithError) -> set[str]:
+def failed(operator: bpy.types.Operator, error: StepsmithError) -> set[str]:
     """Say an error where the user looks: in the panel, where it stays, and in the status bar."""
     session.current.error = str(error)
     operator.report({"ERROR"}, str(error))

@@ -37,12 +37,12 @@ class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
         row.operator("stepsmith.roll_seed", text="", icon="FILE_REFRESH")
 
         status = session.current.status
-        if status is None:
+        if status is None or session.current.captures:
             row = layout.row()
             row.scale_y = 1.5
             row.operator("stepsmith.generate", icon="PLAY")
         else:
-            _draw_progress(layout, status)
+            draw_progress(layout, status)
         for text, icon in ((session.current.note, "INFO"), (session.current.error, "ERROR")):
             if text and not session.current.settling:
                 _draw_message(layout, context, text, icon)
@@ -122,13 +122,20 @@ def time_left(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min left"
 
 
-def _draw_progress(layout: bpy.types.UILayout, status: Status) -> None:
+def draw_progress(layout: bpy.types.UILayout, status: Status) -> None:
     left = "" if status.eta is None else f", {time_left(status.eta)}"
     row = layout.row(align=True)
     row.scale_y = 1.5
     row.progress(factor=status.fraction, text=f"{status.fraction:.0%}{left}")
     row.operator("stepsmith.cancel", text="", icon="CANCEL")
     layout.label(text=status.text)
+
+
+def wrapped(context: bpy.types.Context, text: str) -> list[str]:
+    """A text as lines that fit into the sidebar beside an icon."""
+    # A letter of the interface's font is about 6.5 pixels wide at scale 1; icons and margins take 90.
+    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 6.5
+    return textwrap.wrap(text, max(int(letters), 16))
 
 
 def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
@@ -138,8 +145,6 @@ def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: 
     row.label(text="", icon=icon)
     column = row.column()
     column.scale_y = 0.8
-    # A letter of the interface's font is about 6.5 pixels wide at scale 1; icons and margins take 90.
-    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 6.5
-    for line in textwrap.wrap(text, max(int(letters), 16)):
+    for line in wrapped(context, text):
         column.label(text=line)
     row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)

@@ -6,7 +6,18 @@ import atexit
 
 import bpy
 
-from . import commands, operators, panel, preferences, properties, rig_to_rig_panel, session, smpl_panel, steering
+from . import (
+    commands,
+    operators,
+    panel,
+    preferences,
+    properties,
+    rig_to_rig_panel,
+    session,
+    smpl_panel,
+    steering,
+    video_panel,
+)
 from .mapping import registration as mapping
 
 _CLASSES = (
@@ -33,6 +44,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     steering.register()
+    video_panel.register()
     mapping.register()
     smpl_panel.register()
     rig_to_rig_panel.register()
@@ -47,6 +59,7 @@ def unregister() -> None:
     rig_to_rig_panel.unregister()
     smpl_panel.unregister()
     mapping.unregister()
+    video_panel.unregister()
     steering.unregister()
     properties.unregister()
     for cls in reversed(_CLASSES):

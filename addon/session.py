@@ -18,7 +18,8 @@ from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
 from . import preferences
 from .body import build_body
-from .dance_task import Backend, Connection, Dance, DancesTask, DanceTask, Request, Status
+from .capture_task import CaptureTask, VideoRequest
+from .dance_task import Backend, Connection, Dance, DancesTask, DanceTask, Request, Status, Task
 
 NEW_CHARACTER = 0  # in place of an armature's session_uid, which starts at 1
 PANEL_TARGET = -1
@@ -50,7 +51,7 @@ class Session:
 
     def __init__(self) -> None:
         self.backend = Backend()
-        self.task: DanceTask | DancesTask | None = None
+        self.task: Task | DancesTask | None = None
         self.last: Dance | None = None
         self.dancers = Dancers()
         self.error = ""
@@ -67,9 +68,17 @@ class Session:
         """The running task's status; None where nothing runs."""
         return self.task.status if self.task else None
 
-    def begin(self, connection: Connection, request: Request, place: Place) -> None:
-        """Start making a dance; the result is applied when it is there."""
-        self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
+    @property
+    def captures(self) -> bool:
+        """Whether what runs is the capture of a video."""
+        return isinstance(self.task, CaptureTask)
+
+    def begin(self, connection: Connection, request: Request | VideoRequest, place: Place) -> None:
+        """Start making a dance, or capturing one; the result is applied when it is there."""
+        if isinstance(request, VideoRequest):
+            self.task = CaptureTask(self.backend, connection, request, keep_as=_kept_file())
+        else:
+            self.task = DanceTask(self.backend, connection, request, keep_as=_kept_file())
         self._follow(place)
         if place.armature == NEW_CHARACTER:
             # Made of numpy alone and kept: the tick that applies the dance finds it ready.
