@@ -21,11 +21,15 @@ from ..dance.sources import load_dances
 from ..dance.weights import load_model
 from ..model_header import DEFAULT
 from . import anatomy, protocol
+from .lifter_command import evaluate_lifter
 from .metrics import Estimate
 from .plots import check_plots, draw
 from .systems import Memory, StepsmithModel, System, digest
 
-evaluate_app = typer.Typer(help="Measure how good the dances are.", no_args_is_help=True, add_completion=False)
+evaluate_app = typer.Typer(
+    help="Measure how good dances and captured bodies are.", no_args_is_help=True, add_completion=False
+)
+evaluate_app.command("lifter")(evaluate_lifter)
 
 # Recorded dancers, in the tables.
 REAL = "real"
@@ -88,7 +92,7 @@ class Report:
 
 @evaluate_app.callback()
 def _evaluate() -> None:
-    """Measure how good the dances are."""
+    """Measure how good dances and captured bodies are."""
 
 
 @evaluate_app.command("dance")

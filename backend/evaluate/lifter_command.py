@@ -1,0 +1,156 @@
+"""``stepsmith evaluate lifter``: how near lifted bodies come to the truth, how quietly they move, how fast it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ...retarget.errors import StepsmithError
+from .metrics import Estimate
+
+if TYPE_CHECKING:
+    from .lifter import LifterReport, SetReport
+
+# Key, label, digits after the point and scale of each column.
+COLUMNS = (
+    ("p_mpjpe", "P-MPJPE, mm", 1, 1.0),
+    ("mpjpe", "MPJPE, mm", 1, 1.0),
+    ("mpjve", "MPJVE, mm a frame", 2, 1.0),
+    ("acceleration_error", "acceleration error, m/s²", 2, 1.0),
+    ("jerk", "jerk, m/s³", 1, 1.0),
+    ("bone_spread", "bone spread, mm", 1, 1.0),
+    ("closer", "closer than mediapipe, % of clips", 0, 100.0),
+    ("quieter", "less jerk than mediapipe, % of clips", 0, 100.0),
+)
+_SPEEDS = {
+    "mediapipe_alone": "mediapipe alone",
+    "whole_way": "from the video to the performance",
+    "whole_way_ratio": "time of the whole way, times mediapipe's",
+}
+
+
+def evaluate_lifter(
+    data: Annotated[Path, typer.Option(help="Folder of recorded motion, AIST++ dances with cameras, videos.")],
+    lifter: Annotated[
+        Path | None,
+        typer.Option(help="Other weights than those that come along, or a published VideoPose3D checkpoint."),
+    ] = None,
+    causal: Annotated[bool, typer.Option("--causal", help="The checkpoint is one of a causal model.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Measure on all recordings, not on those held out of training alone.")
+    ] = False,
+    videos: Annotated[bool, typer.Option(help="Look at the videos too, which takes longest.")] = True,
+    speed: Annotated[bool, typer.Option(help="Take the time too.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file too.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw pictures into this folder.")] = None,
+) -> None:
+    """Figures of the lifter beside MediaPipe's own landmarks in space, with 95 % intervals over clips."""
+    if json_file is not None and not json_file.resolve().parent.is_dir():
+        raise StepsmithError(f"The folder of {json_file} does not exist: make it first.")
+    if plots is not None:
+        from .plots import check_plots
+
+        check_plots(plots)
+    from .lifter import evaluate_lifters
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading the recordings", total=None)
+        report = evaluate_lifters(
+            data,
+            weights=lifter,
+            causal=causal,
+            everything=everything,
+            videos=videos,
+            speed=speed,
+            progress=lambda _, text: bar.update(task, description=text),
+        )
+        if plots is not None:
+            from .lifter_plots import draw
+
+            draw(plots, report)
+    print(markdown(report))
+    if json_file is not None:
+        beside = json_file.with_name(json_file.name + ".part")
+        beside.write_text(json.dumps(as_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(beside, json_file)
+
+
+def markdown(report: LifterReport) -> str:
+    """The report as Markdown: a table for each set, one for the speed, and what the figures are."""
+    text = [line for found in report.sets.values() for line in (*_set_table(found), "")]
+    if report.speed:
+        lines = [["", "frames a second"]]
+        lines += [
+            [_SPEEDS.get(key, key), f"{value:,.2f}" if value < 10 else f"{value:,.0f}"]
+            for key, value in report.speed.items()
+        ]
+        text += [*_table(lines), ""]
+    text.append(
+        "17 joints in Human3.6M's order, from the hip, at 30 frames a second, the field of view unknown to the lifter; "
+        "P-MPJPE after Procrustes in each frame. Means over clips with 95 % intervals by bootstrap; each camera's view "
+        "is a clip. Acceleration error: mean error of the second differences; jerk: mean size of the third, which "
+        "trembling has much of. Closer than mediapipe: in both MPJPE and P-MPJPE."
+    )
+    text += [f"\n{note}" for note in report.notes]
+    return "\n".join(text)
+
+
+def _set_table(found: SetReport) -> list[str]:
+    known = {key for figures in found.systems.values() for key, f in figures.items() if np.isfinite(f.value)}
+    columns = [column for column in COLUMNS if column[0] in known]
+    lines = [[f"{found.title} ({found.clips} clips)", *(label for _, label, _, _ in columns)]]
+    for name, figures in found.systems.items():
+        lines.append([name, *(_cell(figures.get(key), digits, scale) for key, _, digits, scale in columns)])
+    return _table(lines)
+
+
+def _table(lines: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table, columns aligned."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines = [lines[0], ["-" * width for width in widths], *lines[1:]]
+    return ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
+
+
+def _cell(figure: Estimate | None, digits: int, scale: float) -> str:
+    """``value [low, high]``, or a dash where there is no value."""
+    if figure is None or not np.isfinite(figure.value):
+        return "–"
+    value, low, high = (f"{scale * number:.{digits}f}" for number in (figure.value, figure.low, figure.high))
+    return value if not np.isfinite(figure.low) else f"{value} [{low}, {high}]"
+
+
+def as_json(report: LifterReport) -> dict[str, object]:
+    """The report as plain numbers: an object a set and system, whose ``intervals`` hold [low, high] by key."""
+    return {
+        "facts": report.facts,
+        "sets": {
+            name: {
+                "title": found.title,
+                "clips": found.clips,
+                "systems": {system: _figures(figures) for system, figures in found.systems.items()},
+            }
+            for name, found in report.sets.items()
+        },
+        "speed": report.speed,
+        "notes": report.notes,
+    }
+
+
+def _figures(figures: Mapping[str, Estimate]) -> dict[str, object]:
+    plain: dict[str, object] = {key: _plain(figure.value) for key, figure in figures.items()}
+    return plain | {"intervals": {key: [_plain(f.low), _plain(f.high)] for key, f in figures.items()}}
+
+
+def _plain(value: float) -> float | None:
+    """None for NaN, as JSON knows no NaN."""
+    return float(value) if np.isfinite(value) else None
