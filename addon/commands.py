@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from ..retarget.errors import RigError, StepsmithError
 from ..retarget.files import load_motion
 from . import arguments, controls, preferences, session
 from .arguments import How
+from .capture_task import CaptureTask, VideoRequest, problems_of
 from .crowd import Formation, Variation, dance_together, variations
-from .dance_task import Connection, Dance, DanceTask, Request, Status, wait_for
+from .dance_task import Connection, Dance, DanceTask, Request, Status, Task, wait_for
 from .operators import apply_dance
 from .rig_files import Check
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
@@ -89,8 +90,32 @@ def _dance(wishes: argparse.Namespace) -> None:
     ]
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     dances = _make(connection, requests)
+    _put_on(rigs, dances if wishes.another_each else dances * max(len(rigs), 1), varied, how, out)
+
+
+def _capture(wishes: argparse.Namespace) -> None:
+    """Capture the dancer of a video, apply and save."""
+    out = Path(wishes.out).absolute()
+    _check_output(out)
+    video = Path(wishes.video).absolute()
+    if not video.is_file():
+        raise StepsmithError(f"There is no video {wishes.video}: check the path.")
+    how = arguments.read(wishes)
+    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    varied = _variations(wishes, rigs)
+    connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
+    task = CaptureTask(session.current.backend, connection, VideoRequest(video, wishes.person))
+    dance = _finish(task, partial(_print_progress, ""))
+    _warn(f"{problem.start:.1f} to {problem.end:.1f} s: {problem.text}" for problem in problems_of(dance.motion))
+    _put_on(rigs, [dance] * max(len(rigs), 1), varied, how, out)
+
+
+def _put_on(
+    rigs: Sequence[bpy.types.Object], dances: Sequence[Dance], varied: Sequence[Variation], how: How, out: Path
+) -> None:
+    """Each rig's dance onto it, or the one dance onto a new character where there is none; and save."""
     if len(rigs) > 1:
-        _apply_to_all(rigs, dances if wishes.another_each else dances * len(rigs), varied, how)
+        _apply_to_all(rigs, dances, varied, how)
     else:
         armature, result = apply_dance(bpy.context, dances[0], rigs[0] if rigs else None, how.options_for)
         rigs = [armature]
@@ -120,13 +145,18 @@ def _make(connection: Connection, requests: Sequence[Request]) -> list[Dance]:
     for request in requests:
         task = DanceTask(session.current.backend, connection, request)
         of_all = f" (dance {len(dances) + 1} of {len(requests)})" if len(requests) > 1 else ""
-        try:
-            dances.append(wait_for(task, partial(_print_progress, of_all)))
-        except BaseException:
-            task.cancel()
-            task.wait(5.0)
-            raise
+        dances.append(_finish(task, partial(_print_progress, of_all)))
     return dances
+
+
+def _finish(task: Task, report: Callable[[Status], None]) -> Dance:
+    """Wait for the task; whatever interrupts that stops it. Raises what ended it."""
+    try:
+        return wait_for(task, report)
+    except BaseException:
+        task.cancel()
+        task.wait(5.0)
+        raise
 
 
 def _apply_to_all(
@@ -258,6 +288,24 @@ def _parser() -> argparse.ArgumentParser:
     dance.add_argument("--meter", type=_meter, help="the song's beats a bar, where those found are wrong")
     dance.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
     controls.add_options(dance)
+    capture = commands.add_parser("capture", help="capture the dancer of a video and save the file with it")
+    capture.set_defaults(do=_capture)
+    capture.add_argument("video", metavar="VIDEO", help="a video of one dancer, of any kind")
+    capture.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
+    capture.add_argument(
+        "--rig",
+        action="append",
+        default=[],
+        metavar="OBJECT",
+        help="the armature that dances, once for each of several; without it, a new character",
+    )
+    capture.add_argument(
+        "--person",
+        type=_person,
+        metavar="N",
+        help="whom to follow where there are several, from the left; the first: 1",
+    )
+    capture.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
     retarget = commands.add_parser(
         "retarget", help="put a motion file, or what another armature does, on an armature and save the file"
     )
@@ -276,7 +324,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--action", metavar="NAME", help="the source's action; without it, all that moves it now")
     which.add_argument("--all-actions", action="store_true", help="each of the source's actions into a new one")
     retarget.add_argument("-o", "--out", required=True, metavar="OUT.blend", help="the file to save")
-    for command in (dance, retarget):
+    for command in (dance, capture, retarget):
         arguments.add_options(command)
         _add_together(command, each=command is dance)
         command.add_argument("--verbose", action="store_true", help="show where in the program an error arose")
@@ -304,6 +352,12 @@ def _count(text: str) -> int:
         if 0 <= (value := int(text)) <= _LARGEST_SEED:
             return value
     raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to {_LARGEST_SEED}")
+
+
+def _person(text: str) -> int:
+    if value := _count(text):
+        return value
+    raise argparse.ArgumentTypeError("persons are counted from 1")
 
 
 def _seconds(text: str) -> float:

@@ -126,9 +126,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.refused():
             return
         wishes = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if wishes["song"] not in self.server.songs:
+        sent = wishes.get("song") or wishes.get("video")
+        if sent not in self.server.songs and not Path(wishes.get("file", "")).is_file():
             self.answer(404, {"error": "There is no such song."})
-        elif wishes["genre"] == "unheard":
+        elif wishes.get("genre") == "unheard":
             self.answer(422, {"error": "There is no genre unheard: choose one of the list."})
         else:
             with self.server.lock:
