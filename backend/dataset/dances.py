@@ -1,0 +1,151 @@
+"""The same dance, however it was filmed: fingerprints of motion, and which of them are near duplicates.
+
+A fingerprint is where elbows, wrists, knees, ankles and head are, seen from the hips. It does not change with the
+place, the heading, the camera or the body's size. A mirrored dance has it with left and right exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
+
+from ...retarget import rotations as rot
+from ...retarget.motion import Motion
+from ...retarget.rotations import Array
+from ...retarget.skeleton import SMPL_NAMES
+from ..dance.representation import headings
+
+FPS = 10.0
+_JOINTS = ("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_knee", "right_knee", "left_ankle",
+           "right_ankle", "head")  # fmt: skip
+_PARTNERS = [1, 0, 3, 2, 5, 4, 7, 6, 8]
+_WINDOW = 20  # frames: 2 s are compared at once
+_COEFFICIENTS = 7  # of a window's cosine transform over time that are kept: up to 1.5 Hz
+_DIMENSIONS = 20  # principal ones of those
+_HOP, _DATABASE_HOP = 5, 2  # frames between the windows looked up, and between those looked up in
+_LEAST_VOTES = 3  # windows that agree on a lag
+_CLOSER = 6  # frames about the lag found, within which the best one is sought
+_MOST = 64  # neighbours of a window, at most
+_IN_STEP = 0.35  # s
+# Two clips are the same dance where the joints, over at least this share of the shorter clip and this many seconds,
+# are on the median this near (m), and nearer than this share of what they move in it.
+LEAST_SHARE, LEAST_SECONDS = 0.5, 2.5
+MOST_APART, MOST_OF_MOVEMENT = 0.04, 0.4
+# With the same song in step, less is asked.
+MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP = 0.08, 0.6
+
+
+@dataclass(frozen=True)
+class SameDance:
+    """Clips ``first`` and ``second`` are one dance: ``apart`` metres over ``share`` of the shorter, ``lag`` seconds
+    from a moment of the first clip to the same in the second; ``mirrored``: left is right."""
+
+    first: int
+    second: int
+    apart: float
+    share: float
+    lag: float
+    mirrored: bool
+
+
+def fingerprint(motion: Motion) -> NDArray[np.float16]:
+    """(T, 9, 3) metres, joints from the pelvis in its heading's frame, at FPS."""
+    positions = motion.positions()
+    turn = rot.conjugate(rot.from_axis_angle(_smooth(headings(motion), motion.fps)[:, None] * [0.0, 0.0, 1.0]))
+    joints = [SMPL_NAMES.index(name) for name in _JOINTS]
+    seen = rot.rotate(turn[:, None], positions[:, joints] - positions[:, :1])
+    seen = gaussian_filter1d(seen, 0.3 * motion.fps / FPS, axis=0, mode="nearest")
+    at = np.arange(int((len(motion) - 1) * FPS / motion.fps + 1e-9) + 1) * motion.fps / FPS
+    return seen[np.round(at).astype(int)].astype(np.float16)
+
+
+def _smooth(angles: Array, fps: float) -> Array:
+    return gaussian_filter1d(np.unwrap(angles), 0.2 * fps, mode="nearest")
+
+
+def mirrored(poses: Array) -> Array:
+    """The fingerprint of the mirrored dance."""
+    return poses[:, _PARTNERS] * [-1.0, 1.0, 1.0]
+
+
+def same_dances(
+    prints: Sequence[NDArray[np.float16]], sound_lag: Callable[[int, int], float | None] = lambda first, second: None
+) -> list[SameDance]:
+    """Which clips are the same dance, each pair once.
+
+    ``sound_lag``: of two clips, seconds from a moment of the first to the one in the second at which the same song
+    has got as far; None where they have no song in common.
+    """
+    usable = [clip for clip, poses in enumerate(prints) if len(poses) >= _WINDOW]
+    if len(usable) < 2:
+        return []
+    found: dict[tuple[int, int], SameDance] = {}
+    for first, second, lag, flipped in _candidates(prints, usable):
+        same = _judge(prints, first, second, lag, flipped, sound_lag(first, second))
+        if same is not None and ((first, second) not in found or same.apart < found[first, second].apart):
+            found[first, second] = same
+    return list(found.values())
+
+
+def _candidates(prints: Sequence[NDArray[np.float16]], usable: Sequence[int]) -> list[tuple[int, int, int, bool]]:
+    """Pairs of clips, first < second, with a lag in frames and whether mirrored, that have several like windows."""
+    windows = [_windows(prints[clip].astype(np.float64), _DATABASE_HOP) for clip in usable]
+    coefficients = np.concatenate(windows)
+    centre = coefficients.mean(axis=0)
+    axes = np.linalg.eigh(np.cov(coefficients - centre, rowvar=False))[1][:, -_DIMENSIONS:]
+    tree = cKDTree((coefficients - centre) @ axes)
+    owners = np.repeat(usable, [len(w) for w in windows])
+    places = np.concatenate([np.arange(len(w)) * _DATABASE_HOP for w in windows])
+    reach = MOST_APART_IN_STEP * np.sqrt(_WINDOW * len(_JOINTS))
+    votes = []
+    for clip in usable:
+        poses = prints[clip].astype(np.float64)
+        for flipped in (False, True):
+            looked_up = (_windows(mirrored(poses) if flipped else poses, _HOP) - centre) @ axes
+            _, near = tree.query(looked_up, k=min(_MOST, tree.n), distance_upper_bound=reach)
+            row, column = np.nonzero(near < tree.n)
+            at = near[row, column]
+            others = owners[at] > clip
+            row, at = row[others], at[others]
+            lag = np.round((places[at] - row * _HOP) / _DATABASE_HOP).astype(int) * _DATABASE_HOP
+            votes.append(np.stack([np.full(len(at), clip), owners[at], lag, np.full(len(at), flipped)], axis=1))
+    unique, counts = np.unique(np.concatenate(votes), axis=0, return_counts=True)
+    return [(a, b, lag, bool(flipped)) for a, b, lag, flipped in unique[counts >= _LEAST_VOTES].tolist()]
+
+
+def _windows(poses: Array, hop: int) -> Array:
+    """(W, 7 * 27) the lowest cosine coefficients of windows of ``poses`` (T, 9, 3) that begin every ``hop`` frames.
+
+    The transform is orthonormal, so that these are no further apart than the windows are.
+    """
+    rows = np.lib.stride_tricks.sliding_window_view(poses.reshape(len(poses), -1), _WINDOW, axis=0)[::hop]
+    return dct(rows, axis=2, norm="ortho")[..., :_COEFFICIENTS].reshape(len(rows), -1)
+
+
+def _judge(
+    prints: Sequence[NDArray[np.float16]], first: int, second: int, lag: int, flipped: bool, sound_lag: float | None
+) -> SameDance | None:
+    """Whether the clips are one dance at the best lag near ``lag``."""
+    a, b = (prints[clip].astype(np.float64) for clip in (first, second))
+    a = mirrored(a) if flipped else a
+    shortest = max(LEAST_SECONDS * FPS, LEAST_SHARE * min(len(a), len(b)))
+    best: SameDance | None = None
+    for shift in range(lag - _CLOSER, lag + _CLOSER + 1):
+        start, end = max(0, -shift), min(len(a), len(b) - shift)
+        if end - start < shortest:
+            continue
+        one, other = a[start:end], b[start + shift : end + shift]
+        apart = float(np.median(np.sqrt(((one - other) ** 2).sum(axis=-1).mean(axis=-1))))
+        in_step = sound_lag is not None and abs(shift / FPS - sound_lag) < _IN_STEP
+        most, share = (MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP) if in_step else (MOST_APART, MOST_OF_MOVEMENT)
+        moved = float(np.sqrt(((one - one.mean(axis=0)) ** 2).sum(axis=-1).mean()))
+        if apart <= min(most, share * moved) and (best is None or apart < best.apart):
+            covered = (end - start) / min(len(a), len(b))
+            best = SameDance(first, second, apart, covered, shift / FPS, flipped)
+    return best

@@ -1,0 +1,89 @@
+"""A capture for the tests of data sets: what is danced stands in the pictures, as two shades of grey.
+
+The left half's shade is the dance, the right half's says what is special about it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+from stepsmith.backend.pose.capture import Capture, CaptureError
+from stepsmith.backend.pose.stretches import Problem
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.motion import Motion, detect_contacts
+from stepsmith.retarget.skeleton import SMPL
+
+PLAIN, MIRRORED, NOISY, SHAKING, NOBODY, KILLED, SLOW, CROWD, TWO_PARTS, BROKEN = range(10)
+FPS = 30.0
+
+
+def shade(value: int) -> int:
+    """The grey that stands for a number: far enough from others to outlive encoding."""
+    return 16 + 20 * value
+
+
+def dance(seed: int, seconds: float) -> Motion:
+    """A smooth random dance that stays on its feet."""
+    random = np.random.default_rng(seed)
+    times = np.arange(round(FPS * seconds)) / FPS
+    pace, phase = random.uniform(0.3, 0.9, (3, 24, 3)), random.uniform(0, 2 * np.pi, (3, 24, 3))
+    size = np.zeros((24, 1))
+    size[[12, 15, 16, 17, 18, 19]] = 0.25  # neck, head, arms
+    angles = size * np.sin(2 * np.pi * times[:, None, None, None] * pace + phase).sum(axis=1)
+    root = np.tile([0.0, 0.0, SMPL.rest_root_height], (len(times), 1))
+    motion = Motion(FPS, root, rot.from_axis_angle(angles), np.zeros((len(times), 4)))
+    return replace(motion, contacts=detect_contacts(motion.positions(), FPS))
+
+
+def shaken(motion: Motion, degrees: float) -> Motion:
+    noise = np.random.default_rng(1).normal(0.0, np.radians(degrees), (len(motion), 24, 3))
+    noise[:, :12] = 0.0
+    return replace(motion, rotations=rot.multiply(motion.rotations, rot.from_axis_angle(noise)))
+
+
+def capture(video: Path, *, progress: Callable[[float, str], None]) -> Capture:
+    dance_seed, special, size, seconds = read(video)
+    if trace := os.environ.get("STEPSMITH_TEST_TRACE"):
+        with open(trace, "a", encoding="utf-8") as file:
+            file.write(video.name + "\n")
+    progress(0.5, "Looking")
+    if special == NOBODY:
+        raise CaptureError(f"Nobody can be seen in “{video.name}”: film somebody.")
+    if special == KILLED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if special == BROKEN:
+        raise ZeroDivisionError("three by\nnothing")
+    if special == SLOW:
+        while not Path(os.environ["STEPSMITH_TEST_GATE"]).exists():
+            progress(0.6, "Waiting")
+            time.sleep(0.05)
+    motion = dance(dance_seed, seconds)
+    if special == MIRRORED:
+        motion = motion.mirror()
+    if special in (NOISY, SHAKING):
+        motion = shaken(motion, 0.4 if special == NOISY else 20.0)
+    parts, problems = [(0.0, motion)], []
+    if special == CROWD:
+        problems = [Problem("people", 6.0, 7.0, "Several people are seen.")]
+    if special == TWO_PARTS:
+        parts = [(0.5, motion.slice(15, 180)), (7.0, motion.slice(210))]
+        problems = [Problem("nobody", 6.0, 7.0, "Nobody is seen.")]
+    return Capture(parts, problems, size, seconds, FPS)
+
+
+def read(video: Path) -> tuple[int, int, tuple[int, int], float]:
+    """Dance, what is special, size and seconds of a video made for this."""
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        picture = next(container.decode(stream)).to_ndarray(format="gray")
+        half = picture.shape[1] // 2
+        left, right = (round((float(side.mean()) - 16) / 20) for side in (picture[:, :half], picture[:, half:]))
+        assert container.duration is not None
+        return left, right, (picture.shape[1], picture.shape[0]), container.duration / 1e6
