@@ -79,7 +79,8 @@ class Lifter:
 
 
 def _all_points(points: Array, confidence: Array) -> tuple[Array, Array]:
-    """Points of any detector made all of POINTS: those it does not know have no confidence."""
+    """Points of any detector made all of POINTS: those it does not know have no confidence, the unseen are zero."""
+    points = np.where(confidence[..., None] > 0.0, points, 0.0)
     lacking = len(POINTS) - points.shape[1]
     return np.pad(points, ((0, 0), (0, lacking), (0, 0))), np.pad(confidence, ((0, 0), (0, lacking)))
 

@@ -1,4 +1,7 @@
-"""What detectors do to the points they see: noise, drift, outliers, swapped sides, points hidden or lost."""
+"""What detectors do to the points they see: noise, drift, bursts of errors, swapped sides, points hidden or lost.
+
+The measures are those of MediaPipe's pose and of a COCO detector on calibrated videos of several cameras.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +16,60 @@ from ..landmarks import COCO, MIRROR, POINTS
 
 _ARMS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("elbow", "wrist", "index", "pinky"))]
 _LEGS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("knee", "ankle", "heel", "toe"))]
+_LIMBS = np.isin(np.arange(len(POINTS)), _ARMS + _LEGS)
 _TORSO = [POINTS.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 _HIDDEN_DEPTH = 0.12  # m behind the torso, from where on its silhouette hides a point
+_FPS = 30.0
+
+# Spread of the errors that last, and of white ones, by part, in the person's stature in the picture.
+_LASTING = {
+    "nose": 0.011, "eye": 0.011, "ear": 0.012, "shoulder": 0.0103, "elbow": 0.0115, "wrist": 0.012, "hip": 0.012,
+    "knee": 0.012, "ankle": 0.011, "heel": 0.013, "toe": 0.0137, "index": 0.0126, "pinky": 0.0131,
+}  # fmt: skip
+_WHITE = {
+    "nose": 0.0035, "eye": 0.0035, "ear": 0.0035, "shoulder": 0.0028, "elbow": 0.0036, "wrist": 0.0042, "hip": 0.003,
+    "knee": 0.0036, "ankle": 0.0036, "heel": 0.0042, "toe": 0.0043, "index": 0.0048, "pinky": 0.0047,
+}  # fmt: skip
+
+
+def _of_parts(spread: dict[str, float]) -> Array:
+    return np.array([next(value for part, value in spread.items() if part in name) for name in POINTS])
+
+
+_LASTING_OF, _WHITE_OF = _of_parts(_LASTING), _of_parts(_WHITE)
 
 
 @dataclass(frozen=True)
 class Detector:
-    """How a detector errs; lengths in the person's height in the picture, rates a second at 30 frames a second.
+    """How a detector errs; lengths in the person's stature in the picture, rates a second.
 
-    ``spread`` of the errors by part, of which ``slow`` is the share of variance that lasts (its lag-1 correlation
-    ``memory``); ``bias``, constant over a clip. ``hidden``: by how much errors grow for hidden points.
-    ``outliers``, ``swaps``, ``losses`` (of a point), ``gaps`` (of the whole person): how often.
-    ``points``: how many of POINTS it knows.
+    ``points``: how many of POINTS it knows. ``memory``: lag-1 correlation at 30 frames a second of the errors that
+    last; ``bias``: those of a whole clip. ``bursts``: how often a limb's point is somewhere else for some frames
+    (``burst`` from, to), of a median size ``burst_size``; hidden points five times as often. ``turned``: how often
+    the whole body is taken for its mirror image; ``swapped``: an arm or leg for the other. ``losses`` of a point,
+    ``gaps`` of the person. ``sure``: its confidence in the torso and face tells nothing.
     """
 
-    spread: dict[str, float]
-    slow: float
+    points: int
     memory: float
     bias: float
-    hidden: float
-    outliers: float
-    swaps: float
+    bursts: float
+    burst: tuple[int, int]
+    burst_size: float
+    turned: float
+    swapped: float
     losses: float
     gaps: float
-    points: int = len(POINTS)
-
-    def spreads(self) -> Array:
-        """(25,) the spread of each point's errors."""
-        return np.array([next(v for part, v in self.spread.items() if part in name) for name in POINTS])
+    sure: bool
 
 
 MEDIAPIPE_LIKE = Detector(
-    {
-        "nose": 0.006, "eye": 0.006, "ear": 0.007, "shoulder": 0.009, "hip": 0.011, "elbow": 0.011, "wrist": 0.012,
-        "index": 0.014, "pinky": 0.014, "knee": 0.010, "ankle": 0.011, "heel": 0.012, "toe": 0.013,
-    },
-    slow=0.75, memory=0.88, bias=0.007, hidden=2.5, outliers=0.02, swaps=0.03, losses=0.02, gaps=0.03,
+    points=len(POINTS), memory=0.88, bias=0.006, bursts=0.4, burst=(1, 5), burst_size=0.08, turned=0.03, swapped=0.05,
+    losses=0.01, gaps=0.02, sure=True,
 )  # fmt: skip
 COCO_LIKE = Detector(
-    {
-        "nose": 0.004, "eye": 0.004, "ear": 0.006, "shoulder": 0.006, "hip": 0.008, "elbow": 0.006, "wrist": 0.007,
-        "index": 0.0, "pinky": 0.0, "knee": 0.006, "ankle": 0.007, "heel": 0.0, "toe": 0.0,
-    },
-    slow=0.6, memory=0.8, bias=0.004, hidden=3.0, outliers=0.05, swaps=0.05, losses=0.02, gaps=0.01, points=COCO,
+    points=COCO, memory=0.8, bias=0.005, bursts=0.6, burst=(2, 9), burst_size=0.10, turned=0.01, swapped=0.1,
+    losses=0.02, gaps=0.02, sure=False,
 )  # fmt: skip
 
 
@@ -67,38 +81,63 @@ def detect(
     ``seen``: (T, 25, 3) the true places in the camera's frame, metres. ``pixels``: (T, 25, 2) where they are in the
     picture of ``size``. 30 frames a second.
     """
-    frames = len(pixels)
+    frames, count = len(pixels), len(POINTS)
     extent = float(np.median((pixels.max(axis=1) - pixels.min(axis=1)).max(axis=1)))
-    covered = _hidden(seen, pixels) | _runs(rng, frames, len(POINTS), 0.05, (5, 45))
     outside = ((pixels < 0.0) | (pixels > np.array(size))).any(axis=-1)
-    unsure = covered | outside
-    scale = detector.spreads() * np.exp(rng.normal(0.0, 0.35)) * np.where(unsure, detector.hidden, 1.0)
-    error = _noise(rng, (frames, len(POINTS), 2), detector) * scale[..., None]
-    error += rng.normal(0.0, detector.bias, (len(POINTS), 2))
-    jumps = rng.random((frames, len(POINTS))) < detector.outliers / 30.0
-    error += jumps[..., None] * rng.normal(0.0, 0.12, error.shape)
-    found = pixels + error * extent
-    # A confidence that tells a good part of how large the errors are, but not all.
-    worth = np.where(unsure, rng.normal(-0.3, 1.2, (1, len(POINTS))), 3.0) + _noise(rng, unsure.shape, detector)
-    confidence = 1.0 / (1.0 + np.exp(-worth - rng.normal(0.0, 0.5)))
+    hidden = _hidden(seen, pixels) | _runs(rng, frames, count, 0.05, (5, 45)) | outside
+    # Some videos are worse than others.
+    scale = np.exp(rng.normal(0.0, 0.35)) * np.where(hidden, 1.6, 1.0)[..., None]
+    error = scale * (
+        _WHITE_OF[:, None] * rng.normal(size=(frames, count, 2))
+        + _LASTING_OF[:, None] * _lasting(rng, (frames, count, 2), detector.memory)
+    )
+    error += rng.normal(0.0, detector.bias, (count, 2)) + rng.normal(0.0, 0.004, 2)
+    burst, elsewhere = _bursts(rng, detector, hidden)
+    found = pixels + (error + elsewhere) * extent
+    confidence = _confidence(rng, detector, hidden, burst)
     found, confidence = _swap(rng, found, confidence, detector)
-    lost = _runs(rng, frames, len(POINTS), detector.losses, (1, 12)) | _runs(rng, frames, 1, detector.gaps, (1, 15))
+    lost = _runs(rng, frames, count, detector.losses, (1, 12)) | _runs(rng, frames, 1, detector.gaps, (1, 15))
     if rng.random() < 0.5:
         lost |= outside
-    confidence = np.where(lost, 0.0, np.maximum(confidence, 0.02))
+    confidence = np.where(lost, 0.0, np.clip(confidence, 0.01, 1.0))
     confidence[:, detector.points :] = 0.0
     return found, confidence
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...], detector: Detector) -> Array:
-    """Noise of unit variance of which a part lasts: white plus first-order autoregressive."""
-    white = rng.normal(size=shape)
-    memory = detector.memory
+def _lasting(rng: np.random.Generator, shape: tuple[int, ...], memory: float) -> Array:
+    """First-order autoregressive noise of unit variance along the first axis."""
     start = rng.normal(size=(1, *shape[1:]))
     steps = rng.normal(size=shape) * np.sqrt(1.0 - memory**2)
-    lasting = lfilter([1.0], [1.0, -memory], steps, axis=0, zi=memory * start)[0]
-    mixed: Array = np.sqrt(1.0 - detector.slow) * white + np.sqrt(detector.slow) * lasting
-    return mixed
+    noise: Array = lfilter([1.0], [1.0, -memory], steps, axis=0, zi=memory * start)[0]
+    return noise
+
+
+def _bursts(rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Array]:
+    """(T, 25) whether a point is found elsewhere, and (T, 25, 2) by how much; it stays there for a burst."""
+    rate = detector.bursts * np.where(hidden, 5.0, 1.0) * np.where(_LIMBS, 1.0, 0.4)
+    burst, shift = np.zeros(hidden.shape, dtype=bool), np.zeros((*hidden.shape, 2))
+    for frame, point in zip(*np.nonzero(rng.random(hidden.shape) < rate / _FPS), strict=True):
+        during = slice(frame, frame + rng.integers(*detector.burst))
+        away = rng.normal(size=2)
+        burst[during, point] = True
+        shift[during, point] = away / np.linalg.norm(away) * detector.burst_size * np.exp(rng.normal(0.0, 0.6))
+    return burst, shift
+
+
+def _confidence(
+    rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_], burst: NDArray[np.bool_]
+) -> Array:
+    """(T, 25) what the detector says of its points: lower where hidden or wrong, though not always, on a scale that
+    differs between detectors."""
+    honest = rng.random(burst.shape) < 0.75
+    level = 2.8 - 2.5 * hidden - 2.0 * (burst & honest) + 0.7 * _lasting(rng, hidden.shape, 0.9)
+    confidence = 1.0 / (1.0 + np.exp(-level))
+    if detector.sure:
+        confidence = np.where(_LIMBS, confidence, 1.0 - 0.001 * rng.random(hidden.shape))
+    else:
+        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0)))
+    chance = rng.random()
+    return np.ones_like(confidence) if chance < 0.1 else confidence
 
 
 def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
@@ -116,18 +155,21 @@ def _runs(
 ) -> NDArray[np.bool_]:
     """(T, count) stretches of random lengths in frames that begin at ``rate`` a second."""
     runs = np.zeros((frames, count), dtype=bool)
-    begins = rng.random((frames, count)) < rate / 30.0
-    for frame, which in zip(*np.nonzero(begins), strict=True):
+    for frame, which in zip(*np.nonzero(rng.random((frames, count)) < rate / _FPS), strict=True):
         runs[frame : frame + rng.integers(*lengths), which] = True
     return runs
 
 
 def _swap(rng: np.random.Generator, points: Array, confidence: Array, detector: Detector) -> tuple[Array, Array]:
-    """Now and then the left and right arm, leg, or all of both sides are taken for each other."""
+    """Now and then the left and right arm, leg, or all of both sides are taken for each other, with full confidence."""
     mirror = np.array(MIRROR)
     points, confidence = points.copy(), confidence.copy()
-    for part in (_ARMS, _LEGS, list(range(len(POINTS)))):
-        times = _runs(rng, len(points), 1, detector.swaps / 3.0, (2, 20))[:, 0]
-        rows = np.flatnonzero(times)[:, None]
+    whole = list(range(len(POINTS)))
+    for part, rate, lengths in (
+        (_ARMS, detector.swapped / 2.0, (1, 4)),
+        (_LEGS, detector.swapped / 2.0, (1, 6)),
+        (whole, detector.turned, (1, 20)),
+    ):
+        rows = np.flatnonzero(_runs(rng, len(points), 1, rate, lengths)[:, 0])[:, None]
         points[rows, part], confidence[rows, part] = points[rows, mirror[part]], confidence[rows, mirror[part]]
     return points, confidence

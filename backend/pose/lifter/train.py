@@ -97,7 +97,8 @@ class Trainer:
         config = self.config
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
-        # A generator a step, so that a resumed run draws what an uninterrupted one would have drawn.
+        # Generators seeded anew at every step, so that a resumed run draws what an uninterrupted one would have drawn.
+        torch.manual_seed((config.seed << 32) + self.step)
         rng = np.random.default_rng((config.seed, self.step))
         _, made = config.stages[self.stage]
         frames = made + self.network.field - 1

@@ -1,0 +1,284 @@
+"""The lifter: its cameras, the errors it learns from, its network, and what it makes of a stretch of video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
+from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
+from stepsmith.backend.pose.lifter.data import Recording, held_out
+from stepsmith.backend.pose.lifter.lift import Lifter
+from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, grow
+from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
+from stepsmith.backend.pose.lifter.train import TrainConfig, Trainer
+from stepsmith.backend.pose.lifter.weights import LifterError, load_network, save_network
+from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.motion import Motion
+
+SEEDS = st.integers(0, 2**31)
+
+
+def swinging(frames: int = 90) -> Motion:
+    """Somebody who walks along y while arms and legs swing."""
+    t = np.arange(frames) / 30.0
+    turns = np.zeros((frames, 24, 3))
+    for joint, axis, size in ((1, 0, 0.5), (2, 0, -0.5), (16, 1, 1.1), (17, 1, -0.8), (18, 2, 0.7), (4, 0, 0.4)):
+        turns[:, joint, axis] = size * np.sin(2.0 * np.pi * t + joint)
+    root = np.stack([0.1 * np.sin(t), -0.3 * t, np.full(frames, 0.95)], axis=1)
+    return Motion(30.0, root, rot.from_axis_angle(turns), np.zeros((frames, 4)))
+
+
+def recording(frames: int = 90) -> Recording:
+    motion = swinging(frames)
+    return Recording("swing", bodies.turns(motion.rotations).astype(np.float32), np.float32(motion.root))
+
+
+def random_network(widths: tuple[int, ...] = (3, 3), causal: bool = False) -> TemporalNetwork:
+    torch.manual_seed(1)
+    network = TemporalNetwork(INPUTS, OUTPUTS, 16, widths, causal)
+    with torch.no_grad():
+        for norm in (network.expand_bn, *network.layers_bn):
+            norm.running_mean.normal_(0.0, 0.2)
+            norm.running_var.uniform_(0.5, 2.0)
+            norm.weight.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def test_points_have_names_of_mediapipe_and_partners() -> None:
+    assert len(MEDIAPIPE) == 33
+    assert POINTS[MIRROR[POINTS.index("left_toe")]] == "right_toe"
+    assert MIRROR[POINTS.index("nose")] == POINTS.index("nose")
+
+
+def test_human36m_takes_its_joints_from_coco() -> None:
+    points = np.random.default_rng(0).normal(size=(5, len(POINTS), 3))
+    joints = to_human36m(points)
+    assert joints.shape == (5, 17, 3)
+    np.testing.assert_allclose(joints[:, 0], (points[:, 11] + points[:, 12]) / 2)
+    np.testing.assert_allclose(joints[:, 16], points[:, POINTS.index("right_wrist")])
+    np.testing.assert_array_equal(joints, to_human36m(points[:, :COCO]))
+
+
+def test_joints_are_those_of_the_motion() -> None:
+    motion = swinging()
+    points, joints = bodies.body_points(motion)
+    np.testing.assert_allclose(joints, motion.positions(), atol=1e-9)
+    np.testing.assert_allclose(points[:, POINTS.index("left_knee")], joints[:, 4])
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_bodies_are_symmetric_and_human(seed: int) -> None:
+    body = bodies.random_body(np.random.default_rng(seed))
+    still = Motion(30.0, np.zeros((1, 3)), np.tile([1.0, 0, 0, 0], (1, 24, 1)), np.zeros((1, 4)))
+    points, joints = bodies.body_points(still, body)
+    sided = [i for i in range(len(POINTS)) if MIRROR[i] != i]
+    np.testing.assert_allclose(points[0, sided], points[0, np.array(MIRROR)[sided]] * [-1, 1, 1], atol=1e-9)
+    assert 1.0 < np.ptp(points[0, :, 2]) < 2.4
+    assert joints[0, 4, 2] < joints[0, 1, 2] < joints[0, 12, 2]
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_cameras_see_somebody_the_right_way_up(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points, _ = bodies.body_points(swinging())
+    shot = camera.random_camera(rng, swinging().root)
+    np.testing.assert_allclose(shot.rotation @ shot.rotation.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(shot.rotation) == pytest.approx(1.0)
+    seen = shot.see(points)
+    assert (seen[..., 2] > 0.3).all()
+    pixels = shot.project(seen)
+    head, feet = pixels[:, 0, 1].mean(), pixels[:, 15:17, 1].mean()
+    assert feet > head + 0.1 * shot.size[1]
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_a_view_shows_what_a_turned_camera_would(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points, _ = bodies.body_points(swinging())
+    shot = camera.random_camera(rng, swinging().root)
+    seen = shot.see(points)
+    pixels = shot.project(seen)
+    view = camera.find_view(pixels, np.ones(pixels.shape[:2]), shot.size, shot.focal)
+    there = view.from_camera(seen)
+    np.testing.assert_allclose(view.normalise(pixels), there[..., :2] / there[..., 2:] / view.angle, atol=1e-6)
+    np.testing.assert_allclose(view.to_camera(there), seen, atol=1e-9)
+    np.testing.assert_allclose(examples.decode_place(view, examples.encode_place(view, there)), there, atol=1e-9)
+    assert np.abs(view.normalise(pixels)).max() < 3.0
+
+
+def test_nobody_seen_still_has_a_view() -> None:
+    view = camera.find_view(np.zeros((4, 25, 2)), np.zeros((4, 25)), (640, 480), 640.0)
+    assert np.isfinite(view.normalise(np.zeros((4, 25, 2)))).all()
+
+
+@pytest.mark.parametrize("detector", [noise.MEDIAPIPE_LIKE, noise.COCO_LIKE])
+def test_detectors_err_as_stated(detector: noise.Detector) -> None:
+    rng = np.random.default_rng(3)
+    position = np.array([0.0, -4.0, 1.2])
+    shot = camera.Camera(camera.look(position, np.array([0.0, 0.0, 0.9])), position, 900.0, (1920, 1080))
+    points = shot.see(bodies.body_points(swinging(3000))[0] * [1, 0, 1])
+    pixels = shot.project(points)
+    found, confidence = noise.detect(rng, detector, points, pixels, shot.size)
+    given_ = confidence > 0.0
+    assert not given_[:, detector.points :].any()
+    assert 0.9 < given_[:, : detector.points].mean() < 1.0
+    off = np.linalg.norm(found - pixels, axis=-1)[given_] / np.median(np.ptp(pixels, axis=1).max(axis=1))
+    assert 0.005 < np.median(off) < 0.05
+    assert 0.0 < (off > 0.06).mean() < 0.2
+    assert ((confidence >= 0.0) & (confidence <= 1.0)).all()
+
+
+def test_an_example_is_the_same_for_the_same_seed_and_marks_what_is_not_there() -> None:
+    one, two = (
+        examples.make_example(np.random.default_rng(5), [recording(40)], np.ones(1), 100) for _ in range(2)
+    )  # fmt: skip
+    np.testing.assert_array_equal(one.inputs, two.inputs)
+    assert one.inputs.shape == (100, INPUTS)
+    assert 20 <= one.valid.sum() <= 40
+    assert not one.inputs[one.valid == 0.0].any()
+    assert np.linalg.norm(one.up) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_mirroring_orientations_is_mirroring_the_motion() -> None:
+    motion = swinging()
+    orientations, root = examples.mirrored(bodies.turns(motion.rotations), np.array(motion.root))
+    points, joints = bodies.pose(bodies.STANDARD, orientations, root)
+    np.testing.assert_allclose(joints, motion.mirror().positions(), atol=1e-9)
+    np.testing.assert_allclose(points, bodies.body_points(motion)[0][:, list(MIRROR)] * [-1, 1, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize(("widths", "field"), [((3, 3), 9), ((3, 3, 3, 3, 3), 243)])
+def test_the_field_is_the_product_of_the_widths(widths: tuple[int, ...], field: int) -> None:
+    network = random_network(widths)
+    assert network.field == field
+    assert network(torch.zeros(1, field + 4, INPUTS)).shape == (1, 5, OUTPUTS)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_frame_is_made_of_its_field_alone(causal: bool) -> None:
+    network = random_network((3, 3, 3), causal)
+    x = torch.randn(1, 100, INPUTS)
+    changed = x.clone()
+    changed[:, 50] += 1.0
+    moved = (network(x) != network(changed)).any(dim=-1)[0].nonzero()[:, 0]
+    # Output i is frame i + before.
+    frames = moved + network.before
+    assert frames.min() == (50 if causal else 50 - 13)
+    assert frames.max() == (50 + 26 if causal else 50 + 13)
+
+
+def test_folding_and_growing_change_no_number() -> None:
+    network = random_network()
+    x = torch.randn(2, 40, INPUTS)
+    torch.testing.assert_close(fold(network)(x), network(x), rtol=1e-4, atol=1e-5)
+    larger = grow(network).eval()
+    assert larger.field == 3 * network.field
+    cut = (larger.field - network.field) // 2
+    torch.testing.assert_close(larger(x), network(x)[:, cut:-cut])
+
+
+def test_weights_are_read_as_written(tmp_path: Path) -> None:
+    network = random_network()
+    save_network(tmp_path / "lifter.safetensors", network, {"licence": "none"})
+    x = torch.randn(1, 30, INPUTS)
+    torch.testing.assert_close(load_network(tmp_path / "lifter.safetensors")(x), network(x), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x10" + b"\x00" * 7 + b'{"a": 1}' + b" " * 20])
+def test_damaged_weights_are_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(LifterError, match=r"^[^.]*bad\.safetensors[^.]*\.$"):
+        Lifter.load(path)
+
+
+def test_lifting_a_mirrored_picture_gives_the_mirrored_body() -> None:
+    lifter = Lifter(random_network())
+    times, size = np.arange(60) / 30.0, (800, 600)
+    rng = np.random.default_rng(2)
+    points = rng.uniform(100, 500, (60, 25, 2))
+    confidence = rng.uniform(0.1, 1.0, (60, 25))
+    there = lifter.lift(times, points, confidence, size)
+    mirror = list(MIRROR)
+    flipped = points[:, mirror] * [-1.0, 1.0] + [800.0, 0.0]
+    other = lifter.lift(times, flipped, confidence[:, mirror], size)
+    np.testing.assert_allclose(other.points[:, mirror] * [-1, 1, 1], there.points, atol=1e-4)
+    np.testing.assert_allclose(other.up * [-1, 1, 1], there.up, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [COCO, len(POINTS)])
+def test_uneven_times_and_gaps_give_even_frames(count: int) -> None:
+    lifter = Lifter(random_network())
+    rng = np.random.default_rng(4)
+    times = 3.0 + np.cumsum(rng.uniform(0.02, 0.06, 80))
+    points = rng.uniform(100, 500, (80, count, 2))
+    confidence = np.ones((80, count))
+    confidence[20:25] = 0.0
+    points[20:25] = np.inf  # what is not seen is not looked at
+    lifted = lifter.lift(times, points, confidence, (640, 480), fps=25.0, field_of_view=60.0)
+    assert len(lifted) == int((times[-1] - times[0]) * 25.0) + 1
+    assert lifted.points.shape[1:] == (25, 3)
+    assert lifted.joints.shape[1:] == (24, 3)
+    assert np.isfinite(lifted.points).all()
+    assert np.isfinite(lifted.joints).all()
+    assert np.linalg.norm(lifted.up) == pytest.approx(1.0)
+
+
+def test_long_stretches_are_lifted_in_pieces_without_seams() -> None:
+    lifter = Lifter(random_network())
+    rng = np.random.default_rng(6)
+    points = np.cumsum(rng.normal(0, 1, (2500, 25, 2)), axis=0) + 300.0
+    whole = lifter._run(examples.encode(camera.View(np.eye(3), 0.5, 600.0, (640, 480)), points, np.ones((2500, 25))))
+    part = lifter._run(
+        examples.encode(camera.View(np.eye(3), 0.5, 600.0, (640, 480)), points[2000:2100], np.ones((100, 25)))
+    )
+    np.testing.assert_allclose(whole[0][2010:2090], part[0][10:90], atol=1e-4)
+
+
+def test_a_single_frame_is_lifted() -> None:
+    lifted = Lifter(random_network()).lift(np.zeros(1), np.full((1, 17, 2), 50.0), np.ones((1, 17)), (100, 100))
+    assert len(lifted) == 1
+
+
+def test_a_resumed_training_is_as_one_without_interruption(tmp_path: Path) -> None:
+    config = TrainConfig(widths=(3, 3), stages=((3, 8), (2, 8)), channels=8, batch=2)
+    whole, first = Trainer([recording()], config, tmp_path / "a"), Trainer([recording()], config, tmp_path / "b")
+    for trainer in (whole, first):
+        trainer.out.mkdir()
+    whole.run()
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_after(first, 4)
+    second = Trainer([recording()], config, tmp_path / "b")
+    assert second.resume()
+    second.run()
+    assert second.network.field == 27
+    for name, value in whole.average.items():
+        torch.testing.assert_close(second.average[name], value, msg=name)
+
+
+def _interrupt_after(trainer: Trainer, steps: int) -> None:
+    """Train so many steps, save, and stop as Ctrl-C does."""
+    step = trainer._train_step
+
+    def stepping() -> dict[str, float]:
+        if trainer.step == steps:
+            trainer.save()
+            raise KeyboardInterrupt
+        return step()
+
+    trainer._train_step = stepping  # type: ignore[method-assign]
+    trainer.run()
+
+
+def test_a_tenth_is_held_out_and_a_recordings_stretches_stay_together() -> None:
+    names = [f"salsa-{subject:02d}_{take:02d}" for subject in range(30) for take in range(30)]
+    assert 0.05 < np.mean([held_out(name) for name in names]) < 0.15
+    assert all(held_out(name) == held_out(f"{name}-1") for name in names)
