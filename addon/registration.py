@@ -33,6 +33,8 @@ _CLASSES = (
     operators.STEPSMITH_OT_load_motion,
     operators.STEPSMITH_OT_dismiss,
     panel.STEPSMITH_PT_dance,
+    # Panels within a panel are shown in this order: right below the song what may take its place.
+    *video_panel.CLASSES,
     panel.STEPSMITH_PT_options,
     panel.STEPSMITH_PT_backend,
 )

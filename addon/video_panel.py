@@ -86,7 +86,6 @@ class STEPSMITH_PT_video(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
-    bl_order = -2  # right below the song, whose place it takes
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -122,16 +121,12 @@ def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         column.label(text=f"and {len(problems) - _SHOWN} more", icon="BLANK1")
 
 
-_CLASSES = (VideoSettings, STEPSMITH_OT_choose_video, STEPSMITH_OT_capture_video, STEPSMITH_PT_video)
+CLASSES = (VideoSettings, STEPSMITH_OT_choose_video, STEPSMITH_OT_capture_video, STEPSMITH_PT_video)
 
 
 def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
     bpy.types.Scene.stepsmith_video = PointerProperty(type=VideoSettings)
 
 
 def unregister() -> None:
     del bpy.types.Scene.stepsmith_video
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
