@@ -41,9 +41,9 @@ def _bars(report: LifterReport) -> Figure:
             rows = [(i, estimate) for i, estimate in rows if np.isfinite(estimate.value)]
             if rows:
                 at = [i + 0.8 * (number + 0.5) / len(systems) for i, _ in rows]
-                values = np.array([e.value for _, e in rows])
                 spans = np.nan_to_num([[e.value - e.low for _, e in rows], [e.high - e.value for _, e in rows]])
-                panel.barh(at, values, 0.75 / len(systems), xerr=np.maximum(spans, 0.0), label=system)
+                values = [e.value for _, e in rows]
+                panel.barh(at, values, 0.75 / len(systems), xerr=np.maximum(spans, 0.0).tolist(), label=system)
         panel.set_yticks(np.arange(len(report.sets)) + 0.4, list(report.sets))
         panel.invert_yaxis()
         panel.set_xlabel(label)
