@@ -7,15 +7,16 @@ import numpy as np
 from ....retarget import rotations as rot
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
-from ...evaluate.anatomy import MARGIN, beyond_range
+from ...evaluate.anatomy import MARGIN, RANGES, joint_angles
 
-# Joints whose range is known, parents first, and which of them bend together.
-_CHAINS = (
-    ("spine1", "spine2", "spine3"), ("neck", "head"),
-    ("left_hip",), ("right_hip",), ("left_knee",), ("right_knee",), ("left_ankle",), ("right_ankle",),
-    ("left_collar", "left_shoulder"), ("right_collar", "right_shoulder"),
-    ("left_elbow",), ("right_elbow",), ("left_wrist",), ("right_wrist",),
-)  # fmt: skip
+_SIDES = ("left", "right")
+# By how anatomy names their angles: the joints that bend together. In stages, so that parents come first.
+_STAGES: tuple[dict[str, tuple[str, ...]], ...] = (
+    {"trunk": ("spine1", "spine2", "spine3"), "hip": ("hip",)},
+    {"head": ("neck", "head"), "shoulder": ("collar", "shoulder"), "knee": ("knee",)},
+    {"elbow": ("elbow",), "ankle": ("ankle",)},
+    {"wrist": ("wrist",)},
+)
 _HALVINGS = 6
 
 
@@ -27,25 +28,67 @@ def within_reach(turned: Array) -> Array:
     """
     world = np.array(turned)
     local = _local(world)
-    for chain in _CHAINS:
-        joints = np.array([SMPL_NAMES.index(name) for name in chain])
-        alone = np.tile(rot.IDENTITY, (len(local), len(SMPL_NAMES), 1))
-        alone[:, joints] = local[:, joints]
-        bad = np.flatnonzero(beyond_range(alone) > MARGIN)
+    for stage in _STAGES:
+        excess = _excess(local, stage)
+        bad = np.flatnonzero(np.max([e.max(axis=1) for e in excess.values()], axis=0) > MARGIN)
         if not len(bad):
             continue
-        low, high = np.zeros(len(bad)), np.ones(len(bad))
-        rest = np.broadcast_to(rot.IDENTITY, (len(bad), len(joints), 4))
+        part = local[bad]
+        low, high = ({name: np.zeros_like(e[bad]) + start for name, e in excess.items()} for start in (0.0, 1.0))
+        middle = {name: np.ones_like(e[bad]) for name, e in excess.items()}
         for _ in range(_HALVINGS):
-            middle = (low + high) / 2.0
-            alone[np.ix_(bad, joints)] = rot.slerp(rest, local[np.ix_(bad, joints)], middle[:, None])
-            fits = beyond_range(alone[bad]) <= MARGIN
-            low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-        local[np.ix_(bad, joints)] = rot.slerp(rest, local[np.ix_(bad, joints)], low[:, None])
-        for joint in joints.tolist():
-            world[:, joint] = rot.multiply(world[:, SMPL_PARENTS[joint]], local[:, joint])
-        local = _local(world)
+            found = _excess(_towards_rest(part, stage, middle), stage)
+            for name, off in found.items():
+                fits = off <= MARGIN
+                low[name], high[name] = (
+                    np.where(fits, middle[name], low[name]),
+                    np.where(fits, high[name], middle[name]),
+                )
+                middle[name] = np.where(low[name] == 1.0, 1.0, (low[name] + high[name]) / 2.0)
+        local[bad] = _towards_rest(part, stage, low)
+        # Joints that hang on those keep their orientation: all that follow are made anew.
+        world[bad] = _restored(world[bad], local[bad], stage)
+        local[bad] = _local(world[bad])
     return local
+
+
+def _excess(local: Array, stage: dict[str, tuple[str, ...]]) -> dict[str, Array]:
+    """Degrees, (T, 1) or (T, 2), by which each group of joints is out of its ranges."""
+    found: dict[str, Array] = {}
+    for name, angles in joint_angles(local).items():
+        group = name.split()[0]
+        if group in stage:
+            low, high = RANGES[name]
+            off = np.maximum(low - angles, angles - high).reshape(len(local), -1)
+            found[group] = np.maximum(found.get(group, off), off)
+    return found
+
+
+def _joints(names: tuple[str, ...]) -> list[list[int]]:
+    """Indices of a group's joints: of both sides, or of the middle."""
+    if names[0] in SMPL_NAMES:
+        return [[SMPL_NAMES.index(name) for name in names]]
+    return [[SMPL_NAMES.index(f"{side}_{name}") for name in names] for side in _SIDES]
+
+
+def _towards_rest(local: Array, stage: dict[str, tuple[str, ...]], shares: dict[str, Array]) -> Array:
+    """``local`` (T, 24, 4) with each group's joints turned from rest only by its share, (T, 1) or (T, 2)."""
+    turned = np.array(local)
+    for group, names in stage.items():
+        for side, joints in enumerate(_joints(names)):
+            share = shares[group][:, side, None]
+            turned[:, joints] = rot.slerp(np.broadcast_to(rot.IDENTITY, (*share.shape, 4)), local[:, joints], share)
+    return turned
+
+
+def _restored(world: Array, local: Array, stage: dict[str, tuple[str, ...]]) -> Array:
+    """``world`` (T, 24, 4) with the stage's joints as ``local`` has them."""
+    made = np.array(world)
+    for names in stage.values():
+        for joints in _joints(names):
+            for joint in joints:
+                made[:, joint] = rot.multiply(made[:, SMPL_PARENTS[joint]], local[:, joint])
+    return made
 
 
 def _local(world: Array) -> Array:

@@ -65,11 +65,19 @@ def _most_likely(place: Array, weight: Array, variance: Array, usual: float) -> 
         path = np.column_stack(
             [solve_bands(counts / v, loose / usual, counts / v * place[:, a]) for a, v in enumerate(variance)]
         )
-        jerks = np.sum(np.diff(path, 3, axis=0) ** 2, axis=1) / (3.0 * usual)
-        loose = (_FREEDOM + 1.0) / (_FREEDOM + jerks)
+        loose = loosen(path, usual)
         off = np.sqrt(np.mean((place - path) ** 2 / variance, axis=1))
         counts = weight * np.minimum(1.0, _FAR / np.maximum(off, 1e-9))
     return path
+
+
+def loosen(path: Array, usual: float) -> Array:
+    """(T - 3,) how stiff each third difference of a path (T, 3) is held, 1 on average: the less the larger it is.
+
+    ``usual``: its usual variance by axis.
+    """
+    jerks = np.sum(np.diff(path, 3, axis=0) ** 2, axis=1) / (3.0 * usual)
+    return (_FREEDOM + 1.0) / (_FREEDOM + jerks)
 
 
 def solve_bands(diagonal: Array, stiff: Array, right: Array) -> Array:
@@ -85,7 +93,7 @@ def bands(diagonal: Array, stiff: Array) -> Array:
     found = np.zeros((4, len(diagonal)))
     found[3] = diagonal
     for i in range(4):
-        for j in range(i, 4):
+        for j in range(i, 4 if len(stiff) else 0):
             found[3 - (j - i), j : len(diagonal) - 3 + j] += stiff * (_THIRD[i] * _THIRD[j])
     return found
 

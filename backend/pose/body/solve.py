@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ....retarget import rotations as rot
@@ -11,17 +9,19 @@ from ....retarget.errors import StepsmithError
 from ....retarget.feet import lock_feet
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from ....retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics
+from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forward_kinematics
 from ..detections import Lifted
 from ..landmarks import POINTS
-from .ground import find_contacts, floor_height
+from .ground import Noise, find_contacts, find_floor, find_path
 from .kinematics import solve_rotations
-from .level import to_world
+from .level import SOLES, find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
 from .smooth import JERK, PATH_JERK, find_noise, smooth
 
 # Weight of what was not seen, and only guessed.
 _GUESSED = 0.02
+# How often contacts and path are found in turn.
+_ROUNDS = 3
 _HIPS = [1, 2]
 _HIP_MIDDLE = SMPL.offsets[_HIPS].mean(axis=0)
 
@@ -45,16 +45,36 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     noise, path_noise = find_noise(joints), find_noise(path)
     joints, joint_noise = smooth(joints, joint_weight, noise, JERK, lifted.fps)
     points, point_noise = smooth(points, weight, noise, JERK, lifted.fps)
-    path, _ = smooth(path, joint_weight[:, :1], path_noise, PATH_JERK, lifted.fps)
+    rough, _ = smooth(path, joint_weight[:, :1], path_noise, PATH_JERK, lifted.fps)
 
-    world = to_world(lifted.up)
     scale = scale_to_standard(bone_lengths(joints, joint_noise))
-    joints, points, path = (scale * places @ world.T for places in (joints, points, path))
-    rotations = solve_rotations(joints, points, scale * joint_noise, scale * point_noise, lifted.fps)
-    root = path[:, 0] - rot.rotate(rotations[:, 0], _HIP_MIDDLE)
-    root = root - [*root[0, :2], floor_height(forward_kinematics(SMPL, rotations, root)[0])]
-    motion = Motion(lifted.fps, root, rotations, np.zeros((len(root), 4)), meta={"scale": scale})
-    return lock_feet(replace(motion, contacts=find_contacts(motion)))
+    joints, points, rough, path = (scale * places for places in (joints, points, rough, path[:, 0]))
+    world = to_world(find_up(lifted.up, joints + rough, lifted.fps))
+    rotations = solve_rotations(
+        joints @ world.T, points @ world.T, scale * joint_noise, scale * point_noise, lifted.fps
+    )
+    spread = Noise(world.T, scale * path_noise, scale * noise)
+    root, contacts = _stand(rotations, path @ world.T, joint_weight[:, _HIPS].mean(axis=1), spread, lifted.fps)
+    motion = Motion(lifted.fps, root, rotations, contacts, meta={"scale": scale})
+    return lock_feet(motion)
+
+
+def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> tuple[Array, Array]:
+    """The pelvis' path (T, 3) on the floor z = 0 from over the origin, and contacts (T, 4).
+
+    ``path``: (T, 3) the middle of the hips as lifted, the camera at the origin. Where feet rest follows from the
+    path, and the path from where they rest: both are found in turn.
+    """
+    hip = rot.rotate(rotations[:, 0], _HIP_MIDDLE)
+    feet = forward_kinematics(SMPL, rotations, -hip)[0][:, list(CONTACT_JOINTS)]
+    contacts = np.zeros((len(path), 4))
+    for _ in range(_ROUNDS):
+        found = find_path(path, weight, feet, contacts, noise, fps)
+        stood = feet + found[:, None]
+        found[:, 2] -= find_floor(stood[..., 2] - SOLES, contacts, fps)
+        contacts = find_contacts(feet + found[:, None], noise, fps)
+    found = found - hip
+    return found - [*found[0, :2], 0.0], contacts
 
 
 def _weights(lifted: Lifted, confidence: Array | None) -> Array:
