@@ -315,10 +315,10 @@ def worlds(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return {name: p[:, [0, 2, 1]] * [1.0, -1.0, 1.0] for name, p in places.items()}, turns
 
 
-def limb_errors(data: bytes, names: dict[str, str], *, heading: bool = True) -> np.ndarray:
+def limb_errors(data: bytes, names: dict[str, str]) -> np.ndarray:
     """Degrees (N,) between the limbs that a file shows and those of the motion that is read from it.
 
-    ``names``: joint of the body to the file's joint. Where not ``heading``, after the turn about z that fits best.
+    ``names``: joint of the body to the file's joint.
     """
     motion, ours = bvh.read(data)
     assert not ours
@@ -330,9 +330,6 @@ def limb_errors(data: bytes, names: dict[str, str], *, heading: bool = True) -> 
             read.append(positions[:, SMPL_NAMES.index(end)] - positions[:, SMPL_NAMES.index(joint)])
     assert len(shown) >= 8
     a, b = (np.concatenate(x) / np.linalg.norm(np.concatenate(x), axis=-1, keepdims=True) for x in (shown, read))
-    if not heading:
-        angle = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a[:, :2] * b[:, :2]).sum())
-        a = rot.rotate(rot.from_axis_angle([0.0, 0.0, angle]), a)
     return np.degrees(np.arccos(np.clip((a * b).sum(axis=-1), -1.0, 1.0)))
 
 
