@@ -94,7 +94,7 @@ def evaluate_lifters(
             "recordings": "all" if everything else "held out",
         },
         measured,
-        lifter_speed(lifters, whole=short_videos(data) if videos else []) if speed else {},
+        lifter_speed(lifters, whole=short_videos(data) if videos else [], weights=weights) if speed else {},
         notes,
     )
 
@@ -170,15 +170,17 @@ def _compare(row: Figures, other: Figures) -> Figures:
 # -- speed --------------------------------------------------------------------------------------------
 
 
-def lifter_speed(lifters: Mapping[str, tuple[Lifts, bool]], *, whole: Sequence[Path] = ()) -> dict[str, float]:
-    """Frames a second on THREADS threads of each way to lift; of MediaPipe alone and the whole way, if videos are
-    given, and how many times as long the whole way takes."""
+def lifter_speed(
+    lifters: Mapping[str, tuple[Lifts, bool]], *, whole: Sequence[Path] = (), weights: Path | None = None
+) -> dict[str, float]:
+    """Frames a second on THREADS threads of each way to lift; of MediaPipe alone and the whole way with ``weights``,
+    if videos are given, and how many times as long the whole way takes."""
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
         found = {name: _frames_a_second(lifter, flip) for name, (lifter, flip) in lifters.items()}
         if whole and find_spec("mediapipe") is not None:
-            found |= _whole_way(whole)
+            found |= _whole_way(whole, weights)
     finally:
         torch.set_num_threads(before)
     return found
@@ -196,15 +198,15 @@ def _frames_a_second(lifter: Lifts, flip: bool) -> float:
     return _SPEED_FRAMES / min(_seconds(lambda: lift(_SPEED_FRAMES)) for _ in range(2))
 
 
-def _whole_way(videos: Sequence[Path]) -> dict[str, float]:
-    """Frames a second of MediaPipe alone, and of the capture of the same videos, with Stepsmith's own weights."""
+def _whole_way(videos: Sequence[Path], weights: Path | None) -> dict[str, float]:
+    """Frames a second of MediaPipe alone, and of the capture of the same videos."""
     from ..pose.capture import capture
 
-    mediapipe_alone(videos[0]), capture(videos[0])  # the first time is slower
+    mediapipe_alone(videos[0]), capture(videos[0], lifter=weights)  # the first time is slower
     began = time.perf_counter()
     frames = sum(mediapipe_alone(video) for video in videos)
     alone = time.perf_counter() - began
-    way = _seconds(lambda: [capture(video) for video in videos])
+    way = _seconds(lambda: [capture(video, lifter=weights) for video in videos])
     return {"mediapipe_alone": frames / alone, "whole_way": frames / way, "whole_way_ratio": way / alone}
 
 

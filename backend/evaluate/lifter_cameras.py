@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
 from scipy.optimize import least_squares
 from scipy.sparse import coo_matrix
 from scipy.spatial.transform import Rotation
@@ -34,6 +35,7 @@ _AGREE, _POSSIBLE = 0.004, 0.02
 _SIDES = 0.01  # how far off points must be for their sides to be doubted
 _ACCELERATION = 14.0  # m/s², the usual size, by which paths are smoothed
 _ROUNDS = 25
+_BANDS = 6  # beside the diagonal: a path's numbers are bound to those two frames away
 _SETTLED = 5  # rounds before sides are doubted
 # How far cameras may be off: radians and metres, standard deviations.
 _TURN, _MOVE = 0.02, 0.05
@@ -146,8 +148,7 @@ def _fit(cameras: Sequence[FilmCamera], rays: Array, fps: float) -> tuple[Array,
     matrices = _matrices(cameras)
     frames, count = rays.shape[1:3]
     places = _closest(matrices, rays, np.full(rays.shape[:3], 1.0))
-    second = np.diff(np.eye(frames), n=2, axis=0)
-    still = np.kron(second.T @ second, np.eye(3)) / (_ACCELERATION / fps**2) ** 2
+    still = _stillness(frames) / (_ACCELERATION / fps**2) ** 2
     swapped = np.zeros((*rays.shape[:2], len(_PARTS)), dtype=bool)
     for number in range(_ROUNDS):
         if number >= _SETTLED:
@@ -161,16 +162,26 @@ def _fit(cameras: Sequence[FilmCamera], rays: Array, fps: float) -> tuple[Array,
     return places, swapped
 
 
+def _stillness(frames: int) -> Array:
+    """(_BANDS + 1, 3 F) the sum of squared second differences of a path (F, 3), as a matrix's upper bands."""
+    ones, bands = np.ones(max(frames - 2, 0)), np.zeros((_BANDS + 1, frames, 3))
+    for k, factor in enumerate((1.0, -2.0, 1.0)):
+        for later, other in enumerate((1.0, -2.0, 1.0)[k:]):
+            bands[_BANDS - 3 * later, k + later : k + later + len(ones)] += factor * other * ones[:, None]
+    return bands.reshape(_BANDS + 1, 3 * frames)
+
+
 def _smooth_path(matrices: Array, rays: Array, weights: Array, still: Array) -> Array:
     """(F, 3) the path of one point: the least squares of its equations and of its accelerations."""
     rows, wanted = _equations(matrices, rays, weights)
     frames = rays.shape[1]
-    normal = still.copy()
-    blocks = np.einsum("cfik,cfil->fkl", rows, rows)
-    for frame in range(frames):
-        at = slice(3 * frame, 3 * frame + 3)
-        normal[at, at] += blocks[frame] + 1e-9 * np.eye(3)
-    return np.linalg.solve(normal, np.einsum("cfik,cfi->fk", rows, wanted).ravel()).reshape(frames, 3)
+    blocks = np.einsum("cfik,cfil->fkl", rows, rows) + 1e-9 * np.eye(3)
+    bands = still.copy().reshape(_BANDS + 1, frames, 3)
+    for k in range(3):
+        for column in range(k, 3):
+            bands[_BANDS - (column - k), :, column] += blocks[:, k, column]
+    right = np.einsum("cfik,cfi->fk", rows, wanted)
+    return solveh_banded(bands.reshape(_BANDS + 1, -1), right.ravel()).reshape(frames, 3)
 
 
 def _sides(matrices: Array, places: Array, rays: Array) -> NDArray[np.bool_]:

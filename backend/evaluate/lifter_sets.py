@@ -180,7 +180,9 @@ def _place(camera: dict[str, object]) -> tuple[str, tuple[int, int], Array, Arra
 
 
 def at_times(times: Array, rows: Array, at: Array) -> Array:
-    """(T, ...) rows (F, ...) of ascending ``times`` at other times, linear between them."""
+    """(T, ...) rows (F, ...) of ascending ``times`` at other times, linear between them, still before and after."""
+    if len(times) == 1:
+        return np.repeat(rows, len(at), axis=0)
     after = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
     share = np.clip((at - times[after - 1]) / (times[after] - times[after - 1]), 0.0, 1.0)
     share = share.reshape(-1, *[1] * (rows.ndim - 1))

@@ -19,6 +19,7 @@ from .lifter_sets import FPS, Clip, TestSet, at_times
 
 _CALIBRATION = ".qca.txt"
 _SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+_SHORTEST = 1.0  # s
 _MARKS = list(FROM_MEDIAPIPE)
 
 
@@ -58,9 +59,11 @@ def filmed_together(calibration: Path, progress: Progress) -> list[Clip]:
         )
     seen = [_watch(video, part(progress, i / len(videos), (i + 1) / len(videos))) for i, video in enumerate(videos)]
     frames = min(len(one) for one in seen)
-    if frames < 3 or not all((one.confidence > 0.0).any() for one in seen):
-        raise StepsmithError(f"The videos beside {calibration} don't all show somebody: leave them out.")
     times = seen[0].times[:frames]
+    if not frames or times[-1] - times[0] < _SHORTEST or not all((one.confidence > 0.0).any() for one in seen):
+        raise StepsmithError(
+            f"The videos beside {calibration} don't all show somebody for {_SHORTEST:g} s or more: leave them out."
+        )
     pixels = np.stack([np.where(one.confidence[:frames, :, None] > 0.0, one.points[:frames], np.nan) for one in seen])
     progress(1.0, "Finding the truth that the cameras agree upon")
     places, moved = reconstruct(cameras, pixels[:, :, _MARKS], (frames - 1) / float(times[-1] - times[0]))

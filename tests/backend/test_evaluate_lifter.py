@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepsmith.backend.evaluate import lifter_metrics as metrics
@@ -29,6 +30,7 @@ from stepsmith.backend.pose.landmarks import HUMAN36M, MIRROR, POINTS, to_human3
 from stepsmith.backend.pose.lifter.bodies import body_points
 from stepsmith.backend.pose.lifter.camera import look
 from stepsmith.backend.pose.lifter.data import held_out
+from stepsmith.backend.pose.lifter.network import TemporalNetwork
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import save_motion
@@ -414,6 +416,17 @@ def test_the_command_prints_a_table_and_writes_all_figures(known: Path, tmp_path
     assert low <= figures["lifter"]["mpjve"] <= high
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"lifter.png", "poses-aist.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "plots").iterdir())
+
+
+def test_a_published_checkpoint_is_measured_like_stepsmiths_own(tmp_path: Path) -> None:
+    aist_folder(tmp_path / "aist")
+    network = TemporalNetwork(34, 51, 16, (3, 3), causal=True)
+    torch.save({"model_pos": network.state_dict(), "epoch": 1}, tmp_path / "causal.bin")
+    report = evaluate_lifters(tmp_path, weights=tmp_path / "causal.bin", causal=True, videos=False, speed=False)
+    figures = report.sets["aist"].systems[OURS]
+    assert figures["p_mpjpe"].value > 10.0
+    assert all(np.isfinite(figures[key].value) for key in ("mpjpe", "mpjve", "jerk", "bone_spread"))
+    assert report.facts["lifter"] == str(tmp_path / "causal.bin")
 
 
 def test_speed_is_told_for_each_way_to_lift() -> None:
