@@ -171,7 +171,7 @@ def savitzky_golay(places: Array, *_: object, window: int) -> Smoothed:
 
 
 def one_euro(
-    places: Array, weight: Array, noise: Array, jerk: float, fps: float, *, cutoff: float, beta: float
+    places: Array, weight: Array, noise: Array, jerks: Array, fps: float, *, cutoff: float, beta: float
 ) -> Smoothed:
     """Casiez, Roussel and Vogel, "1 Euro Filter", CHI 2012; causal."""
 
@@ -187,11 +187,11 @@ def one_euro(
     return made, usual_noise(places)
 
 
-def kalman(places: Array, weight: Array, noise: Array, jerk: float, fps: float, *, usual: float) -> Smoothed:
+def kalman(places: Array, weight: Array, noise: Array, jerks: Array, fps: float, *, usual: float) -> Smoothed:
     """Ours without its heavy tails: Rauch, Tung and Striebel's, of constant acceleration."""
     freedom, smoothing._FREEDOM = smoothing._FREEDOM, 1e9
     try:
-        return smoothing.smooth(places, weight, noise, usual, fps)
+        return smoothing.smooth(places, weight, noise, np.full(len(jerks), usual), fps)
     finally:
         smoothing._FREEDOM = freedom
 

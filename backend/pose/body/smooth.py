@@ -8,16 +8,23 @@ as in Student's t distribution: a hit stays one, while what merely trembles come
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from ....retarget.rotations import Array
 
-# Metres a second^3, the usual jerk of a dancer's joint, beside the hips and of the hips themselves.
-JERK, PATH_JERK = 60.0, 30.0
+# Metres a second^3, the usual jerk of the ends of a dancer's limbs, beside the hips, and of the hips themselves.
+JERK, PATH_JERK = 220.0, 60.0
+# How much less that of other parts is, by their names.
+_CALMER = {
+    0.3: ("pelvis", "hip", "spine"), 0.5: ("neck", "collar", "shoulder", "head", "nose", "eye", "ear"),
+    0.8: ("knee", "elbow"),
+}  # fmt: skip
 # Degrees of freedom of the jerk's distribution, and how often it is reweighted.
-_FREEDOM, _ROUNDS = 2.0, 3
+_FREEDOM, _ROUNDS = 1.0, 3
 # Metres of noise that are taken for granted, and as usual where too few frames tell.
 _LEAST, _USUAL = 0.002, 0.015
 # Measurements further off than this many deviations count less.
@@ -40,20 +47,28 @@ def find_noise(places: Array) -> Array:
     return np.maximum(np.median(deviation, axis=0), _LEAST)
 
 
-def smooth(places: Array, weight: Array, noise: Array, jerk: float, fps: float) -> tuple[Array, Array]:
+def usual_jerks(names: Sequence[str]) -> Array:
+    """(K,) m/s^3, the usual jerk of joints or points."""
+    return JERK * np.array(
+        [next((s for s, parts in _CALMER.items() if any(p in n for p in parts)), 1.0) for n in names]
+    )
+
+
+def smooth(places: Array, weight: Array, noise: Array, jerks: Array, fps: float) -> tuple[Array, Array]:
     """``places`` (T, K, 3) without their noise, and what remains of it (T, K), metres.
 
-    ``weight``: (T, K) in (0, 1], how much a measurement counts. ``noise``: (3,) by axis, of weight 1.
+    ``weight``: (T, K) in (0, 1], how much a measurement counts. ``noise``: (3,) by axis, of weight 1. ``jerks``: (K,)
+    what is usual, m/s^3.
     """
     if len(places) < 4:
         return places, np.broadcast_to(np.sqrt(np.mean(noise**2)), weight.shape) / np.sqrt(weight)
-    smoothed = np.empty_like(places)
-    # The variance of a third difference.
-    usual = jerk**2 / fps**6
-    for k in range(places.shape[1]):
+    smoothed, left = np.empty_like(places), np.empty(len(jerks))
+    for k, jerk in enumerate(jerks):
+        # The variance of a third difference.
+        usual = jerk**2 / fps**6
         smoothed[:, k] = _most_likely(places[:, k], weight[:, k], noise**2, usual)
-    gain = np.mean([_gain(variance / usual) * variance for variance in noise**2])
-    return smoothed, np.sqrt(gain / np.clip(weight, 0.05, 1.0))
+        left[k] = np.sqrt(np.mean([_gain(variance / usual) * variance for variance in noise**2]))
+    return smoothed, left / np.sqrt(np.clip(weight, 0.05, 1.0))
 
 
 def _most_likely(place: Array, weight: Array, variance: Array, usual: float) -> Array:

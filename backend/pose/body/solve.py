@@ -16,7 +16,7 @@ from .ground import Noise, find_contacts, find_floor, find_path
 from .kinematics import solve_rotations
 from .level import SOLES, find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
-from .smooth import JERK, PATH_JERK, find_noise, smooth
+from .smooth import PATH_JERK, find_noise, smooth, usual_jerks
 
 # Weight of what was not seen, and only guessed.
 _GUESSED = 0.02
@@ -43,9 +43,9 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     path = lifted.joints[:, _HIPS].mean(axis=1, keepdims=True)
     joints, points = lifted.joints - path, lifted.points - path
     noise, path_noise = find_noise(joints), find_noise(path)
-    joints, joint_noise = smooth(joints, joint_weight, noise, JERK, lifted.fps)
-    points, point_noise = smooth(points, weight, noise, JERK, lifted.fps)
-    rough, _ = smooth(path, joint_weight[:, :1], path_noise, PATH_JERK, lifted.fps)
+    joints, joint_noise = smooth(joints, joint_weight, noise, usual_jerks(SMPL_NAMES), lifted.fps)
+    points, point_noise = smooth(points, weight, noise, usual_jerks(POINTS), lifted.fps)
+    rough, _ = smooth(path, joint_weight[:, :1], path_noise, np.array([PATH_JERK]), lifted.fps)
 
     scale = scale_to_standard(bone_lengths(joints, joint_noise))
     joints, points, rough, path = (scale * places for places in (joints, points, rough, path[:, 0]))
