@@ -35,6 +35,7 @@ _CLASSES = (
     panel.STEPSMITH_PT_dance,
     # Panels within a panel are shown in this order: right below the song what may take its place.
     *video_panel.CLASSES,
+    *steering.CLASSES,
     panel.STEPSMITH_PT_options,
     panel.STEPSMITH_PT_backend,
 )

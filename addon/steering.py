@@ -65,7 +65,6 @@ class STEPSMITH_PT_steering(bpy.types.Panel):
     bl_region_type = "UI"
     bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
-    bl_order = -1  # above the options, which say less of the dance itself
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -157,16 +156,12 @@ def _units_per_metre(dancer: bpy.types.Object, bone_map: BoneMap | None) -> floa
     return float(Fit(rig, bone_map or chosen_map(dancer, rig)).scale * np.cbrt(abs(np.linalg.det(rig.world[:3, :3]))))
 
 
-_CLASSES = (SteeringSettings, STEPSMITH_PT_steering)
+CLASSES = (SteeringSettings, STEPSMITH_PT_steering)
 
 
 def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
     bpy.types.Scene.stepsmith_steering = PointerProperty(type=SteeringSettings)
 
 
 def unregister() -> None:
     del bpy.types.Scene.stepsmith_steering
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
