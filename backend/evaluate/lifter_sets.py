@@ -15,16 +15,19 @@ from ...retarget.arrays import ArrayFileError, read_npz
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
+from ...retarget.skeleton import SMPL_MIRROR
 from ..dance.sources import SPLITS, DataError, Skip, load_dances, load_unpaired
 from ..pose.landmarks import COCO, to_human36m
-from ..pose.lifter.bodies import body_points, random_body
-from ..pose.lifter.camera import random_camera
+from ..pose.lifter.bodies import STANDARD, Body, body_points
+from ..pose.lifter.camera import look
 from ..pose.lifter.data import load_motions
 
 FPS = 30.0
 CLIP_SECONDS = 20.0
 SHORTEST = 1.5  # s
 CAMERAS = 4  # that see each recorded clip
+SIZE = (1280, 720)  # of their pictures
+_PARTS = 0.05  # by how much bodies differ in the length of each part, a standard deviation
 _AIST_CAMERAS = ".cameras.json"
 _MOST_BYTES = 1 << 30
 
@@ -101,7 +104,7 @@ def _motions(folder: Path, everything: bool, skip: Skip) -> list[tuple[str, Moti
 def ideal_clips(name: str, motion: Motion) -> Iterator[Clip]:
     """A recording in pieces of at most CLIP_SECONDS, each as CAMERAS cameras see it; another body in each piece.
 
-    Bodies and cameras are drawn at random, the same each time for a name.
+    Bodies and cameras are drawn at random, the same each time for a name, and not as in training.
     """
     motion = motion.resample(FPS)
     count = max(1, round(motion.duration / CLIP_SECONDS))
@@ -110,18 +113,38 @@ def ideal_clips(name: str, motion: Motion) -> Iterator[Clip]:
         if part.duration < SHORTEST:
             continue
         rng = np.random.default_rng(list(hashlib.sha256(f"{name}/{piece}".encode()).digest()))
-        points, _ = body_points(part, random_body(rng))
+        points, _ = body_points(part, _body(rng))
+        first = rng.uniform(0.0, 2.0 * np.pi)
         for number in range(CAMERAS):
-            camera = random_camera(rng, part.root)
-            seen = camera.see(points)
-            yield Clip(
-                f"{name}/{piece}/{number}",
-                part.times,
-                camera.project(seen),
-                np.ones(points.shape[:2]),
-                camera.size,
-                to_human36m(seen),
-            )
+            seen, focal = _seen(rng, points, first + 2.0 * np.pi * number / CAMERAS)
+            pixels = seen[..., :2] / seen[..., 2:] * focal + np.divide(SIZE, 2.0)
+            clip = f"{name}/{piece}/{number}"
+            yield Clip(clip, part.times, pixels, np.ones(pixels.shape[:2]), SIZE, to_human36m(seen))
+
+
+def _body(rng: np.random.Generator) -> Body:
+    """A body of other proportions, the same on both sides."""
+    lengths = np.exp(rng.normal(0.0, _PARTS, len(SMPL_MIRROR)))[np.minimum(np.arange(len(SMPL_MIRROR)), SMPL_MIRROR)]
+    return Body(STANDARD.offsets * lengths[:, None], STANDARD.places)
+
+
+def _seen(rng: np.random.Generator, points: Array, side: float) -> tuple[Array, float]:
+    """(T, P, 3) points in the frame of a camera at an angle of about ``side`` round their way, and its focal length.
+
+    At the height of knees to above the head, tilted a little, and so far that the body is half to nine tenths as high
+    as the picture; the way that is gone is in the picture, if need be by standing further off.
+    """
+    low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
+    focal = SIZE[0] * rng.uniform(0.7, 1.8)
+    around = np.linalg.norm(high - low) / 2.0
+    height = np.ptp(points[..., 2], axis=1).max()
+    distance = max(focal * height / (SIZE[1] * rng.uniform(0.5, 0.9)), 2.0 * focal * around / SIZE[0], around + 1.0)
+    angle = side + rng.uniform(-0.5, 0.5)
+    middle = (low + high) / 2.0
+    ground = middle[:2] + distance * np.array([np.cos(angle), np.sin(angle)])
+    position = np.array([*ground, rng.uniform(0.4, 2.4)])
+    turn = look(position, middle, float(rng.normal(0.0, np.radians(3.0))))
+    return (points - position) @ turn.T, focal
 
 
 # -- AIST++: real detections of nine calibrated cameras -------------------------------------------------
