@@ -19,6 +19,7 @@ _REACH = 1.0  # squares a second that a person moves at most
 _TINTS = 4  # levels of each colour by which clothes are compared
 _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
 _ALIKE = 0.35  # distance of colours up to which two may be one person
+_OTHER = 0.6  # distance of colours from which on two are not, wherever they are
 _CONFIRMED = 2  # times that somebody must have been found to count
 
 
@@ -169,8 +170,11 @@ class Track:
 
     def at(self, time: float) -> Square | None:
         """Where the person was, None where that is not known to half a second."""
-        i = int(np.argmin(np.abs(np.subtract(self.times, time))))
-        return self.squares[i] if abs(self.times[i] - time) <= 0.5 else None
+        return self.nearest(time) if np.abs(np.subtract(self.times, time)).min() <= 0.5 else None
+
+    def nearest(self, time: float) -> Square:
+        """Where the person was when found nearest to a time."""
+        return self.squares[int(np.argmin(np.abs(np.subtract(self.times, time))))]
 
 
 @dataclass(eq=False)
@@ -179,11 +183,14 @@ class Tracker:
 
     tracks: list[Track] = field(default_factory=list)
 
-    def update(self, time: float, image: Image, figures: Sequence[Figure]) -> list[Track]:
-        """Who each of the figures is."""
+    def update(self, time: float, image: Image, figures: Sequence[Figure], first: Track | None = None) -> list[Track]:
+        """Who each of the figures is; ``first``: who the first is known to be."""
         known = [track for track in self.tracks if time - track.times[-1] <= _FORGET]
         seen = [clothes(image, figure) for figure in figures]
         costs = np.array([[_cost(track, time, f, c) for track in known] for f, c in zip(figures, seen, strict=True)])
+        if costs.size and first in known:
+            costs[0], costs[:, known.index(first)] = np.inf, np.inf
+            costs[0, known.index(first)] = 0.0
         found: dict[int, Track] = {}
         if costs.size:
             for row, column in zip(*linear_sum_assignment(np.minimum(costs, 100.0)), strict=True):
@@ -216,7 +223,7 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     expected, colours = track.expected(time), unlike(track.clothes, seen)
     ratio = figure.square.side / expected.side
     away = distance(expected, figure.square)
-    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or (away > _SAME and colours > _ALIKE):
+    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
         return np.inf
     return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
 
@@ -227,14 +234,16 @@ def confirmed(tracks: Iterable[Track]) -> list[Track]:
 
 
 def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = None) -> Track | None:
-    """The one to follow in a picture of ``size`` (width, height): the how manieth from the left, from 1; None:
-    whoever is there for longest, largest and nearest to the middle."""
+    """The one to follow in a picture of ``size`` (width, height): the how manieth from the left, from 1, when all
+    are there for the first time; None: whoever is there for longest, largest and nearest to the middle."""
     if person is None:
         return max(tracks, key=lambda track: presence(track, size), default=None)
     weights = [presence(track, size) for track in tracks]
     lasting = [t for t, weight in zip(tracks, weights, strict=True) if weight > 0.15 * max(weights)]
-    lasting.sort(key=lambda track: float(np.median([square.centre[0] for square in track.squares])))
-    return lasting[person - 1] if person <= len(lasting) else None
+    if person > len(lasting):
+        return None
+    together = max(track.times[0] for track in lasting)  # when all have been seen, before they change places
+    return sorted(lasting, key=lambda track: track.nearest(together).centre[0])[person - 1]
 
 
 def presence(track: Track, size: tuple[int, int]) -> float:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...retarget.rotations import Array
 from .detections import Detections
+from .landmarks import MEDIAPIPE
+from .video import DETAIL
 
 BRIDGED = 0.5  # s that a gap may last
 SHORTEST = 1.0  # s that a stretch lasts at least
+
+_LASTING = 0.3  # s that something must last to be worth a word
+_TOGETHER = 1.0  # s between two parts of one problem
+_UNCLEAR = 0.5  # mean confidence below which a body can hardly be made out
+_WORSE = 0.8  # share of the confidence elsewhere below which a back is seen worse than a front
+_SMALL = 90.0  # px of the pictures that are watched, from head to foot
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,8 @@ class Stretch:
 class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
-    ``kind``: one of "nobody", "people", "cut".
+    ``kind``: "nobody", "missing" (pictures), "short", "cut", "people", "feet", "upside down", "away", "small" or
+    "unclear". The first three are left out of the stretches, unless they are short enough to be bridged.
     """
 
     kind: str
@@ -34,16 +48,177 @@ class Problem:
 
 
 def find_stretches(detections: Detections) -> tuple[list[Stretch], list[Problem]]:
-    """The stretches that can be solved, in order, and all problems in order of time."""
-    times, seen = detections.times, detections.confidence.max(axis=1, initial=0.0) > 0.0
-    stretches: list[Stretch] = []
-    frames = np.flatnonzero(seen)
-    breaks = set(detections.cuts.tolist())
-    for frame in frames.tolist():
-        cut = stretches and any(stretches[-1].stop <= b <= frame for b in breaks)
-        if stretches and not cut and times[frame] - times[stretches[-1].stop - 1] <= BRIDGED:
-            stretches[-1] = Stretch(stretches[-1].start, frame + 1)
+    """The stretches that can be solved, in order, and all problems in order of time.
+
+    A stretch goes on through up to half a second without anybody, ends at a cut, and lasts a second or longer.
+    """
+    if len(detections) == 0:
+        return [], []
+    stretches, short = _split(detections)
+    problems = [*_gaps(detections), *short, *_cuts(detections), *_people(detections), *_poor(detections)]
+    return stretches, sorted(problems, key=lambda problem: (problem.start, problem.end))
+
+
+def _split(detections: Detections) -> tuple[list[Stretch], list[Problem]]:
+    """The stretches, and what was too short for one."""
+    times = detections.times
+    frames = np.flatnonzero(_seen(detections))
+    if len(frames) == 0:
+        return [], []
+    shots = np.searchsorted(detections.cuts, frames, side="right")
+    breaks = np.flatnonzero((np.diff(times[frames]) > BRIDGED + _step(times)) | (np.diff(shots) > 0)) + 1
+    stretches, problems = [], []
+    for part in np.split(frames, breaks):
+        start, end = _span(times, part[0], part[-1])
+        if end - start >= SHORTEST - 1e-6:
+            stretches.append(Stretch(int(part[0]), int(part[-1]) + 1))
         else:
-            stretches.append(Stretch(frame, frame + 1))
-    stretches = [s for s in stretches if times[s.stop - 1] - times[s.start] >= SHORTEST]
-    return stretches, []
+            what = f"The dancer is seen for only {end - start:.1f} s {_when(start, end)}"
+            problems.append(Problem("short", start, end, f"{what}: that is too short, and left out."))
+    return stretches, problems
+
+
+def _gaps(detections: Detections) -> Iterator[Problem]:
+    """Where nobody is seen, and where the video itself has no pictures."""
+    times = detections.times
+    for start, end in _runs(times, ~_seen(detections), shortest=0.0, together=0.0):
+        if end - start > BRIDGED + 1e-6:
+            yield Problem("nobody", start, end, f"Nobody to follow is seen {_when(start, end)}: that part is left out.")
+        elif end - start >= 2.5 * _step(times) and times[0] < start and end < times[-1]:
+            yield Problem("nobody", start, end, f"The dancer is lost {_when(start, end)}: the motion is bridged there.")
+    for i in np.flatnonzero(np.diff(times) > max(BRIDGED, 5.0 * _step(times))):
+        start, end = float(times[i]), float(times[i + 1])
+        yield Problem("missing", start, end, f"The video has no pictures {_when(start, end)}: that part is left out.")
+
+
+def _cuts(detections: Detections) -> Iterator[Problem]:
+    for frame in detections.cuts.tolist():
+        second = float(detections.times[frame])
+        sentence = f"Another shot, or another dancer, begins at {second:.1f} s: the motion is split there."
+        yield Problem("cut", second, second, sentence)
+
+
+def _people(detections: Detections) -> Iterator[Problem]:
+    times, seen = detections.times, _seen(detections)
+    middle = detections.points[:, [_HIPS[0], _HIPS[1]], 0].mean(axis=1) / detections.size[0]
+    for start, end in _runs(times, detections.people > 1):
+        within = (times >= start) & (times <= end)
+        many = int(detections.people[within].max())
+        text = f"There are {many} people {_when(start, end)}"
+        if (within & seen).any():
+            place = float(np.median(middle[within & seen]))
+            where = "on the left" if place < 0.4 else "on the right" if place > 0.6 else "in the middle"
+            text += f": the one {where} is followed, another one can be chosen by number from the left"
+        yield Problem("people", start, end, f"{text}.")
+
+
+def _poor(detections: Detections) -> Iterator[Problem]:
+    """Where somebody is seen, but not as a body should be to be captured well."""
+    seen = _seen(detections)
+    tests: list[tuple[str, float, Callable[[Detections], Flags], str]] = [
+        ("feet", _LASTING, _feet_out, "The feet are out of the picture {when}: the legs are guessed there."),
+        ("upside down", _LASTING, _upside_down, "The dancer is upside down {when}: the motion may be wrong there."),
+        ("away", 1.0, _badly_from_behind, "The dancer faces away {when}, and is seen worse: the motion may be wrong."),
+        ("small", 1.0, _small, "The dancer is very small in the picture {when}: film from nearer, or crop the video."),
+        ("unclear", _LASTING, _unclear, "The dancer can hardly be made out {when}: too dark, blurred or hidden."),
+    ]
+    for kind, shortest, test, sentence in tests:
+        for start, end in _runs(detections.times, seen & test(detections), shortest):
+            yield Problem(kind, start, end, sentence.format(when=_when(start, end)))
+
+
+def _indices(*names: str) -> list[int]:
+    return [MEDIAPIPE.index(f"{side}_{name}") for name in names for side in ("left", "right")]
+
+
+_SHOULDERS, _HIPS, _FEET = _indices("shoulder"), _indices("hip"), _indices("ankle", "heel", "toe")
+_BODY = _indices("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+
+def _feet_out(detections: Detections) -> Flags:
+    """(F,) where most of the feet's points lie outside the picture."""
+    feet = detections.points[:, _FEET]
+    outside = ((feet < 0.0) | (feet > np.array(detections.size))).any(axis=-1)
+    return outside.sum(axis=1) >= 3
+
+
+def _upside_down(detections: Detections) -> Flags:
+    """(F,) where the shoulders are below the hips, by more than half of the trunk's length."""
+    trunk = _trunk(detections)
+    return trunk[:, 1] > 0.5 * np.linalg.norm(trunk, axis=1)
+
+
+def _badly_from_behind(detections: Detections) -> Flags:
+    """(F,) where the back is to the camera, if the body is seen worse then than otherwise."""
+    seen, sure = _seen(detections), _sureness(detections)
+    left, right = (detections.points[:, i, 0] for i in _SHOULDERS)
+    length = np.linalg.norm(_trunk(detections), axis=1)
+    upright = _trunk(detections)[:, 1] < 0.0
+    back = seen & upright & (right - left > 0.2 * length)
+    front = seen & upright & (left - right > 0.2 * length)
+    usual = float(np.median(sure[front])) if front.any() else 1.0
+    return back & (_smooth(sure, detections.times) < _WORSE * usual)
+
+
+def _small(detections: Detections) -> Flags:
+    """(F,) where the body fills few pixels of the picture that was watched."""
+    shown = min(1.0, DETAIL / max(detections.size))
+    spread = np.ptp(detections.points, axis=1).max(axis=1) * shown
+    return _smooth(spread, detections.times) < _SMALL
+
+
+def _unclear(detections: Detections) -> Flags:
+    return _smooth(_sureness(detections), detections.times) < _UNCLEAR
+
+
+def _seen(detections: Detections) -> Flags:
+    return detections.confidence.max(axis=1, initial=0.0) > 0.0
+
+
+def _sureness(detections: Detections) -> Array:
+    """(F,) mean confidence of the body's joints."""
+    return detections.confidence[:, _BODY].mean(axis=1)
+
+
+def _trunk(detections: Detections) -> Array:
+    """(F, 2) pixels from the middle of the hips to that of the shoulders."""
+    return detections.points[:, _SHOULDERS].mean(axis=1) - detections.points[:, _HIPS].mean(axis=1)
+
+
+def _smooth(values: Array, times: Array) -> Array:
+    """(F,) means over about a third of a second."""
+    width = max(1, round(0.33 / _step(times)))
+    kernel = np.ones(width)
+    return (
+        np.convolve(values, kernel, "same")[: len(values)]
+        / np.convolve(np.ones_like(values), kernel, "same")[: len(values)]
+    )
+
+
+def _step(times: Array) -> float:
+    """Seconds from frame to frame."""
+    return max(float(np.median(np.diff(times))), 1e-3) if len(times) > 1 else 1.0 / 30.0
+
+
+def _span(times: Array, first: int, last: int) -> tuple[float, float]:
+    """Seconds at which the first frame begins and the last one ends."""
+    return float(times[first]), float(times[last]) + _step(times)
+
+
+def _runs(
+    times: Array, flags: Flags, shortest: float = _LASTING, together: float = _TOGETHER
+) -> Iterator[tuple[float, float]]:
+    """Seconds from and to which the ``flags`` (F,) are set, those close together as one."""
+    frames = np.flatnonzero(flags)
+    if len(frames) == 0:
+        return
+    apart = max(together, 1.5 * _step(times))
+    split = np.diff(times[frames]) > apart if together else np.diff(frames) > 1
+    for part in np.split(frames, np.flatnonzero(split) + 1):
+        start, end = _span(times, part[0], part[-1])
+        if end - start >= shortest:
+            yield start, end
+
+
+def _when(start: float, end: float) -> str:
+    return f"from {start:.1f} s to {end:.1f} s"

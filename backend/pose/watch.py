@@ -31,6 +31,7 @@ from .people import (
     unlike,
 )
 from .shots import mark_cuts
+from .swaps import unswap
 from .video import Frame, Video, VideoInfo
 
 # Between two looks at who is in the picture: as many seconds, and frames, at least. Looking at a part of the picture
@@ -39,7 +40,8 @@ _LOOK = 0.25
 _LOOK_FRAMES = 8
 _LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
 _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
-_STRAYED = 0.5  # squares between where the person is and where the landmarks are
+_NEAR = 0.25  # squares between where the person is and where the person is known to have been
+_TELLING = 0.1  # distance of colours from which on clothes tell two people apart
 _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
 _BETTER = 1.25  # how much more somebody else must be the subject to watch a video once more
 _TELL = 0.2  # s between two words on the progress
@@ -66,7 +68,7 @@ def watch(video: Path, *, person: int | None = None, progress: Progress = silent
     # Who is the subject of a shot is known at its end. Mostly that was who was followed.
     if any(shot.followed_wrongly(track, person) for shot, track in zip(shots, wanted, strict=True)):
         shots = _watch(video, person, wanted, teller)
-    return _detections(shots, teller.info)
+    return unswap(_detections(shots, teller.info))
 
 
 def _watch(video: Path, person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller) -> list[Shot]:
@@ -97,6 +99,7 @@ class Shot:
     guided: bool = False
     times: list[float] = field(default_factory=list)
     poses: list[Pose | None] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)  # frames from which on somebody else is followed
 
     def __post_init__(self) -> None:
         height, width = self.first.image.shape[:2]
@@ -165,27 +168,24 @@ class Shot:
             pose = None
         if pose is not None:
             own = figure_of(pose)
-            figures = [own, *(one for one in figures if distance(one.square, own.square) > 0.3)]
-        tracks = self._tracker.update(frame.time, frame.image, figures)
-        if pose is not None and self._track is not None and tracks[0] is not self._track and self.guide is None:
-            self._track = tracks[0]
+            figures = [own, *(one for one in figures if distance(one.square, own.square) > _NEAR)]
+        tracks = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
         self._track = self._whom(frame.time, tracks, figures)
-        if self._track is not None and self._track not in self._followed:
+        if self._track is not None and self._track not in self._followed[-1:]:
+            if self._followed:
+                self.breaks.append(len(self.times))
             self._followed.append(self._track)
-        where = next((f.square for f, t in zip(figures, tracks, strict=True) if t is self._track), None)
-        if pose is not None and (where is None or distance(where, pose.square) < _STRAYED):
+        if pose is not None and tracks[0] is self._track:
             return pose
-        self._square = where
+        self._square = next((f.square for f, t in zip(figures, tracks, strict=True) if t is self._track), None)
         return None
 
     def _whom(self, now: float, tracks: Sequence[Track], figures: Sequence[Figure]) -> Track | None:
         """Whom to follow from now on, of those who are there."""
         if self.guided:
             place = self.guide.at(now) if self.guide is not None else None
-            if place is None:
-                return self._track if self.guide is not None else None
-            near = min(zip(tracks, figures, strict=True), key=lambda one: distance(one[1].square, place), default=None)
-            return near[0] if near is not None and distance(near[1].square, place) < _STRAYED else self._track
+            near = [] if place is None else [distance(figure.square, place) for figure in figures]
+            return tracks[int(np.argmin(near))] if near and min(near) < _NEAR else self._track
         track = self._track
         if track is not None and (track in tracks or now - track.times[-1] < _PATIENCE):
             return track
@@ -198,7 +198,7 @@ class Shot:
         seen = clothes(frame.image, figure_of(pose))
         own = unlike(self._track.clothes, seen)
         rivals = self._tracker.rivals(self._track, frame.time)
-        return any(unlike(other.clothes, seen) < 0.5 * own and own > 0.1 for other in rivals)
+        return any(unlike(other.clothes, seen) < 0.5 * own - _TELLING for other in rivals)
 
     def _doubt(self, now: float) -> None:
         """Forget what was found a moment ago."""
@@ -212,14 +212,19 @@ def _detections(shots: Sequence[Shot], info: VideoInfo) -> Detections:
     times = [one for shot in shots for one in shot.times]
     poses = [pose for shot in shots for pose in shot.poses]
     counts = [number for shot in shots for number in shot.counts()]
-    cuts = np.cumsum([len(shot.times) for shot in shots])[:-1]
+    first = np.cumsum([0, *(len(shot.times) for shot in shots)])
+    cuts = sorted(
+        {*first[1:-1].tolist(), *(f + b for f, shot in zip(first.tolist(), shots, strict=False) for b in shot.breaks)}
+    )
     marks, scale = len(MEDIAPIPE), info.size[0] / shots[0].size[0]
     points, confidence = np.zeros((len(times), marks, 2)), np.zeros((len(times), marks))
     world = np.zeros((len(times), marks, 3))
     for i, pose in enumerate(poses):
         if pose is not None:
             points[i], confidence[i], world[i] = pose.points * scale, pose.visibility, pose.world
-    return Detections(np.array(times), info.size, points, confidence, world, np.array(counts), cuts.astype(int))
+    return Detections(
+        np.array(times), info.size, points, confidence, world, np.array(counts), np.array(cuts, dtype=int)
+    )
 
 
 class _Teller:
