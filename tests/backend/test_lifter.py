@@ -13,9 +13,10 @@ from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
 from stepsmith.backend.pose.lifter.data import Recording, held_out
 from stepsmith.backend.pose.lifter.lift import Lifter
-from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, grow
+from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
-from stepsmith.backend.pose.lifter.train import TrainConfig, Trainer
+from stepsmith.backend.pose.lifter.train import Stage, TrainConfig, Trainer
+from stepsmith.backend.pose.lifter.vary import vary
 from stepsmith.backend.pose.lifter.weights import LifterError, load_network, save_network
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
@@ -74,7 +75,8 @@ def test_joints_are_those_of_the_motion() -> None:
 @given(SEEDS)
 @settings(max_examples=20, deadline=None)
 def test_bodies_are_symmetric_and_human(seed: int) -> None:
-    body = bodies.random_body(np.random.default_rng(seed))
+    three = bodies.random_bodies(np.random.default_rng(seed), 3)
+    body = bodies.Body(three.offsets[1], three.places[1])
     still = Motion(30.0, np.zeros((1, 3)), np.tile([1.0, 0, 0, 0], (1, 24, 1)), np.zeros((1, 4)))
     points, joints = bodies.body_points(still, body)
     sided = [i for i in range(len(POINTS)) if MIRROR[i] != i]
@@ -88,14 +90,16 @@ def test_bodies_are_symmetric_and_human(seed: int) -> None:
 def test_cameras_see_somebody_the_right_way_up(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points, _ = bodies.body_points(swinging())
-    shot = camera.random_camera(rng, swinging().root)
-    np.testing.assert_allclose(shot.rotation @ shot.rotation.T, np.eye(3), atol=1e-9)
-    assert np.linalg.det(shot.rotation) == pytest.approx(1.0)
-    seen = shot.see(points)
+    shots = camera.random_cameras(rng, np.stack([swinging().root] * 4))
+    np.testing.assert_allclose(
+        shots.rotation @ np.swapaxes(shots.rotation, 1, 2), np.tile(np.eye(3), (4, 1, 1)), atol=1e-9
+    )
+    np.testing.assert_allclose(np.linalg.det(shots.rotation), 1.0)
+    seen = shots.see(np.stack([points] * 4))
     assert (seen[..., 2] > 0.3).all()
-    pixels = shot.project(seen)
-    head, feet = pixels[:, 0, 1].mean(), pixels[:, 15:17, 1].mean()
-    assert feet > head + 0.1 * shot.size[1]
+    pixels = shots.project(seen)
+    head, feet = pixels[:, :, 0, 1].mean(axis=1), pixels[:, :, 15:17, 1].mean(axis=(1, 2))
+    assert (feet > head + 0.1 * shots.size[:, 1]).all()
 
 
 @given(SEEDS)
@@ -103,19 +107,24 @@ def test_cameras_see_somebody_the_right_way_up(seed: int) -> None:
 def test_a_view_shows_what_a_turned_camera_would(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points, _ = bodies.body_points(swinging())
-    shot = camera.random_camera(rng, swinging().root)
-    seen = shot.see(points)
-    pixels = shot.project(seen)
-    view = camera.find_view(pixels, np.ones(pixels.shape[:2]), shot.size, shot.focal)
+    shots = camera.random_cameras(rng, np.stack([swinging().root] * 2))
+    seen = shots.see(np.stack([points] * 2))
+    pixels = shots.project(seen)
+    view = camera.find_view(pixels, np.ones(pixels.shape[:-1]), shots.size, shots.focal)
     there = view.from_camera(seen)
-    np.testing.assert_allclose(view.normalise(pixels), there[..., :2] / there[..., 2:] / view.angle, atol=1e-6)
+    angle = view.angle[:, None, None, None]
+    np.testing.assert_allclose(view.normalise(pixels), there[..., :2] / there[..., 2:] / angle, atol=1e-6)
     np.testing.assert_allclose(view.to_camera(there), seen, atol=1e-9)
-    np.testing.assert_allclose(examples.decode_place(view, examples.encode_place(view, there)), there, atol=1e-9)
+    place = there[:, :, 0]
+    np.testing.assert_allclose(examples.decode_place(view, examples.encode_place(view, place)), place, atol=1e-9)
+    # One camera is the same alone.
+    alone = camera.find_view(pixels[1], np.ones(pixels.shape[1:-1]), shots.size[1], shots.focal[1])
+    np.testing.assert_allclose(alone.normalise(pixels[1]), view.normalise(pixels)[1])
     assert np.abs(view.normalise(pixels)).max() < 3.0
 
 
 def test_nobody_seen_still_has_a_view() -> None:
-    view = camera.find_view(np.zeros((4, 25, 2)), np.zeros((4, 25)), (640, 480), 640.0)
+    view = camera.find_view(np.zeros((4, 25, 2)), np.zeros((4, 25)), np.array([640.0, 480.0]), np.array(640.0))
     assert np.isfinite(view.normalise(np.zeros((4, 25, 2)))).all()
 
 
@@ -123,10 +132,11 @@ def test_nobody_seen_still_has_a_view() -> None:
 def test_detectors_err_as_stated(detector: noise.Detector) -> None:
     rng = np.random.default_rng(3)
     position = np.array([0.0, -4.0, 1.2])
-    shot = camera.Camera(camera.look(position, np.array([0.0, 0.0, 0.9])), position, 900.0, (1920, 1080))
+    rotation = camera.look(position, np.array([0.0, 0.0, 0.9]))
+    shot = camera.Camera(rotation, position, np.array(900.0), np.array([1920.0, 1080.0]))
     points = shot.see(bodies.body_points(swinging(3000))[0] * [1, 0, 1])
     pixels = shot.project(points)
-    found, confidence = noise.detect(rng, detector, points, pixels, shot.size)
+    found, confidence = (part[0] for part in noise.detect(rng, detector, points[None], pixels[None], shot.size[None]))
     given_ = confidence > 0.0
     assert not given_[:, detector.points :].any()
     assert 0.9 < given_[:, : detector.points].mean() < 1.0
@@ -136,15 +146,15 @@ def test_detectors_err_as_stated(detector: noise.Detector) -> None:
     assert ((confidence >= 0.0) & (confidence <= 1.0)).all()
 
 
-def test_an_example_is_the_same_for_the_same_seed_and_marks_what_is_not_there() -> None:
-    one, two = (
-        examples.make_example(np.random.default_rng(5), [recording(40)], np.ones(1), 100) for _ in range(2)
-    )  # fmt: skip
+def test_examples_are_the_same_for_the_same_seed_and_mark_what_is_not_there() -> None:
+    one, two = (examples.make_examples(np.random.default_rng(5), [recording(40)], np.ones(1), 6, 100) for _ in range(2))
     np.testing.assert_array_equal(one.inputs, two.inputs)
-    assert one.inputs.shape == (100, INPUTS)
-    assert 20 <= one.valid.sum() <= 40
+    assert one.inputs.shape == (6, 100, INPUTS)
+    there = one.valid.sum(axis=1)
+    assert ((there >= 20) & (there <= 40)).all()
     assert not one.inputs[one.valid == 0.0].any()
-    assert np.linalg.norm(one.up) == pytest.approx(1.0, abs=1e-5)
+    assert all(np.isfinite(part).all() for part in (one.inputs, one.shape, one.place, one.up))
+    np.testing.assert_allclose(np.linalg.norm(one.up, axis=1), 1.0, atol=1e-5)
 
 
 def test_mirroring_orientations_is_mirroring_the_motion() -> None:
@@ -175,14 +185,29 @@ def test_a_frame_is_made_of_its_field_alone(causal: bool) -> None:
     assert frames.max() == (50 + 26 if causal else 50 + 13)
 
 
-def test_folding_and_growing_change_no_number() -> None:
+def test_folding_changes_no_number() -> None:
     network = random_network()
     x = torch.randn(2, 40, INPUTS)
     torch.testing.assert_close(fold(network)(x), network(x), rtol=1e-4, atol=1e-5)
-    larger = grow(network).eval()
-    assert larger.field == 3 * network.field
-    cut = (larger.field - network.field) // 2
-    torch.testing.assert_close(larger(x), network(x)[:, cut:-cut])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_widening_changes_no_number(causal: bool) -> None:
+    network = random_network((3, 3, 1, 1), causal)
+    wider = widen(network, (3, 3, 3, 3)).eval()
+    x = torch.randn(1, 100, INPUTS)
+    before = wider.before - network.before
+    made = wider(x)
+    assert wider.field == 81
+    torch.testing.assert_close(made, network(x)[:, before : before + made.shape[1]], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_frame_by_strides_is_the_same_as_by_dilations(causal: bool) -> None:
+    network = random_network((3, 3, 1, 3), causal)
+    x = torch.randn(2, network.field + 1, INPUTS)
+    torch.testing.assert_close(network(x[:, :-1]), network(x)[:, :1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(x[:, 1:]), network(x)[:, 1:], rtol=1e-4, atol=1e-5)
 
 
 def test_weights_are_read_as_written(tmp_path: Path) -> None:
@@ -236,10 +261,9 @@ def test_long_stretches_are_lifted_in_pieces_without_seams() -> None:
     lifter = Lifter(random_network())
     rng = np.random.default_rng(6)
     points = np.cumsum(rng.normal(0, 1, (2500, 25, 2)), axis=0) + 300.0
-    whole = lifter._run(examples.encode(camera.View(np.eye(3), 0.5, 600.0, (640, 480)), points, np.ones((2500, 25))))
-    part = lifter._run(
-        examples.encode(camera.View(np.eye(3), 0.5, 600.0, (640, 480)), points[2000:2100], np.ones((100, 25)))
-    )
+    view = camera.View(np.eye(3), np.array(0.5), np.array(600.0), np.array([640.0, 480.0]))
+    whole = lifter._run(examples.encode(view, points, np.ones((2500, 25))))
+    part = lifter._run(examples.encode(view, points[2000:2100], np.ones((100, 25))))
     np.testing.assert_allclose(whole[0][2010:2090], part[0][10:90], atol=1e-4)
 
 
@@ -249,7 +273,7 @@ def test_a_single_frame_is_lifted() -> None:
 
 
 def test_a_resumed_training_is_as_one_without_interruption(tmp_path: Path) -> None:
-    config = TrainConfig(widths=(3, 3), stages=((3, 8), (2, 8)), channels=8, batch=2)
+    config = TrainConfig(stages=(Stage((3, 3, 1), 3, 4, 1), Stage((3, 3, 3), 2, 2, 8)), channels=8)
     whole, first = Trainer([recording()], config, tmp_path / "a"), Trainer([recording()], config, tmp_path / "b")
     for trainer in (whole, first):
         trainer.out.mkdir()
@@ -282,3 +306,15 @@ def test_a_tenth_is_held_out_and_a_recordings_stretches_stay_together() -> None:
     names = [f"salsa-{subject:02d}_{take:02d}" for subject in range(30) for take in range(30)]
     assert 0.05 < np.mean([held_out(name) for name in names]) < 0.15
     assert all(held_out(name) == held_out(f"{name}-1") for name in names)
+
+
+def test_varied_bodies_keep_their_lengths_and_differ() -> None:
+    rng = np.random.default_rng(8)
+    orientations = np.stack([recording().turns[:20]] * 12)
+    varied = vary(rng, orientations)
+    np.testing.assert_allclose(
+        varied @ np.swapaxes(varied, -1, -2), np.broadcast_to(np.eye(3), varied.shape), atol=1e-4
+    )
+    assert (np.abs(varied - orientations).max(axis=(1, 2, 3, 4)) > 0.1).all()
+    knees = np.linalg.norm(np.diff(varied, axis=1), axis=(-1, -2)).max()
+    assert knees < 1.0  # still moves as smoothly

@@ -52,8 +52,8 @@ _PARENTS = np.array(SMPL_PARENTS)
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A body's measures: ``offsets`` (24, 3) of the joints from their parents, ``places`` (25, 3) of the points from
-    the joints that carry them, both at rest, in metres."""
+    """A body's measures: ``offsets`` (..., 24, 3) of the joints from their parents, ``places`` (..., 25, 3) of the
+    points from the joints that carry them, both at rest, in metres. More bodies than one are along the first axes."""
 
     offsets: Array
     places: Array
@@ -62,22 +62,22 @@ class Body:
 STANDARD = Body(SMPL.offsets, _PLACES)
 
 
-def random_body(rng: np.random.Generator) -> Body:
-    """A body of other proportions, the same on both sides."""
-    stature = np.exp(rng.normal(0.0, _STATURE))
-    joints = np.exp(rng.normal(0.0, _PART, (len(SMPL_NAMES), 1)))
+def random_bodies(rng: np.random.Generator, count: int) -> Body:
+    """Bodies of other proportions, each the same on both sides."""
+    stature = np.exp(rng.normal(0.0, _STATURE, (count, 1, 1)))
+    joints = np.exp(rng.normal(0.0, _PART, (count, len(SMPL_NAMES), 1)))
     # The sideways measures of hips, collars and shoulders vary on their own, and those are what width is.
-    width = np.exp(rng.normal(0.0, _PART, (len(SMPL_NAMES), 1))) * [[1.0, 0.0, 0.0]] + [[0.0, 1.0, 1.0]]
+    width = np.exp(rng.normal(0.0, _PART, (count, len(SMPL_NAMES), 1))) * [1.0, 0.0, 0.0] + [0.0, 1.0, 1.0]
     first = np.minimum(np.arange(len(SMPL_NAMES)), SMPL_MIRROR)
-    places = _PLACES + _symmetric(rng.normal(0.0, _PLACE, _PLACES.shape))
-    return Body(SMPL.offsets * stature * (joints * width)[first], places * stature)
+    places = _PLACES + _symmetric(rng.normal(0.0, _PLACE, (count, *_PLACES.shape)))
+    return Body(SMPL.offsets * stature * (joints * width)[:, first], places * stature)
 
 
 def _symmetric(shift: Array) -> Array:
-    """(25, 3) shifts of the right side's points made those of the left side's, mirrored."""
+    """(..., 25, 3) shifts of the right side's points made those of the left side's, mirrored."""
     partner = np.array(MIRROR)
     right = partner < np.arange(len(partner))
-    return np.where(right[:, None], shift[partner] * [-1.0, 1.0, 1.0], shift)
+    return np.where(right[:, None], shift[..., partner, :] * [-1.0, 1.0, 1.0], shift)
 
 
 def turns(rotations: Array) -> Array:
@@ -90,14 +90,19 @@ def turns(rotations: Array) -> Array:
 
 
 def pose(body: Body, orientations: Array, root: Array) -> tuple[Array, Array]:
-    """Points (T, 25, 3) and joints (T, 24, 3) of a body in poses of ``orientations`` (T, 24, 3, 3), ``root`` (T, 3)."""
+    """Points (..., T, 25, 3) and joints (..., T, 24, 3) of bodies.
+
+    ``orientations``: (..., T, 24, 3, 3) of the joints in the world, ``root``: (..., T, 3).
+    """
+    offsets, places = (
+        np.asarray(part, dtype=orientations.dtype)[..., None, :, :, None] for part in (body.offsets, body.places)
+    )
     joints = np.empty(orientations.shape[:-1], dtype=orientations.dtype)
-    joints[:, 0] = root
-    steps = np.einsum("tjab,jb->tja", orientations[:, _PARENTS[1:]], body.offsets[1:].astype(orientations.dtype))
+    joints[..., 0, :] = root
+    steps = (orientations[..., _PARENTS[1:], :, :] @ offsets[..., 1:, :, :])[..., 0]
     for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
-        joints[:, joint] = joints[:, parent] + steps[:, joint - 1]
-    places = body.places.astype(orientations.dtype)
-    return joints[:, CARRIERS] + np.einsum("tpab,pb->tpa", orientations[:, CARRIERS], places), joints
+        joints[..., joint, :] = joints[..., parent, :] + steps[..., joint - 1, :]
+    return joints[..., CARRIERS, :] + (orientations[..., CARRIERS, :, :] @ places)[..., 0], joints
 
 
 def body_points(motion: Motion, body: Body = STANDARD) -> tuple[Array, Array]:

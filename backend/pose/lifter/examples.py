@@ -9,10 +9,11 @@ import numpy as np
 
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_MIRROR
-from .bodies import pose, random_body
-from .camera import STATURE, View, find_view, random_camera
+from .bodies import pose, random_bodies
+from .camera import STATURE, View, find_view, random_cameras
 from .data import Recording
 from .noise import COCO_LIKE, MEDIAPIPE_LIKE, detect
+from .vary import vary
 
 # Shares of the examples seen without error, and by a detector of COCO's points alone.
 _IDEAL, _COCO = 0.15, 0.35
@@ -22,10 +23,11 @@ _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
-    """One window of T frames. ``inputs``: (T, C) as ``encode`` makes them. ``valid``: (T,) whether the recording has
-    that frame. What is to be learnt, in the frame of the view: ``shape`` (T, 48, 3) points, and joints but the pelvis,
-    from the pelvis, metres; ``place`` (T, 3) of the pelvis as ``encode_place`` has it; ``up`` (3,), against gravity."""
+class Examples:
+    """N windows of T frames. ``inputs``: (N, T, C) as ``encode`` makes them. ``valid``: (N, T) whether the recording
+    has that frame. What is to be learnt, in the frames of the views: ``shape`` (N, T, 48, 3) points, and joints but the
+    pelvis, from the pelvis, metres; ``place`` (N, T, 3) of the pelvis as ``encode_place`` has it; ``up`` (N, 3),
+    against gravity. All float32."""
 
     inputs: Array
     shape: Array
@@ -35,83 +37,107 @@ class Example:
 
 
 def encode(view: View, points: Array, confidence: Array) -> Array:
-    """(F, 3 P + 1) the network's inputs: (F, P, 2) pixels in the view, confidences, and how large the person is seen.
+    """(..., T, 3 P + 1) the network's inputs: (..., T, P, 2) pixels in the view, confidences, and the person's size.
 
     Points with confidence 0 are zeros.
     """
     seen = confidence > 0.0
     where = np.clip(np.where(seen[..., None], view.normalise(points), 0.0), -3.0, 3.0)
-    size = np.full((len(points), 1), np.log(view.angle) + 1.0)
-    return np.concatenate([where.reshape(len(points), -1), confidence, size], axis=1).astype(np.float32)
+    size = np.broadcast_to((np.log(view.angle) + 1.0)[..., None, None], (*confidence.shape[:-1], 1))
+    flat = where.reshape(*confidence.shape[:-1], -1)
+    return np.concatenate([flat, confidence, size], axis=-1).astype(np.float32)
 
 
 def encode_place(view: View, place: Array) -> Array:
-    """(..., 3) places in the view's frame as (x / z, y / z, log z), each in the person's size."""
+    """(..., T, 3) places in the view's frame as (x / z, y / z, log z), each in the person's size."""
+    angle = np.asarray(view.angle)[..., None, None]
     depth = place[..., 2:]
-    return np.concatenate([place[..., :2] / depth / view.angle, np.log(depth * view.angle / STATURE)], axis=-1)
+    return np.concatenate([place[..., :2] / depth / angle, np.log(depth * angle / STATURE)], axis=-1)
 
 
 def decode_place(view: View, code: Array) -> Array:
     """The inverse of ``encode_place``."""
-    depth = np.exp(code[..., 2:]) * STATURE / view.angle
-    return np.concatenate([code[..., :2] * depth * view.angle, depth], axis=-1)
+    angle = np.asarray(view.angle)[..., None, None]
+    depth = np.exp(code[..., 2:]) * STATURE / angle
+    return np.concatenate([code[..., :2] * depth * angle, depth], axis=-1)
 
 
-def make_example(rng: np.random.Generator, recordings: Sequence[Recording], chances: Array, frames: int) -> Example:
-    """A window of ``frames`` of one of the recordings, drawn by ``chances``; it may begin before or end after it."""
-    recording = recordings[rng.choice(len(recordings), p=chances)]
-    first = int(rng.integers(-frames // 2, max(len(recording) - frames // 2, -frames // 2 + 1)))
-    there = np.arange(max(first, 0), min(first + frames, len(recording)))
-    orientations, root = recording.turns[there], recording.root[there]
-    if rng.random() < 0.5:
-        orientations, root = mirrored(orientations, root)
-    points, joints = pose(random_body(rng), orientations, root)
-    camera = random_camera(rng, root)
+def make_examples(
+    rng: np.random.Generator, recordings: Sequence[Recording], chances: Array, count: int, frames: int
+) -> Examples:
+    """``count`` windows of ``frames`` of the recordings, drawn by ``chances``; some begin before or end after one.
+
+    Half of them as danced, half varied: other halves of bodies, bent joints, bodies that lean, lie or fall.
+    """
+    orientations, root, valid = _windows(rng, recordings, chances, count, frames)
+    varied = rng.random(count) < 0.5
+    orientations[varied] = vary(rng, orientations[varied])
+    turned = rng.random(count) < 0.5
+    orientations[turned], root[turned] = mirrored(orientations[turned], root[turned])
+    points, joints = pose(random_bodies(rng, count), orientations, root)
+    camera = random_cameras(rng, root)
     seen, skeleton = camera.see(points), camera.see(joints)
     pixels = camera.project(seen)
-    chance = rng.random()
-    if chance < _IDEAL:
-        found, confidence = pixels, np.ones(pixels.shape[:2])
-    else:
-        detector = COCO_LIKE if chance < _IDEAL + _COCO else MEDIAPIPE_LIKE
-        found, confidence = detect(rng, detector, seen, pixels, camera.size)
+    found, confidence = _detected(rng, seen, pixels, camera.size)
+    confidence *= valid[..., None]
     shaken = _shaken(rng, found, confidence)
-    believed = camera.focal * float(np.exp(rng.normal(0.0, _UNSURE_FOCAL)))
-    inputs = encode(find_view(shaken, confidence, camera.size, believed), found, confidence)
+    believed = camera.focal * np.exp(rng.normal(0.0, _UNSURE_FOCAL, count))
+    inputs = encode(find_view(shaken, confidence, camera.size, believed), found, confidence) * valid[..., None]
     view = find_view(shaken, confidence, camera.size, camera.focal)
     points, joints = view.from_camera(seen), view.from_camera(skeleton)
-    pelvis = joints[:, :1]
-    place = np.maximum(pelvis[:, 0], [-np.inf, -np.inf, 0.5])
-    up = view.from_camera(camera.rotation @ np.array([0.0, 0.0, 1.0]))
-    offset = there[0] - first
-    return Example(
-        _placed(inputs, offset, frames),
-        _placed(np.concatenate([points, joints[:, 1:]], axis=1) - pelvis, offset, frames),
-        _placed(encode_place(view, place), offset, frames),
-        up.astype(np.float32),
-        _placed(np.ones(len(there)), offset, frames),
-    )
+    pelvis = joints[..., :1, :]
+    place = np.maximum(pelvis[..., 0, :], [-np.inf, -np.inf, 0.5])
+    up = view.from_camera(camera.rotation[:, None, None, :, 2])[:, 0, 0]
+    shape = np.concatenate([points, joints[..., 1:, :]], axis=-2) - pelvis
+    made = (inputs, shape, encode_place(view, place), up, valid)
+    return Examples(*(np.asarray(part, dtype=np.float32) for part in made))
 
 
 def mirrored(orientations: Array, root: Array) -> tuple[Array, Array]:
     """The pose on the other side: left and right change places, reflected in x."""
-    return orientations[:, SMPL_MIRROR] * _FLIP[:, None] * _FLIP, root * _FLIP
+    return orientations[..., SMPL_MIRROR, :, :] * _FLIP[:, None] * _FLIP, root * _FLIP
+
+
+def _windows(
+    rng: np.random.Generator, recordings: Sequence[Recording], chances: Array, count: int, frames: int
+) -> tuple[Array, Array, Array]:
+    """(N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) whether a frame is the recording's.
+
+    Frames beyond its ends repeat the first or the last.
+    """
+    picks = rng.choice(len(recordings), count, p=chances)
+    orientations = np.empty((count, frames, *recordings[0].turns.shape[1:]), dtype=np.float32)
+    root = np.empty((count, frames, 3), dtype=np.float32)
+    valid = np.empty((count, frames))
+    for i, pick in enumerate(picks):
+        recording = recordings[pick]
+        # At least half of the window, or of the recording, is there.
+        first = rng.integers(-(frames // 2), max(len(recording) - frames // 2, 1 - frames // 2))
+        at = np.arange(first, first + frames)
+        there = np.clip(at, 0, len(recording) - 1)
+        orientations[i], root[i], valid[i] = recording.turns[there], recording.root[there], there == at
+    return orientations, root, valid
+
+
+def _detected(rng: np.random.Generator, seen: Array, pixels: Array, size: Array) -> tuple[Array, Array]:
+    """The clips as seen each by one of the detectors, or by one that never errs."""
+    found, confidence = pixels.copy(), np.ones(pixels.shape[:-1])
+    chance = rng.random(len(pixels))
+    for detector, who in (
+        (COCO_LIKE, (chance >= _IDEAL) & (chance < _IDEAL + _COCO)),
+        (MEDIAPIPE_LIKE, chance >= _IDEAL + _COCO),
+    ):
+        found[who], confidence[who] = detect(rng, detector, seen[who], pixels[who], size[who])
+    return found, confidence
 
 
 def _shaken(rng: np.random.Generator, points: Array, confidence: Array) -> Array:
-    """The points moved and scaled as one, so that their view is another than their own."""
-    seen = confidence > 0.0
-    if not seen.any():
-        return points
-    middle = points[seen].mean(axis=0)
-    extent = np.abs(points[seen] - middle).max()
-    scale = np.exp(rng.normal(0.0, _OFF_SIZE))
-    moved: Array = middle + (points - middle) * scale + rng.normal(0.0, _OFF_CENTRE, 2) * extent
+    """The points of each clip moved and scaled as one, so that their view is another than their own."""
+    seen = (confidence > 0.0)[..., None]
+    share = np.maximum(seen.sum(axis=(1, 2), keepdims=True), 1)
+    middle = np.where(seen, points, 0.0).sum(axis=(1, 2), keepdims=True) / share
+    extent = np.where(seen, np.abs(points - middle), 0.0).max(axis=(1, 2, 3), keepdims=True)
+    one = (len(points), 1, 1, 1)
+    scale = np.exp(rng.normal(0.0, _OFF_SIZE, one))
+    moved: Array = middle + (points - middle) * scale + rng.normal(0.0, _OFF_CENTRE, (*one[:3], 2)) * extent
     return moved
-
-
-def _placed(rows: Array, offset: int, frames: int) -> Array:
-    """Rows at their place within a window of ``frames``, zeros around them."""
-    out = np.zeros((frames, *rows.shape[1:]), dtype=np.float32)
-    out[offset : offset + len(rows)] = rows
-    return out

@@ -56,7 +56,7 @@ class Lifter:
         points, confidence = _resample(times, *_all_points(points, confidence), at)
         longer = max(size)
         focal = longer * USUAL_FOCAL if field_of_view is None else longer / 2 / np.tan(np.radians(field_of_view) / 2)
-        view = find_view(points, confidence, size, focal)
+        view = find_view(points, confidence, np.array(size, dtype=float), np.array(focal))
         inputs = encode(view, points, confidence)
         shape, place, up = self._run(inputs)
         if flip:
@@ -111,5 +111,5 @@ def _in_camera(view: View, shape: Array, place: Array, up: Array, fps: float) ->
     pelvis = decode_place(view, place)[:, None]
     points, joints = np.split(shape, [len(POINTS)], axis=1)
     joints = np.concatenate([np.zeros_like(pelvis), joints], axis=1)
-    mean = view.to_camera(up.mean(axis=0))
+    mean = view.to_camera(up.mean(axis=0)[None, None])[0, 0]
     return Lifted(fps, view.to_camera(points + pelvis), view.to_camera(joints + pelvis), mean / np.linalg.norm(mean))

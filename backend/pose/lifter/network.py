@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import linear, pad, relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
@@ -17,7 +17,8 @@ class TemporalNetwork(nn.Module):
     """Maps (B, T, inputs) to (B, T - field + 1, outputs); ``field`` frames make one.
 
     ``widths``: odd widths of the filters, the first's and each block's; dilations multiply up. ``causal``: a frame
-    is made of those before it alone; else of as many on either side.
+    is made of those before it alone; else of as many on either side. Where ``field`` frames come in, nothing is
+    computed that the one going out does not need, by strides instead of dilations.
     """
 
     def __init__(
@@ -59,12 +60,28 @@ class TemporalNetwork(nn.Module):
         return self.field - 1 if self.causal else (self.field - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.drop(relu(self.expand_bn(self.expand_conv(x.transpose(1, 2)))))
-        for i, (pad, shift) in enumerate(zip(self.pads[1:], self.shifts[1:], strict=True)):
-            kept = x[:, :, pad + shift : x.shape[2] - pad + shift]
-            x = self.drop(relu(self.layers_bn[2 * i](self.layers_conv[2 * i](x))))
-            x = kept + self.drop(relu(self.layers_bn[2 * i + 1](self.layers_conv[2 * i + 1](x))))
+        x = x.transpose(1, 2)
+        one = x.shape[2] == self.field
+        x = self.drop(relu(self.expand_bn(_convolve(self.expand_conv, x, one))))
+        for i, width in enumerate(self.widths[1:]):
+            beside, shift = self.pads[i + 1], self.shifts[i + 1]
+            if one:
+                kept = x[:, :, width // 2 + (width // 2 if self.causal else 0) :: width]
+            else:
+                kept = x[:, :, beside + shift : x.shape[2] - beside + shift]
+            x = self.drop(relu(self.layers_bn[2 * i](_convolve(self.layers_conv[2 * i], x, one))))
+            x = kept + self.drop(relu(self.layers_bn[2 * i + 1](_convolve(self.layers_conv[2 * i + 1], x, one))))
         return self.shrink(x).transpose(1, 2)
+
+
+def _convolve(convolution: nn.Module, x: Tensor, one: bool) -> Tensor:
+    """The convolution, by strides of its width instead of its dilation where ``one`` frame goes out in the end."""
+    layer = cast(nn.Conv1d, convolution)
+    if not one:
+        return layer(x)
+    # What does not overlap is a product of matrices, which for so few frames is several times faster.
+    apart = x.unflatten(2, (-1, layer.kernel_size[0])).transpose(1, 2).flatten(2)
+    return linear(apart, layer.weight.flatten(1), layer.bias).transpose(1, 2)
 
 
 def fold(network: TemporalNetwork) -> nn.Module:
@@ -82,14 +99,17 @@ def fold(network: TemporalNetwork) -> nn.Module:
     return folded.eval()
 
 
-def grow(network: TemporalNetwork, width: int = 3) -> TemporalNetwork:
-    """The network with one more block of filters, ``width`` times the field, that at first gives the same numbers.
+def widen(network: TemporalNetwork, widths: Sequence[int]) -> TemporalNetwork:
+    """The network with filters of other ``widths``, none narrower, that at first gives the same numbers.
 
-    The block's last norm begins at zero, so that it adds nothing until it has learnt to.
+    The taps it gains begin at zero, on either side of those it had; of a causal network, before them.
     """
     inputs, channels = network.expand_conv.in_channels, network.expand_conv.out_channels
-    widths = (*network.widths, width)
-    larger = TemporalNetwork(inputs, network.shrink.out_channels, channels, widths, network.causal, network.drop.p)
-    larger.load_state_dict(network.state_dict(), strict=False)
-    nn.init.zeros_(larger.layers_bn[-1].weight)  # type: ignore[arg-type]
-    return larger
+    wider = TemporalNetwork(inputs, network.shrink.out_channels, channels, widths, network.causal, network.drop.p)
+    state = network.state_dict()
+    for name, value in wider.state_dict().items():
+        gained = value.shape[-1] - state[name].shape[-1] if value.ndim == 3 else 0
+        if gained:
+            state[name] = pad(state[name], (gained, 0) if network.causal else (gained // 2, gained // 2))
+    wider.load_state_dict(state)
+    return wider

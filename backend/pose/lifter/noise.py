@@ -36,7 +36,7 @@ def _of_parts(spread: dict[str, float]) -> Array:
     return np.array([next(value for part, value in spread.items() if part in name) for name in POINTS])
 
 
-_LASTING_OF, _WHITE_OF = _of_parts(_LASTING), _of_parts(_WHITE)
+_LASTING_OF, _WHITE_OF = (_of_parts(spread).astype(np.float32) for spread in (_LASTING, _WHITE))
 
 
 @dataclass(frozen=True)
@@ -74,102 +74,110 @@ COCO_LIKE = Detector(
 
 
 def detect(
-    rng: np.random.Generator, detector: Detector, seen: Array, pixels: Array, size: tuple[int, int]
+    rng: np.random.Generator, detector: Detector, seen: Array, pixels: Array, size: Array
 ) -> tuple[Array, Array]:
-    """What a detector makes of a clip: (T, 25, 2) pixels and (T, 25) confidence, 0 where a point is not given.
+    """What a detector makes of N clips: (N, T, 25, 2) pixels, (N, T, 25) confidence, 0 where a point is not given.
 
-    ``seen``: (T, 25, 3) the true places in the camera's frame, metres. ``pixels``: (T, 25, 2) where they are in the
-    picture of ``size``. 30 frames a second.
+    ``seen``: (N, T, 25, 3) the true places in the camera's frame, metres. ``pixels``: (N, T, 25, 2) where they are in
+    the pictures of ``size`` (N, 2). 30 frames a second.
     """
-    frames, count = len(pixels), len(POINTS)
-    extent = float(np.median((pixels.max(axis=1) - pixels.min(axis=1)).max(axis=1)))
-    outside = ((pixels < 0.0) | (pixels > np.array(size))).any(axis=-1)
-    hidden = _hidden(seen, pixels) | _runs(rng, frames, count, 0.05, (5, 45)) | outside
+    clips, frames, count = pixels.shape[:3]
+    extent = np.median((pixels.max(axis=2) - pixels.min(axis=2)).max(axis=2), axis=1)[:, None, None, None]
+    outside = ((pixels < 0.0) | (pixels > size[:, None, None])).any(axis=-1)
+    shape = (clips, frames, count)
+    hidden = _hidden(seen, pixels) | _runs(rng, shape, 0.05, (5, 45)) | outside
     # Some videos are worse than others.
-    scale = np.exp(rng.normal(0.0, 0.35)) * np.where(hidden, 1.6, 1.0)[..., None]
-    error = scale * (
-        _WHITE_OF[:, None] * rng.normal(size=(frames, count, 2))
-        + _LASTING_OF[:, None] * _lasting(rng, (frames, count, 2), detector.memory)
+    scale = (
+        np.exp(rng.normal(0.0, 0.35, (clips, 1, 1, 1))).astype(np.float32)
+        * np.where(hidden, np.float32(1.6), np.float32(1.0))[..., None]
     )
-    error += rng.normal(0.0, detector.bias, (count, 2)) + rng.normal(0.0, 0.004, 2)
+    error = scale * (
+        _WHITE_OF[:, None] * rng.standard_normal((*shape, 2), dtype=np.float32)
+        + _LASTING_OF[:, None] * _lasting(rng, (*shape, 2), detector.memory)
+    )
+    error += (rng.normal(0.0, detector.bias, (clips, 1, count, 2)) + rng.normal(0.0, 0.004, (clips, 1, 1, 2))).astype(
+        np.float32
+    )
     burst, elsewhere = _bursts(rng, detector, hidden)
     found = pixels + (error + elsewhere) * extent
     confidence = _confidence(rng, detector, hidden, burst)
     found, confidence = _swap(rng, found, confidence, detector)
-    lost = _runs(rng, frames, count, detector.losses, (1, 12)) | _runs(rng, frames, 1, detector.gaps, (1, 15))
-    if rng.random() < 0.5:
-        lost |= outside
+    lost = _runs(rng, shape, detector.losses, (1, 12)) | _runs(rng, (clips, frames, 1), detector.gaps, (1, 15))
+    lost |= outside & (rng.random((clips, 1, 1)) < 0.5)
     confidence = np.where(lost, 0.0, np.clip(confidence, 0.01, 1.0))
-    confidence[:, detector.points :] = 0.0
+    confidence[..., detector.points :] = 0.0
     return found, confidence
 
 
 def _lasting(rng: np.random.Generator, shape: tuple[int, ...], memory: float) -> Array:
-    """First-order autoregressive noise of unit variance along the first axis."""
-    start = rng.normal(size=(1, *shape[1:]))
-    steps = rng.normal(size=shape) * np.sqrt(1.0 - memory**2)
-    noise: Array = lfilter([1.0], [1.0, -memory], steps, axis=0, zi=memory * start)[0]
+    """First-order autoregressive noise of unit variance along the second axis, time."""
+    start = rng.standard_normal((shape[0], 1, *shape[2:]), dtype=np.float32)
+    steps = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(1.0 - memory**2))
+    filtered = np.array([1.0], dtype=np.float32), np.array([1.0, -memory], dtype=np.float32)
+    noise: Array = lfilter(*filtered, steps, axis=1, zi=np.float32(memory) * start)[0]
     return noise
 
 
 def _bursts(rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Array]:
-    """(T, 25) whether a point is found elsewhere, and (T, 25, 2) by how much; it stays there for a burst."""
+    """(N, T, 25) whether a point is found elsewhere, and (N, T, 25, 2) by how much; it stays there for a burst."""
     rate = detector.bursts * np.where(hidden, 5.0, 1.0) * np.where(_LIMBS, 1.0, 0.4)
-    burst, shift = np.zeros(hidden.shape, dtype=bool), np.zeros((*hidden.shape, 2))
-    for frame, point in zip(*np.nonzero(rng.random(hidden.shape) < rate / _FPS), strict=True):
-        during = slice(frame, frame + rng.integers(*detector.burst))
-        away = rng.normal(size=2)
-        burst[during, point] = True
-        shift[during, point] = away / np.linalg.norm(away) * detector.burst_size * np.exp(rng.normal(0.0, 0.6))
+    burst, shift = np.zeros(hidden.shape, dtype=bool), np.zeros((*hidden.shape, 2), dtype=np.float32)
+    begins = np.nonzero(rng.random(hidden.shape) < rate / _FPS)
+    away = rng.normal(size=(len(begins[0]), 2))
+    away *= (detector.burst_size * np.exp(rng.normal(0.0, 0.6, len(away))) / np.linalg.norm(away, axis=1))[:, None]
+    lengths = rng.integers(*detector.burst, size=len(away))
+    for clip, frame, point, length, by in zip(*begins, lengths, away, strict=True):
+        burst[clip, frame : frame + length, point] = True
+        shift[clip, frame : frame + length, point] = by
     return burst, shift
 
 
 def _confidence(
     rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_], burst: NDArray[np.bool_]
 ) -> Array:
-    """(T, 25) what the detector says of its points: lower where hidden or wrong, though not always, on a scale that
-    differs between detectors."""
+    """(N, T, 25) what the detector says of its points: lower where hidden or wrong, though not always, on a scale that
+    differs between detectors, and now and then 1 throughout."""
+    clip = (len(hidden), 1, 1)
     honest = rng.random(burst.shape) < 0.75
     level = 2.8 - 2.5 * hidden - 2.0 * (burst & honest) + 0.7 * _lasting(rng, hidden.shape, 0.9)
     confidence = 1.0 / (1.0 + np.exp(-level))
     if detector.sure:
         confidence = np.where(_LIMBS, confidence, 1.0 - 0.001 * rng.random(hidden.shape))
     else:
-        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0)))
-    chance = rng.random()
-    return np.ones_like(confidence) if chance < 0.1 else confidence
+        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0), clip))
+    return np.where(rng.random(clip) < 0.1, 1.0, confidence)
 
 
 def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
-    """(T, 25) whether the torso stands before a point."""
-    torso = pixels[:, _TORSO]
-    low, high = torso.min(axis=1, keepdims=True), torso.max(axis=1, keepdims=True)
+    """(N, T, 25) whether the torso stands before a point."""
+    torso = pixels[..., _TORSO, :]
+    low, high = torso.min(axis=-2, keepdims=True), torso.max(axis=-2, keepdims=True)
     inside = ((pixels > low) & (pixels < high)).all(axis=-1)
-    behind: NDArray[np.bool_] = seen[..., 2] > seen[:, _TORSO, 2].mean(axis=1, keepdims=True) + _HIDDEN_DEPTH
-    behind[:, _TORSO] = False
+    behind: NDArray[np.bool_] = seen[..., 2] > seen[..., _TORSO, 2].mean(axis=-1, keepdims=True) + _HIDDEN_DEPTH
+    behind[..., _TORSO] = False
     return inside & behind
 
 
 def _runs(
-    rng: np.random.Generator, frames: int, count: int, rate: float, lengths: tuple[int, int]
+    rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """(T, count) stretches of random lengths in frames that begin at ``rate`` a second."""
-    runs = np.zeros((frames, count), dtype=bool)
-    for frame, which in zip(*np.nonzero(rng.random((frames, count)) < rate / _FPS), strict=True):
-        runs[frame : frame + rng.integers(*lengths), which] = True
+    """Of ``shape`` (N, T, P), stretches of random lengths in frames that begin at ``rate`` a second."""
+    runs = np.zeros(shape, dtype=bool)
+    begins = np.nonzero(rng.random(shape) < rate / _FPS)
+    for clip, frame, which, length in zip(*begins, rng.integers(*lengths, size=len(begins[0])), strict=True):
+        runs[clip, frame : frame + length, which] = True
     return runs
 
 
 def _swap(rng: np.random.Generator, points: Array, confidence: Array, detector: Detector) -> tuple[Array, Array]:
     """Now and then the left and right arm, leg, or all of both sides are taken for each other, with full confidence."""
     mirror = np.array(MIRROR)
-    points, confidence = points.copy(), confidence.copy()
-    whole = list(range(len(POINTS)))
     for part, rate, lengths in (
         (_ARMS, detector.swapped / 2.0, (1, 4)),
         (_LEGS, detector.swapped / 2.0, (1, 6)),
-        (whole, detector.turned, (1, 20)),
+        (range(len(POINTS)), detector.turned, (1, 20)),
     ):
-        rows = np.flatnonzero(_runs(rng, len(points), 1, rate, lengths)[:, 0])[:, None]
-        points[rows, part], confidence[rows, part] = points[rows, mirror[part]], confidence[rows, mirror[part]]
+        swapped = _runs(rng, (*points.shape[:2], 1), rate, lengths) & np.isin(np.arange(len(POINTS)), part)
+        points = np.where(swapped[..., None], points[..., mirror, :], points)
+        confidence = np.where(swapped, confidence[..., mirror], confidence)
     return points, confidence

@@ -16,8 +16,8 @@ from torch import Tensor
 from ....retarget.errors import StepsmithError
 from ...progress import Progress, silent
 from .data import Recording
-from .examples import Example, make_example
-from .network import TemporalNetwork, grow
+from .examples import Examples, make_examples
+from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
 
 _CHECKPOINT_SECONDS = 240.0
@@ -25,26 +25,40 @@ _LOG_STEPS = 50
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """``stages``: for each receptive field in turn, the steps trained with it, and the frames made of a window.
+class Stage:
+    """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made."""
 
-    Each field is a filter more than the one before (27, 81, 243 frames ...), the first as ``widths`` has it.
+    widths: tuple[int, ...]
+    steps: int
+    windows: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """``stages``: each with filters as wide as the last's, or wider.
+
+    Short fields learn from many windows of few frames, as different as can be, what a pose looks like; longer ones
+    what movement tells beside. ``average``: how much of the running mean of the weights a step keeps.
     """
 
-    widths: tuple[int, ...] = (3, 3, 3, 3)
-    stages: tuple[tuple[int, int], ...] = ((9000, 80), (3000, 160))
+    stages: tuple[Stage, ...] = (
+        Stage((3, 3, 1, 1, 1), 20000, 1024, 1),
+        Stage((3, 3, 3, 1, 1), 4000, 512, 1),
+        Stage((3, 3, 3, 3, 1), 3000, 64, 40),
+        Stage((3, 3, 3, 3, 3), 1500, 24, 100),
+    )
     channels: int = 512
-    batch: int = 32
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     last_rate: float = 2e-5
-    dropout: float = 0.05
+    dropout: float = 0.0
     causal: bool = False
     average: float = 0.998
     seed: int = 0
 
     @property
     def steps(self) -> int:
-        return sum(steps for steps, _ in self.stages)
+        return sum(stage.steps for stage in self.stages)
 
 
 class Trainer:
@@ -58,18 +72,20 @@ class Trainer:
         self.step, self.stage = 0, 0
         torch.manual_seed(config.seed)
         self.network = TemporalNetwork(
-            INPUTS, OUTPUTS, config.channels, config.widths, config.causal, dropout=config.dropout
+            INPUTS, OUTPUTS, config.channels, config.stages[0].widths, config.causal, dropout=config.dropout
         )
         self._begin()
 
     def _begin(self) -> None:
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.config.rate, weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=self.config.rate, weight_decay=1e-4, fused=True
+        )
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
 
-    def _grow(self) -> None:
-        self.network.load_state_dict(self.average)
-        self.network = grow(self.network)
+    def _next_stage(self) -> None:
         self.stage += 1
+        self.network.load_state_dict(self.average)
+        self.network = widen(self.network, self.config.stages[self.stage].widths)
         self._begin()
 
     def run(self, progress: Progress = silent) -> None:
@@ -77,8 +93,8 @@ class Trainer:
         saved = time.monotonic()
         sums: dict[str, float] = {}
         while self.step < self.config.steps:
-            if self.step == sum(steps for steps, _ in self.config.stages[: self.stage + 1]):
-                self._grow()
+            if self.step == sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
+                self._next_stage()
             for name, value in self._train_step().items():
                 sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
             self.step += 1
@@ -100,13 +116,12 @@ class Trainer:
         # Generators seeded anew at every step, so that a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed((config.seed << 32) + self.step)
         rng = np.random.default_rng((config.seed, self.step))
-        _, made = config.stages[self.stage]
-        frames = made + self.network.field - 1
-        batch = [make_example(rng, self.recordings, self.chances, frames) for _ in range(config.batch)]
+        stage, field = config.stages[self.stage], self.network.field
+        examples = make_examples(rng, self.recordings, self.chances, stage.windows, stage.frames + field - 1)
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            out = self.network(_stack(batch, "inputs"))
-        losses = _losses(out.float(), batch, slice(self.network.before, self.network.before + made))
+            out = self.network(torch.from_numpy(examples.inputs))
+        losses = _losses(out.float(), examples, slice(self.network.before, self.network.before + stage.frames))
         total = sum(losses.values(), torch.zeros(()))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -120,10 +135,10 @@ class Trainer:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _rate(self) -> float:
-        """A short warm-up, then a cosine from the first rate to the last over all stages; half at the start of each
-        later one."""
+        """A short warm-up at the start of each stage, and a cosine from the first rate to the last over all."""
         config = self.config
-        warm = min(1.0, (self.step + 1) / 200)
+        begun = sum(stage.steps for stage in config.stages[: self.stage])
+        warm = min(1.0, (self.step - begun + 1) / 200)
         share = 0.5 * (1.0 + np.cos(np.pi * self.step / config.steps))
         return float(warm * (config.last_rate + (config.rate - config.last_rate) * share))
 
@@ -157,30 +172,26 @@ class Trainer:
             return False
         state = torch.load(path, weights_only=True)
         while self.stage < state["stage"]:
-            self._grow()
+            self._next_stage()
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average, self.step = state["average"], state["step"]
         return True
 
 
-def _stack(batch: Sequence[Example], name: str) -> Tensor:
-    return torch.from_numpy(np.stack([getattr(example, name) for example in batch]))
-
-
-def _losses(out: Tensor, batch: Sequence[Example], made: slice) -> dict[str, Tensor]:
-    """Mean losses over the frames that the recordings have; ``out`` (B, T, OUTPUTS) are the window's ``made`` frames.
+def _losses(out: Tensor, examples: Examples, made: slice) -> dict[str, Tensor]:
+    """Mean losses over the frames that the recordings have; ``out`` (N, T, OUTPUTS) are the windows' ``made`` frames.
 
     ``shape``: mean distance in metres; ``speed``: of differences from frame to frame; ``place``: of the pelvis, in
     the person's size; ``drift``: of its differences; ``up``: one minus the cosine.
     """
     shape, place, up = torch.split(out, [SHAPE, 3, 3], dim=-1)
-    shape = shape.unflatten(-1, (-1, 3))
-    wanted, where = _stack(batch, "shape")[:, made], _stack(batch, "place")[:, made]
-    valid = _stack(batch, "valid")[:, made]
+    wanted, where, valid = (
+        torch.from_numpy(part[:, made]) for part in (examples.shape, examples.place, examples.valid)
+    )
     both = valid[:, 1:] * valid[:, :-1]
-    off, away = shape - wanted, place - where
-    against = torch.nn.functional.cosine_similarity(up, _stack(batch, "up")[:, None], dim=-1)
+    off, away = shape.unflatten(-1, (-1, 3)) - wanted, place - where
+    against = torch.nn.functional.cosine_similarity(up, torch.from_numpy(examples.up)[:, None], dim=-1)
     return {
         "shape": _mean(off.norm(dim=-1).mean(-1), valid),
         "speed": 2.0 * _mean(off.diff(dim=1).norm(dim=-1).mean(-1), both),
