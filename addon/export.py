@@ -168,6 +168,7 @@ def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> No
     enable("io_scene_gltf2")
     with _selected(armature), _settings() as put:
         put(bpy.context.scene, name=armature.animation_data.action.name)  # which becomes the animation's
+        _close_loop(armature, put)
         bpy.ops.export_scene.gltf(
             filepath=str(path),
             export_format="GLB",
@@ -182,7 +183,8 @@ def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 
 def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     enable("io_scene_fbx")
-    with _selected(armature):
+    with _selected(armature), _settings() as put:
+        _close_loop(armature, put)
         bpy.ops.export_scene.fbx(
             filepath=str(path),
             use_selection=True,
@@ -191,6 +193,13 @@ def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> No
             bake_anim_use_nla_strips=False,
             bake_anim_simplify_factor=0.0,
         )
+
+
+def _close_loop(armature: bpy.types.Object, put: Put) -> None:
+    """Have the key that makes a loop's end its beginning written too: who repeats an animation expects it there."""
+    action = armature.animation_data.action
+    if action.use_cyclic:
+        put(bpy.context.scene, frame_end=max(bpy.context.scene.frame_end, round(action.frame_end)))
 
 
 def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 import pytest
+from stepsmith.addon.export import Wish, export
 from stepsmith.addon.fcurves import playing_curves
 from stepsmith.addon.rig_to_rig import read_motion
 from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import RigError
+from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 
@@ -108,3 +113,15 @@ def test_a_mirrored_dance_has_left_and_right_exchanged(armature: Any, loop: Moti
     seen = read_motion(bpy.context, armature, frame_range=(1, FRAMES))
     turned = rot.angle(rot.multiply(rot.conjugate(seen.rotations), loop.mirror().rotations))
     assert np.degrees(turned).mean() < 0.5
+
+
+def test_exported_loops_end_as_they_begin(loop: Motion, tmp_path: Path) -> None:
+    save_motion(tmp_path / "loop.npz", loop)
+    export(Wish(tmp_path / "loop.npz", (tmp_path / "loop.glb",)), lambda _fraction, _text: None)
+    data = (tmp_path / "loop.glb").read_bytes()
+    (length,) = struct.unpack("<I", data[12:16])
+    told = json.loads(data[20 : 20 + length])
+    (animation,) = told["animations"]
+    (end,) = {told["accessors"][sampler["input"]]["max"][0] for sampler in animation["samplers"]}
+    assert end == pytest.approx(FRAMES / 30.0)
+    assert bpy.context.scene.frame_end == FRAMES
