@@ -15,17 +15,21 @@ from ... import __version__
 from ...retarget.errors import StepsmithError
 from ...retarget.rotations import Array
 from ..dance.sources import Skip, ignore
+from ..pose.body import solve_body
+from ..pose.detections import Lifted
 from ..pose.landmarks import POINTS, to_human36m
+from ..pose.lifter.bodies import body_points
 from ..pose.lifter.published import Lifts, load_lifter
 from ..pose.lifter.weights import DEFAULT
 from ..progress import Progress, silent
 from . import lifter_metrics as metrics
-from .lifter_sets import FPS, Clip, TestSet, aist_sets, recorded_sets
+from .lifter_sets import FPS, Clip, TestSet, aist_sets, at_times, recorded_sets
 from .lifter_videos import mediapipe_alone, short_videos, video_sets
 from .metrics import Estimate, mean_estimate
 
 # Names of the ways to lift, in the tables.
 OURS, UNFLIPPED, CAUSAL, MEDIAPIPE, TRUTH = "lifter", "lifter, no flip", "causal", "mediapipe", "truth"
+PERFORMANCE = "performance"  # what the body that is solved does, on its rigid skeleton
 CAUSAL_WEIGHTS = DEFAULT.with_name("lifter-causal.safetensors")
 THREADS = 2  # as the published figures of speed have it
 _SPEED_FRAMES = 9000
@@ -120,14 +124,17 @@ def measure_set(found: TestSet, lifters: Mapping[str, tuple[Lifts, bool]], progr
     example: dict[str, Array] = {}
     for number, clip in enumerate(found.clips):
         progress(number / len(found.clips), f"Lifting: {found.title}")
-        ways = {name: lift_clip(lifter, clip, flip) for name, (lifter, flip) in lifters.items()}
+        lifted = {name: lift_clip(lifter, clip, flip) for name, (lifter, flip) in lifters.items()}
+        ways = {name: to_human36m(one.points) for name, one in lifted.items()}
+        if OURS in lifted:
+            ways[PERFORMANCE] = perform(lifted[OURS], clip)
         if clip.world is not None:
             ways[MEDIAPIPE] = clip.world
         if clip.truth is not None:
             ways[TRUTH] = clip.truth
-        rows = {name: measure(joints, clip.truth) for name, joints in ways.items()}
+        rows = {name: measure(joints, clip.truth, path=name != MEDIAPIPE) for name, joints in ways.items()}
         for name, row in rows.items():
-            if MEDIAPIPE in rows and name in lifters:
+            if MEDIAPIPE in rows and name not in (MEDIAPIPE, TRUTH):
                 row |= _compare(row, rows[MEDIAPIPE])
             figures.setdefault(name, []).append(row)
         example = example or ways
@@ -138,17 +145,29 @@ def measure_set(found: TestSet, lifters: Mapping[str, tuple[Lifts, bool]], progr
     return SetReport(found.title, len(found.clips), systems, example)
 
 
-def lift_clip(lifter: Lifts, clip: Clip, flip: bool) -> Array:
-    """(T, 17, 3) Human3.6M's joints in metres that a lifter makes of a clip."""
-    lifted = lifter.lift(clip.times, clip.points, clip.confidence, clip.size, fps=FPS, flip=flip)
-    return to_human36m(lifted.points)
+def lift_clip(lifter: Lifts, clip: Clip, flip: bool) -> Lifted:
+    """What a lifter makes of a clip."""
+    return lifter.lift(clip.times, clip.points, clip.confidence, clip.size, fps=FPS, flip=flip)
 
 
-def measure(joints: Array, truth: Array | None) -> Figures:
-    """All figures of joints (T, 17, 3) at FPS; NaN for those that need a truth that is not known."""
+def perform(lifted: Lifted, clip: Clip) -> Array:
+    """(T, 17, 3) joints of the performance that is solved for a lifted clip, turned and scaled as one as it was lifted.
+
+    The performance stands in a world of its own, on the standard skeleton.
+    """
+    at = clip.times[0] + np.arange(len(lifted)) / FPS
+    motion = solve_body(lifted, confidence=at_times(clip.times, clip.confidence, at))
+    return metrics.turned_alike(to_human36m(body_points(motion)[0]), to_human36m(lifted.points))
+
+
+def measure(joints: Array, truth: Array | None, *, path: bool = True) -> Figures:
+    """All figures of joints (T, 17, 3) at FPS; NaN for those that need a truth that is not known.
+
+    Joints that are known around the hips alone have no ``path``.
+    """
     own = {"jerk": metrics.jerk(joints, FPS), "bone_spread": metrics.bone_spread(joints)}
     if truth is None or truth is joints:
-        return {key: float("nan") for key in ("p_mpjpe", "mpjpe", "mpjve", "acceleration_error")} | own
+        return {key: float("nan") for key in ("p_mpjpe", "mpjpe", "mpjve", "acceleration_error", "path_error")} | own
     frames = min(len(joints), len(truth))
     joints, truth = joints[:frames], truth[:frames]
     return {
@@ -156,6 +175,7 @@ def measure(joints: Array, truth: Array | None) -> Figures:
         "mpjpe": metrics.mpjpe(joints, truth),
         "mpjve": metrics.mpjve(joints, truth),
         "acceleration_error": metrics.acceleration_error(joints, truth, FPS),
+        "path_error": metrics.path_error(joints, truth) if path else float("nan"),
         **own,
     }
 

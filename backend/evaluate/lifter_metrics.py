@@ -44,14 +44,38 @@ def procrustes(found: Array, true: Array) -> Array:
     Turned, never mirrored (Kabsch's algorithm; the scale is Umeyama's, IEEE PAMI 13, 1991).
     """
     middle = true.mean(axis=1, keepdims=True)
-    a, b = found - found.mean(axis=1, keepdims=True), true - middle
-    u, sizes, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
+    around = found - found.mean(axis=1, keepdims=True)
+    fitted: Array = around @ _similarity(around, true - middle) + middle
+    return fitted
+
+
+def _similarity(found: Array, true: Array) -> Array:
+    """(N, 3, 3) turns times scales that take places (N, P, 3), as rows, nearest to the true ones."""
+    u, sizes, vt = np.linalg.svd(np.swapaxes(found, 1, 2) @ true)
     sign = np.sign(np.linalg.det(u @ vt))
     u[..., 2] *= sign[:, None]
     sizes[:, 2] *= sign
-    scale = sizes.sum(axis=1) / np.maximum((a**2).sum(axis=(1, 2)), 1e-12)
-    fitted: Array = scale[:, None, None] * (a @ (u @ vt)) + middle
-    return fitted
+    scale = sizes.sum(axis=1) / np.maximum((found**2).sum(axis=(1, 2)), 1e-12)
+    turned: Array = scale[:, None, None] * (u @ vt)
+    return turned
+
+
+def turned_alike(joints: Array, like: Array) -> Array:
+    """(T, J, 3) joints turned and scaled as one for the poses to be nearest to others', whatever the places."""
+    turn = _similarity(from_hip(joints).reshape(1, -1, 3), from_hip(like).reshape(1, -1, 3))[0]
+    turned: Array = joints @ turn
+    return turned
+
+
+def path_error(found: Array, true: Array) -> float:
+    """Mean distance of the hip from the true one, the bodies made equally large and the paths' middles put together.
+
+    A body twice as large and twice as far away looks the same: its path is measured in true bodies.
+    """
+    sizes = [np.linalg.norm(from_hip(joints), axis=-1).mean() for joints in (found, true)]
+    paths = [joints[:, 0] / size * sizes[1] for joints, size in zip((found, true), sizes, strict=True)]
+    off = (paths[0] - paths[0].mean(axis=0)) - (paths[1] - paths[1].mean(axis=0))
+    return _MM * float(np.linalg.norm(off, axis=-1).mean())
 
 
 def mpjve(found: Array, true: Array) -> float:

@@ -16,6 +16,7 @@ from stepsmith.backend.evaluate.cli import evaluate_app
 from stepsmith.backend.evaluate.lifter import (
     MEDIAPIPE,
     OURS,
+    PERFORMANCE,
     TRUTH,
     evaluate_lifters,
     lifter_speed,
@@ -30,6 +31,7 @@ from stepsmith.backend.pose.landmarks import HUMAN36M, MIRROR, POINTS, to_human3
 from stepsmith.backend.pose.lifter.bodies import body_points
 from stepsmith.backend.pose.lifter.camera import look
 from stepsmith.backend.pose.lifter.data import held_out
+from stepsmith.backend.pose.lifter.human36m import fill_body
 from stepsmith.backend.pose.lifter.network import TemporalNetwork
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
@@ -38,6 +40,7 @@ from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES
 from typer.testing import CliRunner
 
+UP = np.array([0.0, -1.0, 0.0])
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
@@ -64,7 +67,8 @@ class Knowing:
         self.flips.append(flip)
         true = self.answers[points[0].tobytes()]
         noise = np.random.default_rng(0).normal(0.0, self.error, true.shape) if self.error else 0.0
-        return Lifted(fps, true + noise, np.zeros((len(true), 24, 3)), np.array([0.0, -1.0, 0.0]))
+        joints = fill_body(to_human36m(true))[1]
+        return Lifted(fps, np.concatenate([true + noise, fill_body(to_human36m(true))[0][:, 17:]], axis=1), joints, UP)
 
 
 # -- metrics ------------------------------------------------------------------------------------------
@@ -121,6 +125,24 @@ def test_velocity_acceleration_and_jerk_in_their_units() -> None:
     assert metrics.acceleration_error(found, true, FPS) == pytest.approx(2.0 / 17)
     moved = found + 3.0 * times[:, None, None]  # the hip takes everybody along
     assert metrics.mpjve(moved, found) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_path_is_measured_in_bodies() -> None:
+    """A giant far away is a person near by; a body that goes another way is not."""
+    points = to_human36m(body_points(dance())[0])
+    assert metrics.path_error(2.0 * points + [1.0, 2.0, 3.0], points) == pytest.approx(0.0, abs=1e-6)
+    drift = points + np.linspace(0.0, 0.4, 90)[:, None, None] * [1.0, 0.0, 0.0]
+    assert metrics.path_error(drift, points) == pytest.approx(100.0, rel=0.02)
+
+
+def test_a_clip_is_turned_as_one() -> None:
+    points = to_human36m(body_points(dance())[0])
+    turned = 1.3 * rot.rotate(rot.from_axis_angle([0.3, 2.0, -1.0]), points) + [0.0, 1.0, 5.0]
+    again = metrics.turned_alike(turned, points)
+    assert metrics.mpjpe(again, points) < 1e-6
+    assert metrics.path_error(again, points) < 1e-6
+    spun = rot.rotate(rot.from_axis_angle(np.linspace(0, 3, 90)[:, None, None] * [0.0, 0.0, 1.0]), points)
+    assert metrics.mpjpe(metrics.turned_alike(spun, points), points) > 50.0  # each frame by itself would fit
 
 
 def test_bones_that_change_their_length_are_told_from_bones_that_turn() -> None:
@@ -245,6 +267,13 @@ def test_a_perfect_lifter_errs_by_nothing_and_a_worse_one_by_what_it_errs(tmp_pa
     assert noisy["p_mpjpe"].value < noisy["mpjpe"].value
     assert noisy["p_mpjpe"].low <= noisy["p_mpjpe"].value <= noisy["p_mpjpe"].high
     assert noisy["jerk"].value > 10 * ours["jerk"].value
+    assert ours["path_error"].value < 0.1
+    # Another skeleton, that is rigid, but the same dance.
+    performance = report.systems[PERFORMANCE]
+    assert performance["bone_spread"].value < 4.0  # the trunk bends, and collars move
+    assert ours["p_mpjpe"].value < performance["p_mpjpe"].value < 60.0
+    assert performance["mpjpe"].value < 80.0
+    assert performance["path_error"].value < 60.0
     assert np.isnan(report.systems[TRUTH]["mpjpe"].value)
     assert report.systems[TRUTH]["jerk"].value == pytest.approx(ours["jerk"].value, rel=0.01)
     assert lifters[OURS][0].flips == [True, True]
