@@ -109,10 +109,10 @@ def build(folder: Path, out: Path, options: Options, progress: Progress = silent
     Work that an earlier build in ``out`` has done is not done again. Raises StepsmithError where there is no video,
     none can be used, ``out`` belongs to something else, another build is at work in it, or its disk is full.
     """
-    if options.capture == film.CAPTURE and find_spec("mediapipe") is None:
-        raise StepsmithError(
-            'Dancers are found in videos by mediapipe: install it with pip install "stepsmith[video]".'
-        )
+    if options.capture == film.CAPTURE:
+        _check_installed()
+    if out.resolve() == folder.resolve():
+        raise StepsmithError(f"The videos lie in {out}: choose another folder for the data set.")
     found = find_videos(folder, out, options.genres)
     kept = _claim(out)
     lock = FileLock(out / HIDDEN / "lock")
@@ -127,6 +127,17 @@ def build(folder: Path, out: Path, options: Options, progress: Progress = silent
         finally:
             kept.sweep()
         return _assemble(made, found, out, options, part(progress, _WORKING, 1.0))
+
+
+def _check_installed() -> None:
+    """Raises StepsmithError where no video at all can be captured here."""
+    from ..pose.lifter.lift import Lifter
+
+    if find_spec("mediapipe") is None:
+        raise StepsmithError(
+            'Dancers are found in videos by mediapipe: install it with pip install "stepsmith[video]".'
+        )
+    Lifter.load()
 
 
 def _claim(out: Path) -> Store:
@@ -153,14 +164,15 @@ def _work_through(found: Found, out: Path, kept: Store, options: Options, progre
     plan, made = Plan(options.length, options.capture), _Made()
     places = (kept.captured, kept.clips)
     sizes = [video.size for video in found.videos]
-    total, done = sum(sizes), 0.0
+    # Of what is left to do: what was done before is no part of it, or the time left would be told wrongly.
+    total, done = sum(sizes), 0
     under_way: dict[int, float] = {}
 
     def tell(text: str) -> None:
-        progress((done + sum(sizes[n] * share for n, share in under_way.items())) / total, text)
+        progress((done + sum(sizes[n] * share for n, share in under_way.items())) / max(total, 1), text)
 
     def tasks() -> Iterator[Task]:
-        nonlocal done
+        nonlocal total
         first: dict[str, int] = {}
         for number, video in enumerate(found.videos):
             tell(f"Reading {video.name}")
@@ -168,7 +180,7 @@ def _work_through(found: Found, out: Path, kept: Store, options: Options, progre
                 content = kept.content(video)
             except OSError as error:
                 made.errors[number] = f"It can't be read ({error.strerror})."
-                done += sizes[number]
+                total -= sizes[number]
                 continue
             made.contents[number] = content
             if content in first:
@@ -176,7 +188,7 @@ def _work_through(found: Found, out: Path, kept: Store, options: Options, progre
             first.setdefault(content, number)
             facts = store.read_facts(kept.clips / film.keys(content, plan)[1])
             if number in made.copies or (facts is not None and not (options.retry and "error" in facts)):
-                done += sizes[number]
+                total -= sizes[number]
                 continue
             _check_room(out, video)
             yield Task(number, video.path, content, plan, places)

@@ -38,7 +38,7 @@ _IN_STEP = 0.35  # s
 LEAST_SHARE, LEAST_SECONDS = 0.5, 2.5
 MOST_APART, MOST_OF_MOVEMENT = 0.04, 0.4
 # With the same song in step, less is asked.
-MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP = 0.08, 0.6
+MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP = 0.12, 0.6
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
-from ...retarget.errors import MotionError, StepsmithError
+from ...retarget.errors import MotionError
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
-from ..audio import Music, analyse
+from ..audio import AudioError, Music, analyse
 from ..dance import representation
 from ..dance.condition import SOUND, condition
 from ..progress import Progress, part
 from . import clips as cutting
 from . import dances, quality, songs, store
 from .clips import FPS, Clip, LeftOut
-from .sound import VideoSound, read_sound
+from .sound import SoundError, VideoSound, read_sound
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
@@ -62,17 +62,21 @@ def keys(content: str, plan: Plan) -> tuple[str, str]:
 def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path], progress: Progress) -> None:
     """Fill the folders ``places`` of a video's capture and of its clips, the first only where it isn't there.
 
-    A video that can't be used has its reason in the facts. Lets MemoryError, OSError for a full disk, and what
-    ``progress`` raises through.
+    A video that can't be used has its reason in the facts. Lets through what says nothing of the video: StepsmithError
+    of what is not installed, MemoryError, OSError of a full disk, and what ``progress`` raises.
     """
     captured, clips = (place / name for place, name in zip(places, keys(content, plan), strict=True))
+    from ..pose.capture import CaptureError
+    from ..pose.video import Video, VideoError
+
     try:
         progress(0.0, "Listening")
+        Video(video).close()  # says best what is wrong with a file
         sound = read_sound(video, part(progress, 0.0, 0.03))
         shown = _show(video, plan, captured, part(progress, 0.03, _CAPTURING))
         progress(_CAPTURING, "Finding the beats")
         music = analyse(video, progress=part(progress, _CAPTURING, 0.95))
-    except StepsmithError as error:
+    except (VideoError, CaptureError, AudioError, SoundError) as error:  # of this video, so that it will not be better
         with store.filled(clips, {"error": str(error)}):
             return
     parts, crowded = alone(shown)

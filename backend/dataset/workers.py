@@ -9,7 +9,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -147,23 +147,25 @@ def _main(connection: Connection, log: str) -> None:
     with contextlib.suppress(EOFError, OSError):  # nobody is there any more
         while True:
             task = connection.recv()
-            connection.send(_do(task, connection))
+            connection.send(do(task, connection.send))
 
 
-def _do(task: Task, connection: Connection) -> Report | FullDiskError:
-    """Do one task; the last word on it."""
+def do(task: Task, say: Callable[[Report], None]) -> Report | FullDiskError:
+    """Do one task; ``say`` hears how far it is. The last word on it is returned."""
     last = 0.0
 
     def report(fraction: float, text: str) -> None:
         nonlocal last
         if (now := time.monotonic()) - last >= _EVERY:
             last = now
-            connection.send(Report(task.number, fraction, text))
+            say(Report(task.number, fraction, text))
 
     try:
         make_clips(task.video, task.content, task.plan, task.places, report)
     except BrokenPipeError:
         raise
+    except StepsmithError as error:
+        return _failed(task, str(error))
     except MemoryError:
         return _failed(task, "There is not enough memory for it: cut it into shorter videos, or use fewer workers.")
     except Exception as error:  # the next video shall not suffer from this one

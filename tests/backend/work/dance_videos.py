@@ -1,4 +1,4 @@
-"""A capture for the tests of data sets: what is danced stands in the pictures, as two shades of grey.
+"""Videos for the tests of data sets, and a capture that pretends: what is danced stands in the pictures, as two greys.
 
 The left half's shade is the dance, the right half's says what is special about it.
 """
@@ -10,7 +10,10 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,12 +24,71 @@ from stepsmith.retarget.motion import Motion, detect_contacts
 from stepsmith.retarget.skeleton import SMPL
 
 PLAIN, MIRRORED, NOISY, SHAKING, NOBODY, KILLED, SLOW, CROWD, TWO_PARTS, BROKEN = range(10)
-FPS = 30.0
+FPS, PICTURES, RATE = 30.0, 10, 44100
 
 
 def shade(value: int) -> int:
     """The grey that stands for a number: far enough from others to outlive encoding."""
     return 16 + 20 * value
+
+
+def film(
+    path: Path,
+    seed: int,
+    special: int = PLAIN,
+    *,
+    song: int | None = None,
+    seconds: float,
+    late: float = 0.0,
+    mp3: bool = False,
+) -> Path:
+    """Write a video of dance ``seed``. ``song``: which, from second ``late`` of it on; None for no sound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.full((32, 64, 3), shade(seed), np.uint8)
+    picture[:, 32:] = shade(special)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=PICTURES)
+        video.width, video.height, video.pix_fmt = 64, 32, "yuv420p"
+        sound = None
+        if song is not None:
+            sound = container.add_stream("libmp3lame" if mp3 else "aac", rate=RATE)
+            sound.layout, sound.bit_rate = "mono", 64_000 if mp3 else 96_000
+        for number in range(round(seconds * PICTURES)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if sound is not None and song is not None:
+            first = round(late * RATE)
+            hear(container, sound, music(song)[first : first + round(seconds * RATE)])
+    return path
+
+
+def hear(container: Any, stream: Any, samples: Any, begin: float = 0.0) -> None:
+    """Write ``samples`` (n,) at RATE into a stream, from second ``begin`` on."""
+    size = stream.codec_context.frame_size or 1024
+    resampler = av.AudioResampler(stream.codec_context.format.name, "mono", RATE, frame_size=size)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None], np.float32), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = RATE, round(begin * RATE), Fraction(1, RATE)
+    for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+        container.mux(stream.encode(piece))
+    container.mux(stream.encode())
+
+
+@lru_cache(maxsize=16)
+def music(song: int) -> Any:
+    """(n,) samples at RATE of a song of its own tempo and tune, 17 s: two plucked notes an eighth, a drum a beat."""
+    random = np.random.default_rng(song)
+    eighth = round(RATE * 30.0 / (90.0 + 9 * song))
+    times = np.arange(2 * eighth) / RATE
+    samples = np.zeros(17 * RATE + 2 * eighth)
+    for number, first in enumerate(range(0, 17 * RATE, eighth)):
+        for pitch in random.integers(0, 30, 2):
+            tone = 2 * np.pi * 196.0 * 2 ** (pitch / 12) * times
+            samples[first : first + 2 * eighth] += 0.15 * (np.sin(tone) + 0.5 * np.sin(2 * tone)) * np.exp(-6 * times)
+        if number % 2 == 0:
+            samples[first : first + 2 * eighth] += 0.5 * np.sin(2 * np.pi * 60.0 * times) * np.exp(-25 * times)
+    return samples[: 17 * RATE]
 
 
 def dance(seed: int, seconds: float) -> Motion:
