@@ -270,6 +270,11 @@ mount("rig", "stepsmith.backend.retarget_command:rig_app", "Show which bones of 
 mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances beside real ones.")
 mount("mesh", "stepsmith.backend.mesh_command:mesh_app", "Write a dance as meshes of your own SMPL body.")
 mount("train", "stepsmith.backend.dance.train_command:train_app", "Train the dance model on recorded dances.")
+mount(
+    "train-lifter",
+    "stepsmith.backend.pose.lifter.train_command:train_lifter_app",
+    "Train what finds a video's dancer in space.",
+)
 mount("dataset", "stepsmith.backend.dataset.command:dataset_app", "Make training data out of dance videos.")
 mount("baselines", "stepsmith.backend.baselines.command:baselines_app", "Train the systems to compare the model with.")
 

@@ -15,10 +15,12 @@ from stepsmith.backend.pose.lifter.data import Recording, held_out
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
-from stepsmith.backend.pose.lifter.train import Stage, TrainConfig, Trainer
+from stepsmith.backend.pose.lifter.train import Stage, TrainConfig, Trainer, train
 from stepsmith.backend.pose.lifter.vary import vary
 from stepsmith.backend.pose.lifter.weights import LifterError, load_network, save_network
 from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 
 SEEDS = st.integers(0, 2**31)
@@ -318,3 +320,26 @@ def test_varied_bodies_keep_their_lengths_and_differ() -> None:
     assert (np.abs(varied - orientations).max(axis=(1, 2, 3, 4)) > 0.1).all()
     knees = np.linalg.norm(np.diff(varied, axis=1), axis=(-1, -2)).max()
     assert knees < 1.0  # still moves as smoothly
+
+
+def test_training_resumes_and_gives_weights_that_lift(tmp_path: Path) -> None:
+    for k in range(3):
+        (tmp_path / "mocap").mkdir(exist_ok=True)
+        save_motion(tmp_path / "mocap" / f"swing{k}.npz", swinging(120))
+    (tmp_path / "mocap" / "broken.bvh").write_text("HIERARCHY nonsense")
+    small = TrainConfig(stages=(Stage((3, 1), 2, 4, 1), Stage((3, 3), 2, 2, 8)), channels=8)
+    said: list[str] = []
+    weights = train(tmp_path / "mocap", tmp_path / "out", small, skip=said.append)
+    assert len(Lifter.load(weights).lift(np.arange(9) / 30, np.ones((9, 17, 2)), np.ones((9, 17)), (100, 100))) == 9
+    assert any("broken.bvh" in sentence for sentence in said)
+    with pytest.raises(StepsmithError, match="--resume"):
+        train(tmp_path / "mocap", tmp_path / "out", small)
+    assert train(tmp_path / "mocap", tmp_path / "out", small, resume=True) == weights
+    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"nonsense")
+    with pytest.raises(StepsmithError, match=r"checkpoint\.pt is damaged"):
+        train(tmp_path / "mocap", tmp_path / "out", small, resume=True)
+
+
+def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
+    config = TrainConfig().scaled(285)
+    assert [stage.steps for stage in config.stages] == [200, 40, 30, 15]

@@ -158,9 +158,7 @@ def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
     return inside & behind
 
 
-def _runs(
-    rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]
-) -> NDArray[np.bool_]:
+def _runs(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]) -> NDArray[np.bool_]:
     """Of ``shape`` (N, T, P), stretches of random lengths in frames that begin at ``rate`` a second."""
     runs = np.zeros(shape, dtype=bool)
     begins = np.nonzero(rng.random(shape) < rate / _FPS)

@@ -6,19 +6,22 @@ import csv
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ....retarget.errors import StepsmithError
+from ...dance.sources import Skip, ignore
 from ...progress import Progress, silent
-from .data import Recording
+from .data import Recording, load_recordings
 from .examples import Examples, make_examples
 from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
+from .weights import save_network
 
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
@@ -56,9 +59,44 @@ class TrainConfig:
     average: float = 0.998
     seed: int = 0
 
+    def scaled(self, steps: int) -> TrainConfig:
+        """The same training in so many steps, the stages in proportion."""
+        share = steps / self.steps
+        return replace(self, stages=tuple(replace(s, steps=max(1, round(s.steps * share))) for s in self.stages))
+
     @property
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    progress: Progress = silent,
+    skip: Skip = ignore,
+) -> Path:
+    """Train a lifter on the motions below ``data``; the weights' file, in ``out`` beside checkpoint and log.
+
+    ``skip`` hears of files left out. Raises StepsmithError where ``data`` holds no motion, the folder holds another
+    training, or the loss is no longer finite.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if not resume and (out / "checkpoint.pt").exists():
+        raise StepsmithError(
+            f"{out} holds a training already: go on with --resume, or choose another folder with --out."
+        )
+    progress(0.0, "Reading the motions")
+    trainer = Trainer(load_recordings(data, skip=skip), config, out)
+    if resume:
+        trainer.resume()
+    trainer.run(progress)
+    trainer.network.load_state_dict(trainer.average)
+    path = out / "lifter.safetensors"
+    save_network(path, trainer.network, {"data": data.name, "steps": str(trainer.step)})
+    return path
 
 
 class Trainer:
@@ -170,12 +208,17 @@ class Trainer:
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
-        state = torch.load(path, weights_only=True)
-        while self.stage < state["stage"]:
-            self._next_stage()
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.step = state["average"], state["step"]
+        try:
+            state = torch.load(path, weights_only=True)
+            while self.stage < state["stage"]:
+                self._next_stage()
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.average, self.step = state["average"], state["step"]
+        except (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+            raise StepsmithError(
+                f"{path} is damaged, or of another training: remove it, or choose another folder with --out."
+            ) from error
         return True
 
 

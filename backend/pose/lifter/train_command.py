@@ -1,0 +1,54 @@
+"""``stepsmith train-lifter``: train what finds a dancer of a video in space."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+train_lifter_app = typer.Typer(help="Train the lifter on recorded motion.", add_completion=False)
+
+
+@train_lifter_app.command(
+    epilog="""[bold]Examples[/bold]
+
+stepsmith train-lifter --data mocap/
+
+stepsmith train-lifter --data mocap/ --steps 60000 --resume
+
+stepsmith capture video.mp4 -o dance.blend --lifter lifter/lifter.safetensors"""
+)
+def train_lifter(
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder of motions (.npz, .pkl, .bvh, .amc), in subfolders or zips; no videos are needed."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, lifter.safetensors and log.csv.")] = Path(
+        "lifter"
+    ),
+    steps: Annotated[int, typer.Option(min=4, help="Steps in all, those before a resume included.")] = 30000,
+    causal: Annotated[
+        bool, typer.Option("--causal", help="Look at no later frame, for live use; somewhat less exact.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of bodies, cameras and errors drawn.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the folder.")] = False,
+) -> None:
+    """Train a lifter on recorded motion, seen by random cameras and by detectors that err.
+
+    Checkpoints every four minutes, so that a stop costs little; with --resume give the same --steps. Files that
+    can't be used are named, left out and counted.
+    """
+    from ...bar import progress_bar
+    from .train import TrainConfig, train
+
+    skipped: list[str] = []
+    config = TrainConfig(causal=causal, seed=seed).scaled(steps)
+    with progress_bar() as progress:
+        weights = train(data, out, config, resume=resume, progress=progress, skip=skipped.append)
+    for sentence in skipped:
+        print(f"Left out: {sentence}", file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} {'file was' if len(skipped) == 1 else 'files were'} left out.", file=sys.stderr)
+    print(weights)
