@@ -53,7 +53,8 @@ _CYCLES_SAMPLES = 3
 @dataclass(frozen=True)
 class Wish:
     """What to export. ``rig``: a file and the armature's name in it (None: the only one that can dance);
-    without it the built-in character dances. ``how``: how the motion becomes keys."""
+    without it the built-in character dances. ``how``: how the motion becomes keys. ``straight``: a scene without a
+    camera gets one that looks along y."""
 
     motion: Path
     outs: tuple[Path, ...]
@@ -61,6 +62,7 @@ class Wish:
     song_start: float = 0.0
     rig: tuple[Path, str | None] | None = None
     how: How = field(default_factory=How)
+    straight: bool = False
 
 
 def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
@@ -79,14 +81,14 @@ def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
     progress(0.02, "Dancing")
     own_scene = wish.rig is not None and wish.rig[0].suffix.lower() == ".blend"
     if not own_scene:
-        stage(bpy.context, armature)
+        stage(bpy.context, armature, straight=wish.straight)
     # Videos last: a user's scene gets a camera and lights, where it has none, for them alone.
     outs = sorted(wish.outs, key=_is_video)
     shares = [20.0 if _is_video(out) else 1.0 for out in outs]
     done = 0.0
     for out, share in zip(outs, shares, strict=True):
         if own_scene and _is_video(out):
-            stage(bpy.context, armature, backdrop=False)
+            stage(bpy.context, armature, backdrop=False, straight=wish.straight)
         first, last = 0.03 + 0.97 * done / sum(shares), 0.03 + 0.97 * (done + share) / sum(shares)
 
         def part(fraction: float, text: str, first: float = first, last: float = last) -> None:
@@ -461,6 +463,7 @@ def _parse(words: Sequence[str] | None) -> Callable[[Progress, Say], None]:
     parser.add_argument("--song", type=Path, help="the song's file")
     parser.add_argument("--song-start", type=float, default=0.0, help="seconds into the song where the dance starts")
     parser.add_argument("--rig", type=_rig, metavar="FILE[:OBJECT]", help="the armature that dances")
+    parser.add_argument("--straight", action="store_true", help="look along y, not a little from the side")
     parser.add_argument("--describe", action="store_true", help="say the rig's bone map")
     arguments.add_options(parser)
     given = parser.parse_args(words)
@@ -470,7 +473,7 @@ def _parse(words: Sequence[str] | None) -> Callable[[Progress, Say], None]:
     if given.motion is None or given.out is None:
         parser.error("--motion and --out are needed, or --rig alone to check a rig")
     outs = tuple(out.absolute() for out in given.out)
-    wish = Wish(given.motion, outs, given.song, given.song_start, given.rig, how)
+    wish = Wish(given.motion, outs, given.song, given.song_start, given.rig, how, given.straight)
     return lambda progress, say: say({"warnings": export(wish, progress)})
 
 

@@ -12,23 +12,31 @@ _BACKDROP = (0.62, 0.64, 0.68)
 _FRAMES_LOOKED_AT = 150
 # Of each mesh, so many points at most are looked at on a frame.
 _POINTS_LOOKED_AT = 400
-# From the dance to the camera: from the front, a little to the side, at breast height and looking down a little.
-_TO_CAMERA = Vector((0.32, -1.0, 0.16)).normalized()
+# From the dance to the camera, in which a dance looks well: from the front, a little to the side, at breast height and
+# looking down a little.
+_ASIDE = Vector((0.32, -1.0, 0.16)).normalized()
+# As a camera sees it that looks along y, which is where a captured dancer was filmed from.
+_STRAIGHT = Vector((0.0, -1.0, 0.08)).normalized()
 
 
-def stage(context: bpy.types.Context, armature: bpy.types.Object, *, backdrop: bool = True) -> None:
+def stage(
+    context: bpy.types.Context, armature: bpy.types.Object, *, backdrop: bool = True, straight: bool = False
+) -> None:
     """Give the scene what it lacks to show ``armature``'s dance: a camera that has the whole body in view
-    on every frame of the scene's range, three lights, a world; with ``backdrop`` also a floor and wall."""
+    on every frame of the scene's range, three lights, a world; with ``backdrop`` also a floor and wall.
+
+    ``straight``: the camera looks along y, not a little from the side."""
     scene = context.scene
+    to_camera = _STRAIGHT if straight else _ASIDE
     points = dance_points(context, armature)
     if scene.camera is None:
-        scene.camera = _add_camera(scene, points)
+        scene.camera = _add_camera(scene, points, to_camera)
     if not any(ob.type == "LIGHT" for ob in scene.objects):
         _add_lights(scene, points)
     if scene.world is None:
         scene.world = _make_world()
     if backdrop:
-        _add_backdrop(scene, points)
+        _add_backdrop(scene, points, to_camera)
 
 
 def dance_points(context: bpy.types.Context, armature: bpy.types.Object) -> Array:
@@ -69,11 +77,11 @@ def _vertices(mesh: bpy.types.Object) -> Array:
     return some @ world[:3, :3].T + world[:3, 3]
 
 
-def _add_camera(scene: bpy.types.Scene, points: Array) -> bpy.types.Object:
+def _add_camera(scene: bpy.types.Scene, points: Array, to_camera: Vector) -> bpy.types.Object:
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     camera.data.lens = 50.0
     scene.collection.objects.link(camera)
-    camera.rotation_euler = _TO_CAMERA.to_track_quat("Z", "Y").to_euler()
+    camera.rotation_euler = to_camera.to_track_quat("Z", "Y").to_euler()
     axes = np.array(camera.rotation_euler.to_matrix())  # columns: right, up, backward
     frame = np.array([corner[:] for corner in camera.data.view_frame(scene=scene)])
     half = np.abs(frame[:, :2] / frame[:, 2:]).max(axis=0)
@@ -124,9 +132,9 @@ def _make_world() -> bpy.types.World:
     return world
 
 
-def _add_backdrop(scene: bpy.types.Scene, points: Array) -> None:
+def _add_backdrop(scene: bpy.types.Scene, points: Array, to_camera: Vector) -> None:
     """A floor at z = 0 that bends up into a wall behind the dance, square to the camera."""
-    away = -np.array(_TO_CAMERA.to_2d().normalized())
+    away = -np.array(to_camera.to_2d().normalized())
     right = np.array([-away[1], away[0]]) * -1.0
     depth, side = points[:, :2] @ away, points[:, :2] @ right
     reach = max(3.0, float(np.linalg.norm(np.ptp(points, axis=0))))

@@ -86,7 +86,9 @@ def capture(
     share = 0.25 if any(path.suffix.lower() == ".mp4" for path in outs) else 0.9
     with progress_bar() as progress:
         performance = perform(Take(video, person, lifter, field_of_view), part(progress, 0.0, share))
-        stage = export.Stage(performance.song, performance.song_start, character, how)
+        stage = export.Stage(
+            performance.song, performance.song_start, character, how, straight=side_by_side is not None
+        )
         rest = part(progress, share, 1.0)
         if side_by_side is None:
             warnings = export.export(performance.motion, out, stage, rest)

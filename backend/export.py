@@ -39,13 +39,15 @@ class Stage:
     """Who dances to what in scene files.
 
     ``song``: the sound beside the dance, from ``song_start`` seconds on. ``rig``: "FILE" or "FILE:OBJECT";
-    None for the built-in character. ``how``: how the motion becomes keys.
+    None for the built-in character. ``how``: how the motion becomes keys. ``straight``: seen along y, as the
+    camera saw a captured dancer, where the scene has no camera of its own.
     """
 
     song: Path | None = None
     song_start: float = 0.0
     rig: str | None = None
     how: Keying = field(default_factory=Keying)
+    straight: bool = False
 
 
 def check(
@@ -182,6 +184,8 @@ def _export_scenes(motion: Motion, scenes: Sequence[Path], stage: Stage, progres
             arguments += ["--song", str(stage.song.absolute()), "--song-start", repr(stage.song_start)]
         if stage.rig is not None:
             arguments += ["--rig", stage.rig]
+        if stage.straight:
+            arguments.append("--straight")
         said = _run([*arguments, *stage.how.arguments()], progress)
     return [str(warning) for warning in said.get("warnings", [])]
 

@@ -366,10 +366,13 @@ def test_a_failure_on_the_way_puts_everything_back(
 # --- the stage -------------------------------------------------------------------------------------------
 
 
-def test_the_camera_sees_the_whole_dance(scene: Any, dance: Motion) -> None:
+@pytest.mark.parametrize(("straight", "aside"), [(False, (0.2, 0.4)), (True, (-0.001, 0.001))])
+def test_the_camera_sees_the_whole_dance(scene: Any, dance: Motion, straight: bool, aside: tuple[float, float]) -> None:
     dancer = make_character(bpy.context)
     apply_motion(bpy.context, dancer, dance)
-    stage(bpy.context, dancer)
+    stage(bpy.context, dancer, straight=straight)
+    bpy.context.view_layer.update()
+    assert aside[0] < scene.camera.matrix_world.col[2][0] < aside[1]
     body = dancer.children[0]
     seen = []
     for frame in range(1, 121, 17):
