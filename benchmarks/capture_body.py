@@ -35,11 +35,11 @@ from stepsmith.backend.pose.body import smooth as smoothing
 from stepsmith.backend.pose.body import solve
 from stepsmith.backend.pose.body.level import to_world
 from stepsmith.backend.pose.detections import Lifted
-from stepsmith.backend.pose.lifter.bodies import CARRIERS, body_points, random_body
-from stepsmith.backend.pose.lifter.camera import random_camera
+from stepsmith.backend.pose.lifter.bodies import CARRIERS, STANDARD, Body, body_points
+from stepsmith.backend.pose.lifter.camera import look
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics
+from stepsmith.retarget.skeleton import SMPL, SMPL_MIRROR, SMPL_NAMES, forward_kinematics
 
 Array = np.ndarray
 FPS = 30.0
@@ -65,10 +65,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each clip")
     parser.add_argument("--clips", type=int, default=12, help="how many clips")
     parser.add_argument("--noise", type=float, default=0.025, help="metres, at the ends of limbs, across the view")
+    parser.add_argument("--lasting", action="store_true", help="leave white noise out")
     parser.add_argument("--only", nargs="+", help="smoothers to compare, all by default")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
-    clips = list(make_clips(options.data, options.seconds, options.clips, options.noise))
+    clips = list(make_clips(options.data, options.seconds, options.clips, options.noise, options.lasting))
     figures = {}
     chosen = solve.smooth
     for name, smoother in SMOOTHERS.items():
@@ -84,7 +85,7 @@ def main() -> None:
 # -- clips --------------------------------------------------------------------------------------------
 
 
-def make_clips(data: Path, seconds: float, count: int, noise: float) -> Iterator[Clip]:
+def make_clips(data: Path, seconds: float, count: int, noise: float, lasting: bool = False) -> Iterator[Clip]:
     motions = [d.motion.with_meta(name=d.name) for d in load_dances(data / "tang2018", "val", FPS)]
     salsa = data / "cmu" / "salsa.zip"
     if salsa.is_file():
@@ -99,25 +100,25 @@ def make_clips(data: Path, seconds: float, count: int, noise: float) -> Iterator
         motion = motions[k // 2 % 3] if k % 2 == 0 or len(motions) == 3 else motions[3 + k // 2 % (len(motions) - 3)]
         start = starts[id(motion)]
         starts[id(motion)] = start + frames if start + 2 * frames <= len(motion) else 0
-        yield film(motion.slice(start, start + frames), rng, noise)
+        yield film(motion.slice(start, start + frames), rng, noise, lasting)
 
 
-def film(motion: Motion, rng: np.random.Generator, noise: float) -> Clip:
+def film(motion: Motion, rng: np.random.Generator, noise: float, lasting: bool) -> Clip:
     """The dance on some body before some camera, lifted as well as it can be."""
     body = random_body(rng)
     size = float(np.linalg.norm(body.offsets[4]) + np.linalg.norm(body.offsets[7])) / SMPL.leg_length
     points, joints = body_points(Motion(motion.fps, motion.root * size, motion.rotations, motion.contacts), body)
-    camera = random_camera(rng, joints[:, 0])
-    points, joints = camera.see(points), camera.see(joints)
-    error, confidence = errors(rng, joints, noise)
-    path = np.array([0.5, 0.5, 3.0]) * drifting(rng, (len(motion), 1, 3), noise)
-    up = camera.rotation @ [0.0, 0.0, 1.0] + rng.normal(0.0, np.radians(3.0), 3)
-    own = rng.normal(0.0, 0.3 * noise, points.shape) * [1.0, 1.0, 3.0]
+    rotation, position = random_view(rng, joints[:, 0])
+    points, joints = (points - position) @ rotation.T, (joints - position) @ rotation.T
+    error, confidence = errors(rng, joints, noise, lasting)
+    path = np.array([0.5, 0.5, 3.0]) * drifting(rng, (len(motion), 1, 3), noise, lasting)
+    up = rotation @ [0.0, 0.0, 1.0] + rng.normal(0.0, np.radians(3.0), 3)
+    own = drifting(rng, points.shape, 0.3 * noise, lasting) * [1.0, 1.0, 3.0]
     lifted = Lifted(
         motion.fps, points + path + error[:, CARRIERS] + own, joints + path + error, up / np.linalg.norm(up)
     )
     # The truth, seen from where the camera stands, begun over the origin.
-    turn = rot.from_matrix(to_world(camera.rotation @ [0.0, 0.0, 1.0]) @ camera.rotation)
+    turn = rot.from_matrix(to_world(rotation @ [0.0, 0.0, 1.0]) @ rotation)
     rotations = np.array(motion.rotations)
     rotations[:, 0] = rot.multiply(turn, rotations[:, 0])
     root = rot.rotate(turn, motion.root)
@@ -126,24 +127,40 @@ def film(motion: Motion, rng: np.random.Generator, noise: float) -> Clip:
     return Clip(str(motion.meta.get("name", "")), lifted, confidence[:, CARRIERS], truth)
 
 
-def errors(rng: np.random.Generator, joints: Array, noise: float) -> tuple[Array, Array]:
+def random_body(rng: np.random.Generator) -> Body:
+    """Of other stature and proportions, the same on both sides."""
+    lengths = np.exp(rng.normal(0.0, 0.05, (len(SMPL_NAMES), 1)))
+    first = np.minimum(np.arange(len(SMPL_NAMES)), SMPL_MIRROR)
+    return Body(SMPL.offsets * np.exp(rng.normal(0.0, 0.05)) * lengths[first], STANDARD.places)
+
+
+def random_view(rng: np.random.Generator, path: Array) -> tuple[Array, Array]:
+    """Rotation (3, 3) from the world into the frame of a camera that sees all of a path, and its place (3,)."""
+    middle = path.mean(axis=0)
+    side, distance = rng.uniform(0.0, 2.0 * np.pi), 2.5 + rng.uniform(0.5, 2.5)
+    distance += np.linalg.norm(path - middle, axis=-1).max()
+    place = np.array([*(middle[:2] + distance * np.array([np.cos(side), np.sin(side)])), rng.uniform(0.4, 2.2)])
+    return look(place, middle, rng.normal(0.0, np.radians(3.0))), place
+
+
+def errors(rng: np.random.Generator, joints: Array, noise: float, lasting: bool) -> tuple[Array, Array]:
     """(T, 24, 3) errors of joints in the camera's frame, and (T, 24) confidence."""
     lost = np.zeros(joints.shape[:2], dtype=bool)
     for joint in ENDS:
         for start in np.flatnonzero(rng.random(len(joints)) < 0.1 / FPS):
             lost[start : start + rng.integers(3, 20), joint] = True
-    error = drifting(rng, joints.shape, noise) * SHARES[:, None] * [1.0, 1.0, 3.0]
+    error = drifting(rng, joints.shape, noise, lasting) * SHARES[:, None] * [1.0, 1.0, 3.0]
     return error * np.where(lost, 3.0, 1.0)[..., None], np.where(lost, 0.0, 0.9)
 
 
-def drifting(rng: np.random.Generator, shape: tuple[int, ...], noise: float) -> Array:
+def drifting(rng: np.random.Generator, shape: tuple[int, ...], noise: float, lasting: bool) -> Array:
     """White noise, lasting noise and drift, of ``noise`` standard deviation together."""
-    parts = [rng.normal(size=shape)]
+    parts = [np.zeros(shape) if lasting else rng.normal(size=shape)]
     for seconds in (0.15, 2.0):
         memory = np.exp(-1.0 / (seconds * FPS))
         steps = rng.normal(size=shape) * np.sqrt(1.0 - memory**2)
         parts.append(lfilter([1.0], [1.0, -memory], steps, axis=0, zi=memory * rng.normal(size=(1, *shape[1:])))[0])
-    return noise / np.sqrt(3.0) * sum(parts)
+    return noise / np.sqrt(2.0 if lasting else 3.0) * sum(parts)
 
 
 # -- smoothers ----------------------------------------------------------------------------------------
@@ -159,8 +176,9 @@ def none(places: Array, *_: object) -> Smoothed:
     return places, usual_noise(places)
 
 
-def gaussian(places: Array, weight: Array, *_: object, sigma: float) -> Smoothed:
+def gaussian(places: Array, doubt: Array, noise: Array, *_: object, sigma: float) -> Smoothed:
     """Weighted, so that what was not seen does not count here either."""
+    weight = 1.0 / (np.mean(noise**2) + doubt**2)
     total = gaussian_filter1d(weight, sigma, axis=0, mode="nearest")
     mean = gaussian_filter1d(places * weight[..., None], sigma, axis=0, mode="nearest") / total[..., None]
     return mean, usual_noise(places)
@@ -171,7 +189,7 @@ def savitzky_golay(places: Array, *_: object, window: int) -> Smoothed:
 
 
 def one_euro(
-    places: Array, weight: Array, noise: Array, jerks: Array, fps: float, *, cutoff: float, beta: float
+    places: Array, doubt: Array, noise: Array, jerks: Array, fps: float, *, cutoff: float, beta: float
 ) -> Smoothed:
     """Casiez, Roussel and Vogel, "1 Euro Filter", CHI 2012; causal."""
 
@@ -187,11 +205,11 @@ def one_euro(
     return made, usual_noise(places)
 
 
-def kalman(places: Array, weight: Array, noise: Array, jerks: Array, fps: float, *, usual: float) -> Smoothed:
+def kalman(places: Array, doubt: Array, noise: Array, jerks: Array, fps: float, *, usual: float) -> Smoothed:
     """Ours without its heavy tails: Rauch, Tung and Striebel's, of constant acceleration."""
     freedom, smoothing._FREEDOM = smoothing._FREEDOM, 1e9
     try:
-        return smoothing.smooth(places, weight, noise, np.full(len(jerks), usual), fps)
+        return smoothing.smooth(places, doubt, noise, np.full(len(jerks), usual), fps)
     finally:
         smoothing._FREEDOM = freedom
 

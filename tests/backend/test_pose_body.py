@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepsmith.backend.evaluate.anatomy import joint_angles
 from stepsmith.backend.pose.body import solve_body
 from stepsmith.backend.pose.detections import Lifted
+from stepsmith.backend.pose.landmarks import POINTS
 from stepsmith.backend.pose.lifter.bodies import body_points
 from stepsmith.backend.pose.lifter.camera import look
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES
+from stepsmith.retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forward_kinematics
 
 FRAMES, FPS = 90, 30.0
 
@@ -50,6 +57,14 @@ def joint_error(found: Motion, truth: Motion) -> np.ndarray:
     return np.linalg.norm(rot.rotate(rot.from_axis_angle([0.0, 0.0, float(yaw)]), a) - b, axis=-1)
 
 
+def shape_error(found: Motion, truth: Motion) -> tuple[np.ndarray, float]:
+    """(T, 24) metres around the pelvis, the whole turned to fit, and the degrees by which it was tilted."""
+    a, b = (m.positions() - m.positions()[:, :1] for m in (found, truth))
+    u, _, vt = np.linalg.svd(np.einsum("tji,tjk->ik", b, a))
+    turn = (u * [1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    return np.linalg.norm(a @ turn.T - b, axis=-1), float(np.degrees(np.arccos(min(turn[2, 2], 1.0))))
+
+
 @pytest.mark.parametrize("place", [(0.0, -4.0, 1.3), (3.0, -2.5, 2.4), (-2.0, 3.0, 0.4)])
 def test_what_a_camera_sees_is_what_was_danced(place: tuple[float, float, float]) -> None:
     truth = sway()
@@ -70,6 +85,185 @@ def test_somebody_who_faces_the_camera_faces_the_viewer() -> None:
 def test_a_few_frames_are_solved_too(frames: int) -> None:
     truth = sway(frames)
     assert joint_error(solve_body(filmed(truth)), truth).max() < 0.006
+
+
+def turned_between_frames(motion: Motion) -> np.ndarray:
+    """(T - 1, 24) degrees by which joints turn from frame to frame, in the world."""
+    world = forward_kinematics(SMPL, motion.rotations, motion.root)[1]
+    return np.degrees(rot.angle(rot.multiply(rot.conjugate(world[:-1]), world[1:])))
+
+
+def noisy(lifted: Lifted, noise: float, seed: int = 0) -> Lifted:
+    """With white noise, three times as large along the camera's view."""
+    rng = np.random.default_rng(seed)
+    spread = noise * np.array([1.0, 1.0, 3.0])
+    return replace(
+        lifted,
+        points=lifted.points + rng.normal(size=lifted.points.shape) * spread,
+        joints=lifted.joints + rng.normal(size=lifted.joints.shape) * spread,
+    )
+
+
+def slide(motion: Motion) -> float:
+    """Centimetres a contact second that feet move over the floor."""
+    feet = motion.positions()[:, list(CONTACT_JOINTS), :2]
+    held = (motion.contacts[1:] > 0.6) & (motion.contacts[:-1] > 0.6)
+    return 100.0 * float(np.linalg.norm(np.diff(feet, axis=0), axis=-1)[held].mean()) * motion.fps
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000), fps=st.sampled_from([24.0, 30.0, 60.0]))
+def test_any_dance_comes_back(seed: int, fps: float) -> None:
+    """Joints where they were; rotations too, but for twists that no joint shows."""
+    rng = np.random.default_rng(seed)
+    truth = invented(rng, fps)
+    found = solve_body(filmed(truth, (rng.uniform(-2.0, 2.0), -4.0, rng.uniform(0.5, 2.5)), rng.normal(0.0, 0.05)))
+    error, tilt = shape_error(found, truth)
+    assert tilt < 3.0  # what the floor and the body's stance add to the camera's up
+    upper = [SMPL_NAMES.index(n) for n in SMPL_NAMES if not any(p in n for p in ("knee", "ankle", "foot"))]
+    assert error[:, upper].mean() < 0.006
+    assert error[:, upper].max() < 0.04
+    legs = np.setdiff1d(np.arange(24), upper)
+    assert error[:, legs].mean() < 0.05  # feet that seem to stand are locked
+
+
+def invented(rng: np.random.Generator, fps: float, seconds: float = 2.0) -> Motion:
+    """A smooth dance within the joints' ranges, elbows and knees hinges, one foot or both on the floor."""
+    frames = round(seconds * fps)
+    phase = 2.0 * np.pi * np.arange(frames)[:, None] / fps * rng.uniform(0.3, 0.9)
+    at = {name: i for i, name in enumerate(SMPL_NAMES)}
+    swing = np.sin(phase + rng.uniform(0.0, 2.0 * np.pi, 24))
+    vectors = np.zeros((frames, 24, 3))
+    for joint, size in (("spine1", 0.1), ("spine2", 0.1), ("spine3", 0.1), ("neck", 0.1), ("head", 0.25)):
+        vectors[:, at[joint]] = swing[:, [at[joint]]] * rng.normal(0.0, size, 3).clip(-size, size)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        shoulder, elbow, hip, knee, ankle = (at[f"{side}_{p}"] for p in ("shoulder", "elbow", "hip", "knee", "ankle"))
+        vectors[:, shoulder, 1] = sign * (rng.uniform(-0.2, 1.0) + 0.3 * swing[:, shoulder])
+        vectors[:, shoulder, 2] = -sign * (0.4 + 0.3 * swing[:, elbow])
+        vectors[:, elbow, 2] = -sign * (1.1 + 0.8 * swing[:, elbow])
+        bend = 0.4 + 0.3 * swing[:, hip]
+        vectors[:, hip, 0], vectors[:, knee, 0], vectors[:, ankle, 0] = -bend, 1.8 * bend, -0.3 * bend
+    vectors[:, 0, 2] = 0.5 * swing[:, 0]
+    motion = Motion(fps, np.zeros((frames, 3)), rot.from_axis_angle(vectors), np.zeros((frames, 4)))
+    height = motion.positions()[:, list(CONTACT_JOINTS), 2].min(axis=1)
+    return Motion(fps, np.column_stack([0.2 * swing[:, 1:3], 0.03 - height]), motion.rotations, motion.contacts)
+
+
+def test_noise_goes_and_the_dance_stays() -> None:
+    truth = sway(240)
+    lifted = noisy(filmed(truth), 0.02)
+    found = solve_body(lifted)
+    raw = np.linalg.norm(lifted.joints - filmed(truth).joints, axis=-1).mean()
+    assert joint_error(found, truth).mean() < 0.5 * raw
+    assert slide(found) < 2.0
+    path = found.positions()[:, 0] - truth.positions()[:, 0]
+    assert (path - path.mean(axis=0)).std(axis=0).max() < 0.02  # of 0.06 along the view
+    speeds = [np.linalg.norm(np.diff(m.positions()[:, 20], axis=0), axis=-1).max() for m in (found, truth)]
+    assert 0.9 < speeds[0] / speeds[1] < 1.25
+
+
+def test_a_person_of_another_size_stands_on_the_same_floor() -> None:
+    truth = sway()
+    lifted = filmed(truth)
+    small = replace(lifted, points=0.7 * lifted.points, joints=0.7 * lifted.joints)
+    found = solve_body(small)
+    assert found.meta["scale"] == pytest.approx(1.0 / 0.7, rel=0.01)
+    assert np.abs(found.positions()[..., 2] - truth.positions()[..., 2]).max() < 0.008
+
+
+@pytest.mark.parametrize("tilt", [(0.06, 0.0), (-0.05, 0.05)])
+def test_a_wrong_up_is_put_right_by_who_walks_about(tilt: tuple[float, float]) -> None:
+    step = sway(300)
+    travel = 1.5 * np.column_stack([np.sin(step.times), np.cos(step.times), 0.0 * step.times])
+    # Hops from place to place: the feet travel with the hips.
+    truth = replace(step, root=step.root + travel[(np.arange(300) // 60) * 60])
+    lifted = filmed(truth, (0.0, -5.0, 1.6))
+    found = solve_body(replace(lifted, up=lifted.up + np.array([tilt[0], 0.0, tilt[1]])))
+    spine = found.positions()[:, 12] - found.positions()[:, 0]
+    true = truth.positions()[:, 12] - truth.positions()[:, 0]
+    lean = [np.degrees(np.arctan2(np.linalg.norm(s.mean(axis=0)[:2]), s.mean(axis=0)[2])) for s in (spine, true)]
+    assert abs(lean[0] - lean[1]) < 0.5 * np.degrees(np.hypot(*tilt))
+
+
+def test_straight_limbs_do_not_flip() -> None:
+    """Arms and legs that bend this way and that by no more than noise keep their turn about their length."""
+    frames = 150
+    beat = 2.0 * np.pi * np.arange(frames) / FPS
+    vectors = np.zeros((frames, 24, 3))
+    for shoulder, sign in ((16, 1.0), (17, -1.0)):
+        vectors[:, shoulder, 1] = sign * (0.6 + 0.7 * np.sin(beat / 2.0))
+    truth = Motion(FPS, np.tile([0.0, 0.0, 0.955], (frames, 1)), rot.from_axis_angle(vectors), np.zeros((frames, 4)))
+    found = solve_body(noisy(filmed(truth), 0.008))
+    assert turned_between_frames(found)[:, [1, 2, 4, 5, 16, 17, 18, 19]].max() < 12.0
+    world = [forward_kinematics(SMPL, m.rotations, m.root)[1][:, [16, 17]] for m in (found, truth)]
+    off = np.degrees(rot.angle(rot.multiply(rot.conjugate(world[0]), world[1])))
+    assert off.max() < 60.0
+
+
+def test_an_arm_that_is_lost_is_bridged() -> None:
+    truth = sway(120)
+    lifted, confidence = filmed(truth), np.ones((120, 25))
+    rng = np.random.default_rng(0)
+    lost = slice(40, 50)
+    for name in ("left_elbow", "left_wrist", "left_index", "left_pinky"):
+        lifted.points[lost, POINTS.index(name)] += rng.normal(0.0, 0.3, (10, 3))
+        confidence[lost, POINTS.index(name)] = 0.0
+    for joint in (18, 20, 22):
+        lifted.joints[lost, joint] += rng.normal(0.0, 0.3, (10, 3))
+    blind, told = (joint_error(solve_body(lifted, confidence=c), truth)[lost] for c in (None, confidence))
+    assert told[:, [18, 20, 22]].mean() < 0.03 < blind[:, [18, 20, 22]].mean()
+
+
+def test_coco_confidence_leaves_feet_and_hands_to_the_lifter() -> None:
+    truth = sway()
+    found = solve_body(filmed(truth), confidence=np.full((FRAMES, 17), 0.9))
+    assert joint_error(found, truth).max() < 0.02
+
+
+def test_somebody_who_lies_on_the_floor_lies_on_the_floor() -> None:
+    standing = sway(60)
+    rotations = np.array(standing.rotations)
+    rotations[:, 0] = rot.multiply(rot.from_axis_angle([-np.pi / 2, 0.0, 0.0]), rotations[:, 0])
+    lying = Motion(FPS, standing.root * 0.0, rotations, np.zeros((60, 4)))
+    lying = lying.shift([0.0, 0.0, 0.06 - lying.positions()[..., 2].min()])
+    found = solve_body(filmed(lying, (3.0, -2.5, 1.5)))
+    upper = [0, 3, 6, 9, 12, 15, 16, 17, 18, 19]
+    assert np.abs(found.positions()[:, upper, 2] - lying.positions()[:, upper, 2]).max() < 0.08
+    assert joint_error(found, lying)[:, upper].max() < 0.02
+
+
+def test_somebody_who_stands_still_stands_still() -> None:
+    truth = replace(
+        sway(), rotations=np.repeat(sway(1).rotations, FRAMES, axis=0), root=np.repeat(sway(1).root, FRAMES, 0)
+    )
+    found = solve_body(noisy(filmed(truth), 0.01))
+    speed = np.linalg.norm(np.diff(found.positions(), axis=0), axis=-1) * FPS
+    assert speed[:, [7, 8, 10, 11]].mean() < 0.02
+    assert speed.mean() < 0.12
+    assert (found.contacts > 0.5).mean() > 0.95
+
+
+def test_joints_stay_within_human_range() -> None:
+    truth = sway()
+    rotations = np.array(truth.rotations)
+    rotations[:, 4] = rot.from_axis_angle([-0.9, 0.0, 0.0])  # a knee bent to the front
+    found = solve_body(filmed(replace(truth, rotations=rotations)))
+    assert joint_angles(found.rotations)["knee flexion"].min() > -25.0
+
+
+def test_the_same_body_gives_the_same_performance() -> None:
+    lifted = noisy(filmed(sway()), 0.01)
+    one, other = solve_body(lifted), solve_body(lifted)
+    assert np.array_equal(one.rotations, other.rotations)
+    assert np.array_equal(one.root, other.root)
+
+
+def test_a_minute_is_solved_in_no_time() -> None:
+    lifted = noisy(filmed(sway(1800)), 0.01)
+    solve_body(filmed(sway(10)))
+    begun = time.process_time()
+    solve_body(lifted)
+    assert time.process_time() - begun < 4.0
 
 
 def test_what_is_no_body_is_told() -> None:

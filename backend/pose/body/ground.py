@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 
 from ....retarget.rotations import Array
+from ....retarget.skeleton import CONTACT_JOINTS
 from .level import SOLES
 from .smooth import PATH_JERK, bands, loosen, solve_bands
 
@@ -24,6 +25,8 @@ _SWITCHES = 4.0
 # Metres and seconds of the distance's drift; metres that a resting sole is off the floor.
 _DRIFT, _DRIFTS = 0.04, 1.5
 _OFF = 0.02
+# Metres from other joints than the feet's to the skin, at least.
+_FLESH = 0.03
 # Metres by which the floor seems to rise or sink, and how fast that changes, m/s^3.
 _STRAYS, _HEAVE = 0.1, 1.0
 _ROUNDS = 3
@@ -168,17 +171,20 @@ def _solve(blocks: Array, links: Array, stiff: Array, right: Array) -> Array:
     return np.asarray(solveh_banded(upper, right.reshape(-1), check_finite=False)).reshape(-1, _STATE)
 
 
-def find_floor(soles: Array, contacts: Array, fps: float) -> Array:
-    """(T,) metres, the height at which resting soles are around each frame; ``soles``: (T, 4) heights.
+def find_floor(heights: Array, contacts: Array, fps: float) -> Array:
+    """(T,) metres, the height at which resting soles are around each frame; ``heights``: (T, 24) of all joints.
 
     It is one floor, but slow errors of the lifted heights make it seem to rise and sink. A foot rests on the lower
-    of heel and ball. Without contacts the floor is where the lower sole mostly is.
+    of heel and ball. Without contacts the floor is where the lower sole mostly is. Whoever kneels or lies does so
+    on it too.
     """
+    soles, rest = heights[:, list(CONTACT_JOINTS)] - SOLES, np.delete(heights, CONTACT_JOINTS, axis=1)
     soles = np.minimum(soles[:, :2], soles[:, 2:])
     contacts = np.maximum(contacts[:, :2], contacts[:, 2:])
     lowest = np.where(contacts > 0.5, soles, np.inf).min(axis=1)
     sure = np.isfinite(lowest)
     level = float(np.median(lowest[sure])) if sure.any() else float(np.percentile(soles.min(axis=1), 25))
+    level = min(level, float(np.percentile(rest.min(axis=1), 2)) - _FLESH)
     off = soles - level
     firm = contacts / _OFF**2 / (1.0 + (off / _STRAYS) ** 2) ** 2
     stiff = np.full(max(0, len(soles) - 3), fps**6 / _HEAVE**2)

@@ -26,7 +26,7 @@ _CALMER = {
 # Degrees of freedom of the jerk's distribution, and how often it is reweighted.
 _FREEDOM, _ROUNDS = 1.0, 3
 # Metres of noise that are taken for granted, and as usual where too few frames tell.
-_LEAST, _USUAL = 0.002, 0.015
+_LEAST, _USUAL = 0.005, 0.015
 # Measurements further off than this many deviations count less.
 _FAR = 4.0
 _SIXTH = np.array([1.0, -6.0, 15.0, -20.0, 15.0, -6.0, 1.0])
@@ -54,35 +54,34 @@ def usual_jerks(names: Sequence[str]) -> Array:
     )
 
 
-def smooth(places: Array, weight: Array, noise: Array, jerks: Array, fps: float) -> tuple[Array, Array]:
+def smooth(places: Array, doubt: Array, noise: Array, jerks: Array, fps: float) -> tuple[Array, Array]:
     """``places`` (T, K, 3) without their noise, and what remains of it (T, K), metres.
 
-    ``weight``: (T, K) in (0, 1], how much a measurement counts. ``noise``: (3,) by axis, of weight 1. ``jerks``: (K,)
-    what is usual, m/s^3.
+    ``noise``: (3,) metres by axis, of what was seen well; ``doubt``: (T, K) metres more where it was not.
+    ``jerks``: (K,) what is usual, m/s^3.
     """
+    variance = noise**2 + doubt[..., None] ** 2
     if len(places) < 4:
-        return places, np.broadcast_to(np.sqrt(np.mean(noise**2)), weight.shape) / np.sqrt(weight)
-    smoothed, left = np.empty_like(places), np.empty(len(jerks))
+        return places, np.sqrt(variance.mean(axis=-1))
+    smoothed, left = np.empty_like(places), np.empty(doubt.shape)
     for k, jerk in enumerate(jerks):
         # The variance of a third difference.
         usual = jerk**2 / fps**6
-        smoothed[:, k] = _most_likely(places[:, k], weight[:, k], noise**2, usual)
-        left[k] = np.sqrt(np.mean([_gain(variance / usual) * variance for variance in noise**2]))
-    return smoothed, left / np.sqrt(np.clip(weight, 0.05, 1.0))
+        smoothed[:, k] = _most_likely(places[:, k], variance[:, k], usual)
+        gain = np.array([_gain(v / usual) for v in noise**2])
+        left[:, k] = np.sqrt((gain * variance[:, k]).mean(axis=-1))
+    return smoothed, left
 
 
-def _most_likely(place: Array, weight: Array, variance: Array, usual: float) -> Array:
-    """The path (T, 3) of one place."""
-    counts = np.array(weight)
-    loose = np.ones(len(place) - 3)
+def _most_likely(place: Array, variance: Array, usual: float) -> Array:
+    """The path (T, 3) of one place; ``variance``: (T, 3)."""
+    counts, loose = 1.0 / variance, np.ones(len(place) - 3)
     path = place
     for _ in range(_ROUNDS):
-        path = np.column_stack(
-            [solve_bands(counts / v, loose / usual, counts / v * place[:, a]) for a, v in enumerate(variance)]
-        )
+        path = np.column_stack([solve_bands(c, loose / usual, c * p) for c, p in zip(counts.T, place.T, strict=True)])
         loose = loosen(path, usual)
-        off = np.sqrt(np.mean((place - path) ** 2 / variance, axis=1))
-        counts = weight * np.minimum(1.0, _FAR / np.maximum(off, 1e-9))
+        off = np.mean((place - path) ** 2 / variance, axis=1, keepdims=True)
+        counts = 1.0 / variance / (1.0 + off / _FAR**2)
     return path
 
 

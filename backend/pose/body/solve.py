@@ -14,12 +14,12 @@ from ..detections import Lifted
 from ..landmarks import POINTS
 from .ground import Noise, find_contacts, find_floor, find_path
 from .kinematics import solve_rotations
-from .level import SOLES, find_up, to_world
+from .level import find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
 from .smooth import PATH_JERK, find_noise, smooth, usual_jerks
 
-# Weight of what was not seen, and only guessed.
-_GUESSED = 0.02
+# Metres by which a point is off that was not seen, and only guessed.
+_GUESSED = 0.1
 # How often contacts and path are found in turn.
 _ROUNDS = 3
 _HIPS = [1, 2]
@@ -37,15 +37,16 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     """
     if not len(lifted) or not all(np.isfinite(a).all() for a in (lifted.points, lifted.joints)):
         raise StepsmithError("The lifted body has no frames or values that are not finite: lift the video anew.")
-    weight = _weights(lifted, confidence)
-    joint_weight = np.stack([weight[:, at].mean(axis=1) for at in _SEEN_BY], axis=1)
+    doubt = _doubts(lifted, confidence)
+    joint_doubt = np.stack([doubt[:, at].mean(axis=1) for at in _SEEN_BY], axis=1)
 
     path = lifted.joints[:, _HIPS].mean(axis=1, keepdims=True)
     joints, points = lifted.joints - path, lifted.points - path
     noise, path_noise = find_noise(joints), find_noise(path)
-    joints, joint_noise = smooth(joints, joint_weight, noise, usual_jerks(SMPL_NAMES), lifted.fps)
-    points, point_noise = smooth(points, weight, noise, usual_jerks(POINTS), lifted.fps)
-    rough, _ = smooth(path, joint_weight[:, :1], path_noise, np.array([PATH_JERK]), lifted.fps)
+    joints, joint_noise = smooth(joints, joint_doubt, noise, usual_jerks(SMPL_NAMES), lifted.fps)
+    points, point_noise = smooth(points, doubt, noise, usual_jerks(POINTS), lifted.fps)
+    rough, _ = smooth(path, joint_doubt[:, :1], path_noise, np.array([PATH_JERK]), lifted.fps)
+    weight = 1.0 / (1.0 + joint_doubt[:, 0] ** 2 / np.mean(path_noise**2))
 
     scale = scale_to_standard(bone_lengths(joints, joint_noise))
     joints, points, rough, path = (scale * places for places in (joints, points, rough, path[:, 0]))
@@ -54,7 +55,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
         joints @ world.T, points @ world.T, scale * joint_noise, scale * point_noise, lifted.fps
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
-    root, contacts = _stand(rotations, path @ world.T, joint_weight[:, _HIPS].mean(axis=1), spread, lifted.fps)
+    root, contacts = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
     motion = Motion(lifted.fps, root, rotations, contacts, meta={"scale": scale})
     return lock_feet(motion)
 
@@ -66,24 +67,24 @@ def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: floa
     path, and the path from where they rest: both are found in turn.
     """
     hip = rot.rotate(rotations[:, 0], _HIP_MIDDLE)
-    feet = forward_kinematics(SMPL, rotations, -hip)[0][:, list(CONTACT_JOINTS)]
+    body = forward_kinematics(SMPL, rotations, -hip)[0]
+    feet = body[:, list(CONTACT_JOINTS)]
     contacts = np.zeros((len(path), 4))
     for _ in range(_ROUNDS):
         found = find_path(path, weight, feet, contacts, noise, fps)
-        stood = feet + found[:, None]
-        found[:, 2] -= find_floor(stood[..., 2] - SOLES, contacts, fps)
+        found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
     found = found - hip
     return found - [*found[0, :2], 0.0], contacts
 
 
-def _weights(lifted: Lifted, confidence: Array | None) -> Array:
-    """(T, 25) how much each point counts."""
-    weight = np.ones(lifted.points.shape[:2])
-    if confidence is not None:
-        weight[:] = 0.0
-        weight[:, : confidence.shape[1]] = np.nan_to_num(confidence)
-    return np.clip(weight, np.sqrt(_GUESSED), 1.0) ** 2
+def _doubts(lifted: Lifted, confidence: Array | None) -> Array:
+    """(T, 25) metres by which points may be off beside their noise."""
+    if confidence is None:
+        return np.zeros(lifted.points.shape[:2])
+    known = np.zeros(lifted.points.shape[:2])
+    known[:, : confidence.shape[1]] = np.clip(np.nan_to_num(confidence), 0.0, 1.0)
+    return _GUESSED * (1.0 - known) ** 2
 
 
 def _seen_by() -> list[list[int]]:
