@@ -80,12 +80,13 @@ def _dance(wishes: argparse.Namespace) -> None:
     how = arguments.read(wishes)
     rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
-    request = Request(song, wishes.genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
+    genre, changes = controls.split_genres(wishes.genre)
+    request = Request(song, genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
     dancers = rigs if wishes.another_each else [*rigs[:1]] or [None]
     if request.seed + len(dancers) - 1 > _LARGEST_SEED:
         raise StepsmithError(f"The seeds of {len(dancers)} dances pass {_LARGEST_SEED}: give a smaller --seed.")
     requests = [
-        replace(request, seed=request.seed + k, controls=_controls(wishes, dancer, how))
+        replace(request, seed=request.seed + k, controls=_controls(wishes, changes, dancer, how))
         for k, dancer in enumerate(dancers)
     ]
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
@@ -124,9 +125,11 @@ def _put_on(
     print(f"{_told(rigs, max(dance.motion.duration for dance in dances))} in {out}", flush=True)
 
 
-def _controls(wishes: argparse.Namespace, dancer: bpy.types.Object | None, how: How) -> controls.Controls:
+def _controls(
+    wishes: argparse.Namespace, changes: tuple[tuple[float, str], ...], dancer: bpy.types.Object | None, how: How
+) -> controls.Controls:
     """What the command line asks of the dance of this rig, or of a new character where None."""
-    return read_controls(
+    asked = read_controls(
         bpy.context,
         dancer,
         energy=wishes.energy,
@@ -137,6 +140,7 @@ def _controls(wishes: argparse.Namespace, dancer: bpy.types.Object | None, how: 
         mirror=how.options.mirror,
         bone_map=None if dancer is None else how.bone_map(dancer),
     )
+    return replace(asked, changes=changes)
 
 
 def _make(connection: Connection, requests: Sequence[Request]) -> list[Dance]:
@@ -280,7 +284,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OBJECT",
         help="the armature that dances, once for each of several; without it, a new character",
     )
-    dance.add_argument("--genre", help="what is danced; without it, what suits the song")
     dance.add_argument("--seed", type=_count, default=0, help="another number makes another dance")
     dance.add_argument("--start", type=_seconds, default=0.0, help="seconds into the song")
     dance.add_argument("--duration", type=_seconds, help="seconds; without it, to the song's end")

@@ -9,10 +9,12 @@ import contextlib
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from ..retarget.errors import StepsmithError
 from ..retarget.files import motion_to_bytes
 from ..retarget.motion import Motion
 
@@ -25,6 +27,7 @@ FIRST_FRAME = "first_frame"
 MOST_ENERGY = 2.5  # deviations from the genre's usual energy
 MOST_CANDIDATES = 16
 
+_LATER = re.compile(r"(?P<second>\d+(?:\.\d+)?):(?P<genre>.+)")
 _RANGE = re.compile(r"(?P<first>-?\d+)(?:-(?P<last>-?\d+))?(?::(?P<part>upper|lower))?")
 
 
@@ -56,6 +59,7 @@ class Controls:
     ``energy``: how much the dancer moves, -2.5 to 2.5 about the genre's usual: one number, or (second, number) between
     which it goes evenly; None as the music has it. ``loop``: the last frame flows into the first. ``radius``:
     metres from the start that the dancer stays within. ``candidates``: of so many dances the best is taken.
+    ``changes``: (second, genre) from when on another genre is danced.
     ``keep``: motions that the dance holds; ``first_frame``: the frame of the scene that they count from.
     """
 
@@ -63,6 +67,7 @@ class Controls:
     loop: bool = False
     radius: float | None = None
     candidates: int = 1
+    changes: tuple[tuple[float, str], ...] = ()
     keep: tuple[Kept, ...] = ()
     first_frame: int | None = None
 
@@ -73,6 +78,7 @@ class Controls:
             "loop": self.loop or None,
             "radius": self.radius,
             "candidates": self.candidates if self.candidates > 1 else None,
+            "changes": self.changes or None,
             "keep": [{"motion": kept.name, "at": kept.at, "part": kept.part} for kept in self.keep] or None,
         }
         return {name: value for name, value in asked.items() if value is not None}
@@ -90,6 +96,13 @@ class Frames:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Have ``parser`` read energy, loop, radius, candidates and keep."""
     group = parser.add_argument_group("what is danced")
+    group.add_argument(
+        "--genre",
+        action="append",
+        default=[],
+        metavar="[SECOND:]GENRE",
+        help="without it, what suits the song; again with a second, as 20:tango, what is danced from then on",
+    )
     group.add_argument(
         "--energy",
         type=_energy,
@@ -109,6 +122,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="hold what the rig does in these frames of the scene, or its upper or lower body alone; several times for"
         " several stretches; what is between is danced",
     )
+
+
+def split_genres(words: Sequence[str]) -> tuple[str | None, tuple[tuple[float, str], ...]]:
+    """The genre danced first, None for what suits, and the changes (second, genre), of "GENRE" and "SECOND:GENRE".
+
+    Raises StepsmithError for two first ones, or two at one second.
+    """
+    changes = sorted((float(said["second"]), said["genre"]) for word in words if (said := _LATER.fullmatch(word)))
+    first = [word for word in words if not _LATER.fullmatch(word)]
+    if len(first) > 1:
+        raise StepsmithError(f"{first[0]} and {first[1]} can't both be danced first: write --genre 20:{first[1]}.")
+    for (before, _), (after, genre) in pairwise([(0.0, ""), *changes]):
+        if not before < after:
+            raise StepsmithError(
+                f"The genre can't change to {genre} at {after:g} s: give each change a second of its own, above 0."
+            )
+    return first[0] if first else None, tuple(changes)
 
 
 def _energy(text: str) -> Energy:

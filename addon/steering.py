@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -127,8 +128,9 @@ def read_controls(
     """
     if radius is not None and dancer is not None:
         radius /= _units_per_metre(dancer, bone_map)
+    asked = Controls(energy, loop, radius, candidates)
     if not keep:
-        return Controls(energy, loop, radius, candidates)
+        return asked
     if dancer is None:
         raise StepsmithError("A new character has no animation to keep: choose an armature, or keep nothing.")
     begin, fps = first_frame(context.scene, into), scene_fps(context.scene)
@@ -142,7 +144,7 @@ def read_controls(
         motion = read_motion(context, dancer, frame_range=(frames.first, frames.last), bone_map=bone_map)
         motion = motion.mirror() if mirror else motion
         kept.append(Kept.of(motion, (frames.first - begin) / fps, frames.part))
-    return Controls(energy, loop, radius, candidates, tuple(kept), begin)
+    return replace(asked, keep=tuple(kept), first_frame=begin)
 
 
 def first_frame(scene: bpy.types.Scene, into: Into) -> int:

@@ -202,9 +202,17 @@ def test_energy_may_change_along_the_dance(command: Callable[..., Any]) -> None:
     assert "controls" not in command()[1]
 
 
+def test_the_genre_may_change_along_the_dance(command: Callable[..., Any]) -> None:
+    wishes = command("--genre", "20:tango", "--genre", "waltz", "--genre", "7.5:rumba")[1]
+    assert (wishes["genre"], wishes["controls"]) == ("waltz", {"changes": [[7.5, "rumba"], [20.0, "tango"]]})
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--genre", "waltz", "--genre", "tango"], "waltz and tango can't both be danced first"),
+        (["--genre", "5:waltz", "--genre", "5:tango"], "can't change to waltz at 5 s"),
+        (["--genre", "0:waltz"], "can't change to waltz at 0 s"),
         (["--energy", "7"], "7 is no energy from -2.5 to 2.5"),
         (["--energy", "0:1,0:2"], "is no energy"),
         (["--energy", "nan"], "nan is no energy"),
