@@ -19,6 +19,7 @@ _REACH = 1.0  # squares a second that a person moves at most
 _TINTS = 4  # levels of each colour by which clothes are compared
 _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
 _ALIKE = 0.35  # distance of colours up to which two may be one person
+_COVERED = 0.25  # of a body's square, from one to another behind
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
 _CONFIRMED = 2  # times that somebody must have been found to count
 
@@ -157,6 +158,11 @@ class Track:
         if seen is not None:
             self.clothes = (1.0 - _LEARN) * self.clothes + _LEARN * seen
 
+    @property
+    def side(self) -> float:
+        """How large the person was of late."""
+        return float(np.median([square.side for square in self.squares[-5:]]))
+
     def expected(self, time: float) -> Square:
         """Where the person is likely to be."""
         last, span = self.squares[-1], time - self.times[-1]
@@ -183,29 +189,42 @@ class Tracker:
 
     tracks: list[Track] = field(default_factory=list)
 
-    def update(self, time: float, image: Image, figures: Sequence[Figure], first: Track | None = None) -> list[Track]:
-        """Who each of the figures is; ``first``: who the first is known to be."""
+    def update(
+        self, time: float, image: Image, figures: Sequence[Figure], first: Track | None = None
+    ) -> dict[Figure, Track]:
+        """Who the figures are, those left out who are a second finding of one before; ``first``: who the first is
+        known to be."""
+        seen: dict[Figure, Array] = {}
+        for figure in figures:
+            wears = clothes(image, figure)
+            if not any(
+                distance(figure.square, other.square) < _SAME and unlike(wears, known) < _ALIKE
+                for other, known in seen.items()
+            ):
+                seen[figure] = wears
+        people = self._assign(time, seen, first)
+        for figure, wears in seen.items():
+            if figure not in people:
+                people[figure] = Track([], [], wears)
+                self.tracks.append(people[figure])
+            alone = all(distance(figure.square, other.square) > 2 * _SAME for other in seen if other is not figure)
+            people[figure].add(time, figure.square, wears if alone else None)
+        return people
+
+    def _assign(self, time: float, seen: dict[Figure, Array], first: Track | None) -> dict[Figure, Track]:
+        """Which figures are people known already: the most likely of all ways to tell."""
         known = [track for track in self.tracks if time - track.times[-1] <= _FORGET]
-        seen = [clothes(image, figure) for figure in figures]
-        costs = np.array([[_cost(track, time, f, c) for track in known] for f, c in zip(figures, seen, strict=True)])
-        if costs.size and first in known:
+        if not known or not seen:
+            return {}
+        costs = np.array([[_cost(track, time, figure, wears) for track in known] for figure, wears in seen.items()])
+        if first in known:
             costs[0], costs[:, known.index(first)] = np.inf, np.inf
             costs[0, known.index(first)] = 0.0
-        found: dict[int, Track] = {}
-        if costs.size:
-            for row, column in zip(*linear_sum_assignment(np.minimum(costs, 100.0)), strict=True):
-                if np.isfinite(costs[row, column]):
-                    found[int(row)] = known[column]
-        for i, figure in enumerate(figures):
-            alone = all(distance(figure.square, o.square) > 2 * _SAME for o in figures if o is not figure)
-            if i not in found:
-                found[i] = Track([], [], seen[i])
-                self.tracks.append(found[i])
-            found[i].add(time, figure.square, seen[i] if alone else None)
-        return [found[i] for i in range(len(figures))]
+        figures, pairs = list(seen), zip(*linear_sum_assignment(np.minimum(costs, 100.0)), strict=True)
+        return {figures[row]: known[column] for row, column in pairs if np.isfinite(costs[row, column])}
 
-    def rivals(self, track: Track, time: float) -> list[Track]:
-        """The others who are, or were a moment ago, near enough to be taken for the person."""
+    def rivals(self, track: Track, time: float, reach: float = 2.0 * _SAME) -> list[Track]:
+        """The others who are, or were a moment ago, within ``reach`` squares: near enough to be mistaken for them."""
         here = track.expected(time)
         return [
             other
@@ -213,8 +232,15 @@ class Tracker:
             if other is not track
             and len(other.times) >= _CONFIRMED
             and time - other.times[-1] <= 1.0
-            and distance(other.expected(time), here) < 2.0 * _SAME
+            and distance(other.expected(time), here) < reach
         ]
+
+    def covered(self, track: Track, time: float) -> bool:
+        """Whether somebody larger, so nearer, stands before the person and wears the same."""
+        return any(
+            unlike(other.clothes, track.clothes) < _ALIKE and other.side > track.side
+            for other in self.rivals(track, time, _COVERED)
+        )
 
 
 def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
@@ -225,7 +251,8 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     away = distance(expected, figure.square)
     if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
         return np.inf
-    return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
+    # The last term: where two have become one, it is more likely the one who was seen a moment ago.
+    return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio)) + 0.3 * span
 
 
 def confirmed(tracks: Iterable[Track]) -> list[Track]:

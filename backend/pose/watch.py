@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,32 +169,36 @@ class Shot:
         if pose is not None:
             own = figure_of(pose)
             figures = [own, *(one for one in figures if distance(one.square, own.square) > _NEAR)]
-        tracks = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
-        self._track = self._whom(frame.time, tracks, figures)
+        there = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
+        self._track = self._whom(frame.time, there)
         if self._track is not None and self._track not in self._followed[-1:]:
             if self._followed:
                 self.breaks.append(len(self.times))
             self._followed.append(self._track)
-        if pose is not None and tracks[0] is self._track:
+        where = next((figure for figure, track in there.items() if track is self._track), None)
+        if pose is not None and where is figures[0]:
             return pose
-        self._square = next((f.square for f, t in zip(figures, tracks, strict=True) if t is self._track), None)
+        self._square = where.square if where is not None else None
         return None
 
-    def _whom(self, now: float, tracks: Sequence[Track], figures: Sequence[Figure]) -> Track | None:
+    def _whom(self, now: float, there: Mapping[Figure, Track]) -> Track | None:
         """Whom to follow from now on, of those who are there."""
         if self.guided:
             place = self.guide.at(now) if self.guide is not None else None
-            near = [] if place is None else [distance(figure.square, place) for figure in figures]
-            return tracks[int(np.argmin(near))] if near and min(near) < _NEAR else self._track
+            near = {} if place is None else {track: distance(one.square, place) for one, track in there.items()}
+            best = min(near, key=near.__getitem__, default=None)
+            return best if best is not None and near[best] < _NEAR else self._track
         track = self._track
-        if track is not None and (track in tracks or now - track.times[-1] < _PATIENCE):
+        if track is not None and (track in there.values() or now - track.times[-1] < _PATIENCE):
             return track
-        return choose(tracks, self.size, self.person if not self.times else None)
+        return choose([*there.values()], self.size, self.person if not self.times else None)
 
     def _is_other(self, frame: Frame, pose: Pose) -> bool:
-        """Whether landmarks are on somebody else who is near, by the colours of the clothes."""
+        """Whether landmarks are on somebody else who is near, by the colours of the clothes, or may be."""
         if self._track is None:
             return False
+        if self._tracker.covered(self._track, frame.time):
+            return True
         seen = clothes(frame.image, figure_of(pose))
         own = unlike(self._track.clothes, seen)
         rivals = self._tracker.rivals(self._track, frame.time)
