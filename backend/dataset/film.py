@@ -25,7 +25,7 @@ from ..progress import Progress, part
 from . import clips as cutting
 from . import dances, quality, songs, store
 from .clips import FPS, Clip, LeftOut
-from .sound import SoundError, VideoSound, read_sound
+from .sound import VideoSound, read_sound
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
@@ -76,7 +76,7 @@ def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path],
         shown = _show(video, plan, captured, part(progress, 0.03, _CAPTURING))
         progress(_CAPTURING, "Finding the beats")
         music = analyse(video, progress=part(progress, _CAPTURING, 0.95))
-    except (VideoError, CaptureError, AudioError, SoundError) as error:  # of this video, so that it will not be better
+    except (VideoError, CaptureError, AudioError) as error:  # of this video, so that it will not be better
         with store.filled(clips, {"error": str(error)}):
             return
     parts, crowded = alone(shown)
