@@ -9,13 +9,17 @@ import signal
 import sys
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
+from stepsmith.addon.controls import Controls, Kept
 from stepsmith.addon.dance_task import Backend, Connection, DanceTask, Request, wait_for
+from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.motion import Motion
 
 pytest.importorskip("fastapi", reason="needs the backend, which is not installed beside this bpy")
 
@@ -64,6 +68,28 @@ def test_a_dance_for_a_song(backend: Backend, connection: Connection, folder: Pa
     assert "waltz" in backend.genres
     again = wait_for(DanceTask(backend, connection, request), lambda _: None)
     assert (again.motion.rotations == dance.motion.rotations).all()
+
+
+def test_all_that_can_be_asked_of_a_dance(
+    backend: Backend, connection: Connection, folder: Path, still: Callable[..., Motion]
+) -> None:
+    pose = still(frames=10)
+    controls = Controls(
+        energy=((0.0, -1.0), (2.0, 1.0)),
+        loop=True,
+        radius=1.5,
+        candidates=2,
+        changes=((2.0, "tango"),),
+        keep=(Kept.of(pose, 1.0, "upper"),),
+        first_frame=7,
+    )
+    request = Request(folder / "song.wav", genre="waltz", start=1.0, duration=5.0, controls=controls)
+    motion = wait_for(DanceTask(backend, connection, request), lambda _: None).motion
+    facts = [motion.meta[name] for name in ("loop", "genre_changes", "first_frame")]
+    assert facts == [True, [[2.0, "tango"]], 7]
+    assert np.linalg.norm(motion.root[:, :2] - motion.root[0, :2], axis=1).max() <= 1.5 + 1e-6
+    off = rot.angle(rot.multiply(rot.conjugate(motion.rotations[30:40, 16:22]), pose.rotations[:, 16:22]))
+    assert off.max() < 1e-6, "the arms are kept"
 
 
 def test_a_killed_backend_goes_on(backend: Backend, connection: Connection, folder: Path) -> None:
