@@ -23,7 +23,7 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class Problem:
-    """What was wrong with a video from ``start`` to ``end`` (seconds of it), in a sentence."""
+    """What was wrong with a video from ``start`` to ``end`` (seconds of it), in a sentence that names them too."""
 
     start: float
     end: float

@@ -107,7 +107,7 @@ def _capture(wishes: argparse.Namespace) -> None:
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
     task = CaptureTask(session.current.backend, connection, VideoRequest(video, wishes.person))
     dance = _finish(task, partial(_print_progress, ""))
-    _warn(f"{problem.start:.1f} to {problem.end:.1f} s: {problem.text}" for problem in problems_of(dance.motion))
+    _warn(problem.text for problem in problems_of(dance.motion))
     _put_on(rigs, [dance] * max(len(rigs), 1), varied, how, out)
 
 

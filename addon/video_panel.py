@@ -114,8 +114,7 @@ def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column = layout.box().column()
     column.scale_y = 0.8
     for problem in problems[:_SHOWN]:
-        when = f"{problem.start:.1f} to {problem.end:.1f} s: "
-        for k, line in enumerate(wrapped(context, when + problem.text)):
+        for k, line in enumerate(wrapped(context, problem.text)):
             column.label(text=line, icon="BLANK1" if k else "ERROR")
     if len(problems) > _SHOWN:
         column.label(text=f"and {len(problems) - _SHOWN} more", icon="BLANK1")

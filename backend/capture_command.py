@@ -96,23 +96,10 @@ def capture(
             warnings = _export_beside(performance, video, out, side_by_side, stage, rest)
     if report is not None:
         _write(report, performance.report())
-    for problem in performance.problems:
-        print(f"stepsmith: {clock(problem.start)} to {clock(problem.end)}: {problem.sentence}", file=sys.stderr)
-    for warning in warnings:
-        print(f"stepsmith: {warning}", file=sys.stderr)
+    for sentence in (*(problem.sentence for problem in performance.problems), *warnings):
+        print(f"stepsmith: {sentence}", file=sys.stderr)
     for path in (*outs, *([report] if report else [])):
         print(path)
-
-
-def clock(second: float) -> str:
-    """A second of a video as players show it.
-
-    >>> clock(4.26), clock(75.0), clock(3671.52)
-    ('0:04.3', '1:15.0', '1:01:11.5')
-    """
-    tenths = round(max(second, 0.0) * 10)
-    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
-    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
 def _check_inputs(video: Path, lifter: Path | None, field_of_view: float | None) -> None:

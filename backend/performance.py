@@ -48,7 +48,7 @@ class Performance:
     song_start: float
 
     def report(self) -> dict[str, Any]:
-        """What was captured and what was wrong, seconds of the video, as plain values."""
+        """What was captured and what was wrong as plain values: seconds of the video, which the texts name too."""
         return {
             "parts": [[round(begins, 3), round(ends, 3)] for begins, ends in self.spans],
             "problems": [

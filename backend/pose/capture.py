@@ -122,7 +122,9 @@ def _solve(network: Lifter, seen: Detections, stretch: Stretch, field_of_view: f
 
 
 def _nobody(video: Path, problems: Sequence[Problem]) -> CaptureError:
-    why = f" ({problems[0].sentence.rstrip('.')})" if problems else ""
+    # Each problem's sentence says what is wrong before its colon, and behind it what became of it.
+    reasons = [problem.sentence.partition(":")[0] for problem in problems if problem.kind != "nobody"]
+    why = f" ({reasons[0]})" if reasons else ""
     return CaptureError(
         f"Nobody in “{video.name}” can be seen well enough to be captured{why}: film one person whole, from head to"
         " feet, in good light."

@@ -35,8 +35,8 @@ def files(
     folder = tmp_path_factory.mktemp("files")
     write_song(folder / "dancer.wav")
     problems = [
-        {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen."},
-        {"kind": "people", "start": 3.0, "end": 3.5, "text": "Two people are seen."},
+        {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."},
+        {"kind": "people", "start": 3.0, "end": 3.5, "text": "There are 2 people from 3.0 s to 3.5 s."},
     ]
     facts = {"video": "dancer.wav", "begins": BEGINS, "problems": problems}
     motion = still(frames=60).with_meta(**facts, song="dancer.wav", song_start=BEGINS)
@@ -259,8 +259,8 @@ def test_the_panel_shows_progress_and_then_what_was_wrong(session: ModuleType, i
     session.current.tick()
     said = drawn(installed)
     assert said[:4] == plain
-    assert "1.0 to 2.5 s: Nobody is seen." in " ".join(said[4:])
-    assert "3.0 to 3.5 s: Two people are seen." in " ".join(said[4:])
+    assert "Nobody is seen from 1.0 s to 2.5 s." in " ".join(said[4:])
+    assert "There are 2 people from 3.0 s to 3.5 s." in " ".join(said[4:])
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_file_with_the_capture_is_saved(
     assert run(files / "dancer.wav", "--rig", "Rig", "-o", out, "--person", 2, "--in-place") == 0
     printed = capfd.readouterr()
     assert str(out) in printed.out
-    assert "1.0 to 2.5 s: Nobody is seen." in printed.err
+    assert "stepsmith: Nobody is seen from 1.0 s to 2.5 s." in printed.err
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert bpy.data.objects["Rig"].animation_data.action is not None
     assert bpy.data.objects["Other"].animation_data is None

@@ -47,7 +47,7 @@ def video(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(tmp_path: Path, still: Callable[..., Motion]) -> str:
     """A backend that takes a second to capture three seconds of a dancer."""
-    problem = {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen."}
+    problem = {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."}
     captured = still(frames=90).with_meta(song="dancer.mp4", song_start=0.5, problems=[problem])
     save_motion(tmp_path / "captured.npz", captured)
     return shlex.join([sys.executable, str(FAKE), "--motion", str(tmp_path / "captured.npz"), "--seconds", "2"])
@@ -92,7 +92,7 @@ def test_a_real_blender_runs_the_command(
     wishes = [video, "--rig", "Hero", "-o", out, "--backend", command]
     done = installed_blender("-b", scene, "--command", "stepsmith", "capture", *wishes)
     assert done.returncode == 0, done.stderr
-    assert "1.0 to 2.5 s: Nobody is seen." in done.stderr
+    assert "Nobody is seen from 1.0 s to 2.5 s." in done.stderr
     look = (
         f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(out)!r});"
         "assert bpy.data.objects['Hero'].animation_data.action is not None;"

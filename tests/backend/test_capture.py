@@ -141,8 +141,12 @@ def test_the_lifter_gets_its_own_points_and_the_body_their_confidence(pretend: A
 
 
 def test_a_video_without_anybody_says_so(pretend: Any, video: Path) -> None:
-    pretend([], [Problem("nobody", 0.0, 4.0, "Nobody is seen from 0:00 to 0:04.")])
-    with pytest.raises(CaptureError, match=r"Nobody in “dancer\.mp4”.*0:00 to 0:04\).*film one person"):
+    nobody = Problem("nobody", 0.0, 3.5, "Nobody is seen from 0.0 s to 3.5 s: that part is left out.")
+    pretend([], [nobody])
+    with pytest.raises(CaptureError, match=r"Nobody in “dancer\.mp4” can be seen well enough to be captured: film one"):
+        capture(video)
+    pretend([], [nobody, Problem("short", 3.5, 4.0, "The dancer is seen for only 0.5 s: that is left out.")])
+    with pytest.raises(CaptureError, match=r"captured \(The dancer is seen for only 0\.5 s\): film one"):
         capture(video)
 
 

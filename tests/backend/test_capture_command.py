@@ -64,7 +64,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def pretend(video: Path, *, progress: Any, **wished: Any) -> Capture:
         wishes.update(wished, video=video)
         progress(0.5, "Frame 1 of 2")
-        problem = Problem("people", 61.04, 63.5, "Two people are seen.")
+        problem = Problem("people", 61.04, 63.5, "There are 2 people from 61.0 s to 63.5 s.")
         return Capture([(BEGINS, standing(1.0))], [problem], (96, 64), 2.0, 25.0)
 
     monkeypatch.setattr(room, "capture", pretend)
@@ -83,12 +83,14 @@ def test_a_dancer_becomes_motion_files_and_a_report(asked: dict[str, Any], video
                  "--lifter", weights)  # fmt: skip
     assert (result.exit_code, result.stdout.split()) == (0, [str(path) for path in (*outs, report)]), result.stderr
     assert asked == {"video": video, "person": 2, "field_of_view": 70.0, "lifter": weights}
-    assert "1:01.0 to 1:03.5: Two people are seen." in result.stderr
+    assert "stepsmith: There are 2 people from 61.0 s to 63.5 s.\n" in result.stderr
     motion = load_motion(outs[0])
     assert (motion.duration, motion.meta["song_start"]) == (1.0, pytest.approx(BEGINS, abs=0.03))
     said = json.loads(report.read_text())
     assert said["parts"] == [[0.5, 1.5]]
-    assert said["problems"] == [{"kind": "people", "start": 61.04, "end": 63.5, "text": "Two people are seen."}]
+    assert said["problems"] == [
+        {"kind": "people", "start": 61.04, "end": 63.5, "text": "There are 2 people from 61.0 s to 63.5 s."}
+    ]
     assert left_in(tmp_path) == ["a.npz", "b.bvh", "dancer.mp4", "said.json", "weights.bin"]
 
 
