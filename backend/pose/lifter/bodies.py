@@ -14,15 +14,15 @@ from ..landmarks import MIRROR, POINTS
 
 # Where each of POINTS is: the joint that carries it, and the offset from there at rest in metres (a T pose facing
 # -y, left towards +x), of an adult of 1.75 m. Left and middle; the right side mirrors them. The face by the usual
-# shares of stature; COCO's hips lie outside and above the joints, its shoulders a little outside.
+# shares of stature; hips and shoulders by what detectors' points, triangulated, are apart: hips outside the joints.
 _CARRIED = {
     "nose": ("head", (0.0, -0.135, 0.025)),
     "left_eye": ("head", (0.032, -0.105, 0.058)),
     "left_ear": ("head", (0.075, -0.008, 0.035)),
-    "left_shoulder": ("left_shoulder", (0.010, 0.0, 0.005)),
+    "left_shoulder": ("left_shoulder", (0.0, 0.0, 0.0)),
     "left_elbow": ("left_elbow", (0.0, 0.0, 0.0)),
     "left_wrist": ("left_wrist", (0.0, 0.0, 0.0)),
-    "left_hip": ("left_hip", (0.028, 0.0, 0.025)),
+    "left_hip": ("left_hip", (0.018, 0.0, 0.005)),
     "left_knee": ("left_knee", (0.0, 0.0, 0.0)),
     "left_ankle": ("left_ankle", (0.0, 0.0, 0.0)),
     "left_heel": ("left_ankle", (0.0, 0.052, -0.050)),
@@ -33,7 +33,7 @@ _CARRIED = {
 
 # How bodies differ, standard deviations: of stature and of each part's length beside it (shares), and of where
 # detectors put a point (m).
-_STATURE, _PART, _PLACE = 0.05, 0.05, 0.008
+_STATURE, _PART, _PLACE = 0.05, 0.07, 0.012
 
 
 def _carriers() -> tuple[Array, Array]:
