@@ -89,13 +89,20 @@ def reference(seed: int, joints: int = 17, widths: Sequence[int] = (3, 3, 3), ca
     return network
 
 
+class OldRandomState:
+    """Pickled as numpy did when the published checkpoints were written."""
+
+    def __reduce__(self) -> tuple:
+        return getattr(np.random, "__RandomState_ctor"), (), np.random.RandomState(0).get_state()
+
+
 def checkpoint(path: Path, position: Reference, trajectory: Reference | None = None, *, legacy: bool = False) -> Path:
     """A file with all that the published ones hold, in today's format or in that of their day."""
     optimiser = torch.optim.Adam(position.parameters(), lr=1e-3, amsgrad=True)
     content = {
         "epoch": 80,
         "lr": np.float64(1e-3 * 0.95**80),
-        "random_state": np.random.RandomState(1234),
+        "random_state": OldRandomState() if legacy else np.random.RandomState(1234),
         "optimizer": optimiser.state_dict(),
         "model_pos": position.state_dict(),
     }
@@ -134,6 +141,14 @@ def test_the_published_size_at_243_frames(tmp_path: Path) -> None:
     assert (lifter.position.field, lifter.position.before) == (243, 121)
     points = walk(300)
     assert np.abs(lifter.joints(points, SIZE) - network.lift(points, True)).max() < 1e-5
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_single_picture_is_lifted(tmp_path: Path, causal: bool) -> None:
+    network = reference(11, causal=causal)
+    lifter = PublishedLifter.load(checkpoint(tmp_path / "a.bin", network), causal=causal)
+    assert np.abs(lifter.joints(walk(1), SIZE) - network.lift(walk(1), True)).max() < 1e-5
+    assert len(lifter.lift(np.array([3.0]), walk(1), np.ones((1, 17)), SIZE)) == 1
 
 
 def test_a_long_video_is_lifted_in_pieces_that_do_not_show(tmp_path: Path) -> None:
@@ -308,6 +323,9 @@ def test_other_networks_are_refused_in_a_sentence(tmp_path: Path) -> None:
         "not numbers": {"shrink.bias": torch.full((51,), float("nan"))},
         "a layer more": {"extra.weight": torch.zeros(3)},
         "flat": {"expand_conv.weight": torch.zeros(3)},
+        "counts for weights": {"shrink.bias": torch.zeros(51, dtype=torch.int64)},
+        "more than the file holds": {"expand_conv.weight": torch.zeros(1).expand(10**9, 34, 3)},
+        "wide": {"expand_conv.weight": torch.zeros(200_000, 34, 1)},
     }
     for name, change in changes.items():
         torch.save({"model_pos": {**state, **change}}, tmp_path / name)
@@ -316,5 +334,7 @@ def test_other_networks_are_refused_in_a_sentence(tmp_path: Path) -> None:
         if "num_batches_tracked" not in missing:
             torch.save({"model_pos": {k: v for k, v in state.items() if k != missing}}, tmp_path / "m")
             assert "another network" in refused(tmp_path / "m"), missing
+    torch.save({"model_pos": reference(10, widths=(3,) * 12).state_dict()}, tmp_path / "long")
+    assert "another network" in refused(tmp_path / "long")
     torch.save({"model_pos": state, "model_traj": state}, tmp_path / "t")
     assert "another network" in refused(tmp_path / "t")

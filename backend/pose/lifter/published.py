@@ -26,6 +26,7 @@ from .weights import LifterError
 
 _CHUNK = 2048  # frames put through the network at once, which bounds the memory
 _MOST_BYTES = 1 << 30  # of a checkpoint; with the optimiser's state the published ones stay below 0.6 GB
+_LONGEST = 2187  # frames that one output may be made of; the published ones are made of 1 to 243
 _NEAREST = 0.5  # m from the camera
 # Human3.6M's joints with left and right exchanged.
 _JOINT_MIRROR = [
@@ -240,7 +241,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _network(path: Path, state: Any, outputs: int, causal: bool) -> TemporalNetwork:
     """The network of a state dictionary; its sizes are those of the weights."""
-    inputs = 2 * COCO
     try:
         tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
         blocks = sum(bool(re.fullmatch(r"layers_conv\.\d+\.weight", name)) for name in tensors) // 2
@@ -248,13 +248,19 @@ def _network(path: Path, state: Any, outputs: int, causal: bool) -> TemporalNetw
         widths = [int(tensors[name].shape[2]) for name in names]
         channels, taken, _ = tensors["expand_conv.weight"].shape
         made = int(tensors["shrink.weight"].shape[0])
-        if (taken, made) != (inputs, outputs) or any(width % 2 == 0 for width in widths):
+        if (taken, made) != (2 * COCO, outputs) or any(width % 2 == 0 for width in widths):
             raise ValueError("other sizes")
-        network = TemporalNetwork(inputs, outputs, int(channels), widths, causal)
+        # Tensors may claim any size, but not hold more than the file does.
+        if np.prod(widths, dtype=float) > _LONGEST or sum(t.nbytes for t in tensors.values()) > path.stat().st_size:
+            raise ValueError("sizes beyond reason")
+        with torch.device("meta"):  # nothing is set aside before the sizes are known to agree
+            network = TemporalNetwork(2 * COCO, outputs, int(channels), widths, causal)
         counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
-        missing, foreign = network.load_state_dict(tensors, strict=False)
-        if set(missing) - counters or foreign or not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
-            raise ValueError("other layers")
+        weights = [value for name, value in tensors.items() if name not in counters]
+        if not all(t.is_floating_point() and bool(torch.isfinite(t).all()) for t in weights):
+            raise ValueError("no numbers")
+        uncounted = {name: torch.zeros((), dtype=torch.int64) for name in counters - set(tensors)}
+        network.load_state_dict({**tensors, **uncounted}, assign=True)
     except (KeyError, ValueError, RuntimeError, AttributeError, IndexError, TypeError) as error:
         raise LifterError(
             f"{path} holds another network than VideoPose3D's for COCO's 17 points and Human3.6M's 17 joints: "
