@@ -21,7 +21,7 @@ _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
 _ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
-_CONFIRMED = 2  # times that somebody must have been found to count
+_CONFIRMED = 3  # times that somebody must have been found to count
 
 
 class Finder(Protocol):
@@ -256,7 +256,7 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
 
 
 def confirmed(tracks: Iterable[Track]) -> list[Track]:
-    """Those who were found more than once."""
+    """Those who were found often enough to be believed in."""
     return [track for track in tracks if len(track.times) >= _CONFIRMED]
 
 

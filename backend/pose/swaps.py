@@ -52,7 +52,7 @@ def _swapped(detections: Detections, part: NDArray[np.bool_]) -> NDArray[np.bool
     sure = detections.confidence[frames][:, part]
     spans = np.diff(detections.times[frames])
     moved = _moves(points, points, sure), _moves(points, partners, sure)
-    trunk = np.median(_trunk(detections.points[frames])) + 1e-6
+    trunk = np.median(trunk_lengths(detections.points[frames])) + 1e-6
     known = (spans <= _GAP) & ~np.isin(frames[1:], detections.cuts)
     stay, switch = (np.where(known, move / trunk, 0.0) for move in moved)
     return _path(
@@ -85,7 +85,7 @@ def _moves(points: Array, others: Array, sure: Array) -> Array:
     return (weights * ways).sum(axis=1) / weights.sum(axis=1)
 
 
-def _trunk(points: Array) -> Array:
+def trunk_lengths(points: Array) -> Array:
     """(N,) pixels between the middles of the shoulders and the hips, of landmarks (N, 33, 2)."""
     shoulders, hips = (
         points[:, [MEDIAPIPE.index(f"{side}_{name}") for side in ("left", "right")]].mean(axis=1)

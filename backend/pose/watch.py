@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +30,8 @@ from .people import (
     presence,
     unlike,
 )
-from .shots import mark_cuts
-from .swaps import unswap
+from .shots import jumps, mark_cuts
+from .swaps import trunk_lengths, unswap
 from .video import Frame, Video, VideoInfo
 
 # Between two looks at who is in the picture: as many seconds, and frames, at least. Looking at a part of the picture
@@ -68,7 +68,7 @@ def watch(video: Path, *, person: int | None = None, progress: Progress = silent
     # Who is the subject of a shot is known at its end. Mostly that was who was followed.
     if any(shot.followed_wrongly(track, person) for shot, track in zip(shots, wanted, strict=True)):
         shots = _watch(video, person, wanted, teller)
-    return unswap(_detections(shots, teller.info))
+    return _with_jumps(unswap(_detections(shots, teller.info)))
 
 
 def _watch(video: Path, person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller) -> list[Shot]:
@@ -229,6 +229,15 @@ def _detections(shots: Sequence[Shot], info: VideoInfo) -> Detections:
     return Detections(
         np.array(times), info.size, points, confidence, world, np.array(counts), np.array(cuts, dtype=int)
     )
+
+
+def _with_jumps(detections: Detections) -> Detections:
+    """The same detections, split also where the body jumps."""
+    seen = detections.confidence.max(axis=1) > 0.0
+    trunk = float(np.median(trunk_lengths(detections.points[seen]))) if seen.any() else 0.0
+    # From the shoulders to the ankles, without hands and face.
+    found = jumps(detections.times, detections.points[:, [*range(11, 17), *range(23, 29)]], seen, trunk)
+    return replace(detections, cuts=np.union1d(detections.cuts, found).astype(int))
 
 
 class _Teller:
