@@ -18,7 +18,7 @@ from .landmarks import FROM_MEDIAPIPE
 
 if TYPE_CHECKING:
     from .detections import Detections
-    from .lifter.lift import Lifter
+    from .lifter.published import Lifts
     from .stretches import Problem, Stretch
 
 FPS = 30.0
@@ -80,19 +80,19 @@ def capture(
 ) -> Capture:
     """The motion of one person in a video.
 
-    ``lifter``: weights, None for those of Stepsmith. ``person``: which one to follow where there are several,
-    None for the most central. ``field_of_view``: of the camera across the longer side of its picture, degrees; None
-    where it is not known. Raises StepsmithError where the video can't be read or shows nobody; lets what
-    ``progress`` raises through.
+    ``lifter``: weights of Stepsmith's kind or a checkpoint of VideoPose3D, None for those that come with Stepsmith.
+    ``person``: which one to follow where there are several, counted from the left, None for the most central.
+    ``field_of_view``: of the camera across the longer side of its picture, degrees; None where it is not known.
+    Raises StepsmithError where the video can't be read or shows nobody; lets what ``progress`` raises through.
     """
     if not video.is_file():
         raise CaptureError(f"There is no video “{video}”: check the name.")
     progress(0.0, "Opening the video")
-    from .lifter.lift import Lifter
+    from .lifter.published import load_lifter
     from .stretches import find_stretches
     from .watch import watch
 
-    network = Lifter.load(lifter)  # first: what is wrong with a file of weights need not wait for the pictures
+    network = load_lifter(lifter)  # first: what is wrong with a file of weights need not wait for the pictures
     seen = watch(video, person=person, progress=part(progress, 0.0, _WATCHING))
     stretches, problems = find_stretches(seen)
     if not stretches:
@@ -108,7 +108,7 @@ def capture(
     return Capture(parts, problems, seen.size, last + 1.0 / fps, fps)
 
 
-def _solve(network: Lifter, seen: Detections, stretch: Stretch, field_of_view: float | None) -> Motion:
+def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: float | None) -> Motion:
     """The motion of one stretch of what was seen."""
     from .body import solve_body
 

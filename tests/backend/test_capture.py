@@ -17,7 +17,7 @@ from stepsmith.backend.pose import capture as room
 from stepsmith.backend.pose.capture import Capture, CaptureError, capture
 from stepsmith.backend.pose.detections import Detections, Lifted
 from stepsmith.backend.pose.landmarks import FROM_MEDIAPIPE
-from stepsmith.backend.pose.lifter import lift
+from stepsmith.backend.pose.lifter import published
 from stepsmith.backend.pose.stretches import Problem, Stretch
 from stepsmith.backend.progress import Cancelled
 from stepsmith.retarget import rotations as rot
@@ -97,7 +97,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
             asked.setdefault("confidence", []).append(confidence)
             return turning(len(lifted) / lifted.fps)
 
-        monkeypatch.setattr(lift.Lifter, "load", load)
+        monkeypatch.setattr(published, "load_lifter", load)
         monkeypatch.setattr(watch, "watch", look)
         monkeypatch.setattr(stretches, "find_stretches", lambda detections: (found, list(problems)))
         monkeypatch.setattr(body, "solve_body", solve)
