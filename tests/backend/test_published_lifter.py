@@ -227,9 +227,9 @@ def test_what_human36m_lacks_of_the_body_is_added_where_it_belongs() -> None:
     points, joints = (in_camera(places) for places in body_points(dancer()))
     filled_points, filled_joints = fill_body(human36m_joints(points, joints))
     apart = np.linalg.norm(filled_joints - joints, axis=-1).mean(axis=0)
-    assert apart.max() < 0.06, dict(zip(SMPL_NAMES, apart.round(3), strict=True))
+    assert apart.max() < 0.05, dict(zip(SMPL_NAMES, apart.round(3), strict=True))
     apart = np.linalg.norm(filled_points - points, axis=-1).mean(axis=0)
-    assert apart.max() < 0.07, dict(zip(POINTS, apart.round(3), strict=True))
+    assert apart.max() < 0.05, dict(zip(POINTS, apart.round(3), strict=True))
 
 
 class Perfect(nn.Module):

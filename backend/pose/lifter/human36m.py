@@ -14,7 +14,7 @@ _REST = SMPL.rest_positions
 _HIPS_BELOW = _REST[[1, 2]].mean(axis=0)  # from the pelvis
 _TO_CROWN = np.array([[0.0, -0.06, 0.25]])  # at rest, from the neck to where Human3.6M has the head
 # Where along the way from the hips over the spine to the thorax (0, 0.5, 1) the spine's joints lie.
-_SPINE = {"spine1": 0.3, "spine2": 0.5, "spine3": 0.6, "neck": 1.0}
+_SPINE = {"spine1": 0.26, "spine2": 0.55, "spine3": 0.64, "neck": 1.0}
 
 
 def fill_body(joints: Array) -> tuple[Array, Array]:
