@@ -276,3 +276,30 @@ def test_a_motion_says_what_was_wrong_with_its_video(monkeypatch: pytest.MonkeyP
 def test_what_can_not_be_captured_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(StepsmithError, match="no video"):
         perform(Take(tmp_path / "nothing.mov"))
+
+
+# --- a real video ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_a_man_in_a_real_video_stands_on_his_feet() -> None:
+    pytest.importorskip("mediapipe", reason="needs the extra “video”")
+    video = Path(__file__).parents[3] / "shared" / "data" / "video" / "pose2sim" / "cam01.mp4"
+    if not video.is_file():
+        pytest.skip(f"needs the videos beside the checkout ({video})")
+    told: list[tuple[float, str]] = []
+    shown = capture(video, progress=lambda fraction, text: told.append((fraction, text)))
+    ((begins, motion),) = shown.parts
+    # 100 pictures at 60 a second become half as many.
+    assert begins == pytest.approx(0.0, abs=0.1)
+    assert len(motion) == pytest.approx(50, abs=4)
+    assert shown.fps == pytest.approx(60.0, rel=0.01)
+    joints = motion.positions()
+    feet, hips, head = joints[:, [7, 8, 10, 11], 2], joints[:, 0, 2], joints[:, 15, 2]
+    assert np.abs(feet.min(axis=1)).max() < 0.15
+    assert (hips > 0.6).all()
+    assert (head > hips + 0.4).all()
+    # Nobody's limbs fly about.
+    assert np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() * motion.fps < 12.0
+    assert any("of 100" in text for _, text in told), "progress in frames"
