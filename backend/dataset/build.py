@@ -296,12 +296,7 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progr
     good = sorted(data.kept, key=lambda clip: (-clip.quality, clip.name))
     prints = [store.read_arrays(clip.place.with_name(f"{clip.number}.poses"))["poses"] for clip in good]
 
-    def sound_lag(first: int, second: int) -> float | None:
-        one, other = good[first], good[second]
-        shift = 0.0 if one.content == other.content else shifts.get((one.content, other.content))
-        return None if shift is None else one.heard - other.heard + shift
-
-    pairs = sorted(dances.same_dances(prints, sound_lag), key=lambda pair: (pair.second, pair.first))
+    pairs = sorted(dances.same_dances(prints, _in_step(good, shifts)), key=lambda pair: (pair.second, pair.first))
     for pair in pairs:
         first, second = good[pair.first], good[pair.second]
         if not first.dropped and not second.dropped:
@@ -316,6 +311,22 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progr
     for clip in data.clips:
         clip.song = song_of[clip.content][:8]
         clip.split = "" if clip.dropped else splits[song_of[clip.content]]
+
+
+def _in_step(clips: Sequence[Clip], shifts: Mapping[tuple[str, str], float]) -> Iterator[tuple[int, int, float]]:
+    """Pairs of clips during which the same part of a song is heard, as ``dances.same_dances`` takes them.
+
+    ``shifts``: seconds from a moment in one video's sound to the same of the song in another's, by their contents.
+    """
+    of_video: dict[str, list[int]] = {}
+    for number, clip in enumerate(clips):
+        of_video.setdefault(clip.content, []).append(number)
+    for (one, other), shift in shifts.items():
+        for first in of_video.get(one, ()):
+            for second in of_video.get(other, ()):
+                lag = clips[first].heard - clips[second].heard + shift
+                if first < second and -clips[first].seconds < lag < clips[second].seconds:
+                    yield first, second, lag
 
 
 def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:

@@ -6,7 +6,7 @@ place, the heading, the camera or the body's size. A mirrored dance has it with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,15 +29,16 @@ _WINDOW = 20  # frames: 2 s are compared at once
 _COEFFICIENTS = 7  # of a window's cosine transform over time that are kept: up to 1.5 Hz
 _DIMENSIONS = 20  # principal ones of those
 _HOP, _DATABASE_HOP = 5, 2  # frames between the windows looked up, and between those looked up in
-_LEAST_VOTES = 3  # windows that agree on a lag
-_CLOSER = 6  # frames about the lag found, within which the best one is sought
 _MOST = 64  # neighbours of a window, at most
-_IN_STEP = 0.35  # s
+_LEAST_VOTES = 3  # windows that agree on a lag
+_CLOSER = 4  # frames about a lag, within which the best one is sought
+_WINDOW_APART = 0.07  # m, root mean square, that windows are looked for within
 # Two clips are the same dance where the joints, over at least this share of the shorter clip and this many seconds,
-# are on the median this near (m), and nearer than this share of what they move in it.
+# are on the median this near (m), and nearer than this share of what they move in it. In tang2018, clips of 5 s that
+# are copies of one recording are 0 to 3 cm apart; the same figure danced again is 5 cm and more.
 LEAST_SHARE, LEAST_SECONDS = 0.5, 2.5
 MOST_APART, MOST_OF_MOVEMENT = 0.04, 0.4
-# With the same song in step, less is asked.
+# With the same song in step, less is asked: of one dance seen by two cameras, captures differ.
 MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP = 0.12, 0.6
 
 
@@ -75,21 +76,26 @@ def mirrored(poses: Array) -> Array:
 
 
 def same_dances(
-    prints: Sequence[NDArray[np.float16]], sound_lag: Callable[[int, int], float | None] = lambda first, second: None
+    prints: Sequence[NDArray[np.float16]], in_step: Iterable[tuple[int, int, float]] = ()
 ) -> list[SameDance]:
-    """Which clips are the same dance, each pair once.
+    """Which clips are the same dance, each pair once, the first clip before the second.
 
-    ``sound_lag``: of two clips, seconds from a moment of the first to the one in the second at which the same song
-    has got as far; None where they have no song in common.
+    ``in_step``: pairs of clips, first < second, to one song, with the seconds from a moment of the first clip to the
+    one in the second at which the song has got as far.
     """
     usable = [clip for clip, poses in enumerate(prints) if len(poses) >= _WINDOW]
-    if len(usable) < 2:
-        return []
+    judged = [
+        _judge(prints, first, second, lag, flipped, MOST_APART, MOST_OF_MOVEMENT)
+        for first, second, lag, flipped in (_candidates(prints, usable) if len(usable) > 1 else ())
+    ] + [
+        _judge(prints, first, second, round(lag * FPS), flipped, MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP)
+        for first, second, lag in in_step
+        for flipped in (False, True)
+    ]
     found: dict[tuple[int, int], SameDance] = {}
-    for first, second, lag, flipped in _candidates(prints, usable):
-        same = _judge(prints, first, second, lag, flipped, sound_lag(first, second))
-        if same is not None and ((first, second) not in found or same.apart < found[first, second].apart):
-            found[first, second] = same
+    for same in judged:
+        if same and ((pair := (same.first, same.second)) not in found or same.apart < found[pair].apart):
+            found[pair] = same
     return list(found.values())
 
 
@@ -102,7 +108,7 @@ def _candidates(prints: Sequence[NDArray[np.float16]], usable: Sequence[int]) ->
     tree = cKDTree((coefficients - centre) @ axes)
     owners = np.repeat(usable, [len(w) for w in windows])
     places = np.concatenate([np.arange(len(w)) * _DATABASE_HOP for w in windows])
-    reach = MOST_APART_IN_STEP * np.sqrt(_WINDOW * len(_JOINTS))
+    reach = _WINDOW_APART * np.sqrt(_WINDOW * len(_JOINTS))
     votes = []
     for clip in usable:
         poses = prints[clip].astype(np.float64)
@@ -129,9 +135,10 @@ def _windows(poses: Array, hop: int) -> Array:
 
 
 def _judge(
-    prints: Sequence[NDArray[np.float16]], first: int, second: int, lag: int, flipped: bool, sound_lag: float | None
+    prints: Sequence[NDArray[np.float16]], first: int, second: int, lag: int, flipped: bool, most: float, of: float
 ) -> SameDance | None:
-    """Whether the clips are one dance at the best lag near ``lag``."""
+    """Whether the clips are one dance at the best lag (frames) near ``lag``: at most ``most`` metres apart, and ``of``
+    what they move."""
     a, b = (prints[clip].astype(np.float64) for clip in (first, second))
     a = mirrored(a) if flipped else a
     shortest = max(LEAST_SECONDS * FPS, LEAST_SHARE * min(len(a), len(b)))
@@ -142,10 +149,10 @@ def _judge(
             continue
         one, other = a[start:end], b[start + shift : end + shift]
         apart = float(np.median(np.sqrt(((one - other) ** 2).sum(axis=-1).mean(axis=-1))))
-        in_step = sound_lag is not None and abs(shift / FPS - sound_lag) < _IN_STEP
-        most, share = (MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP) if in_step else (MOST_APART, MOST_OF_MOVEMENT)
+        if apart > (most if best is None else best.apart):
+            continue
         moved = float(np.sqrt(((one - one.mean(axis=0)) ** 2).sum(axis=-1).mean()))
-        if apart <= min(most, share * moved) and (best is None or apart < best.apart):
+        if apart <= of * moved:
             covered = (end - start) / min(len(a), len(b))
             best = SameDance(first, second, apart, covered, shift / FPS, flipped)
     return best

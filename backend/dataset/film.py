@@ -26,12 +26,14 @@ from . import clips as cutting
 from . import dances, quality, songs, store
 from .clips import FPS, Clip, LeftOut
 from .sound import VideoSound, read_sound
+from .videos import readable
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
 _FORM = 1  # of what is stored; another one makes everything anew
-# Other people who are seen for longer than this (s) end a stretch; for less, they were hardly there.
-_PASSING = 0.5
+# Others seen for longer than this (s) end a stretch. Those who pass by don't, nor what is taken for somebody for a
+# moment: it is one dancer who is followed all the while.
+_PASSING = 1.5
 _CAPTURING = 0.85  # of the work on a video
 
 
@@ -92,7 +94,7 @@ def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path],
         store.write_arrays(folder / "song.landmarks", {"keys": marks.keys, "frames": marks.frames})
         for number, clip in enumerate(found):
             progress(0.95 + 0.05 * number / len(found), f"Writing clip {number + 1} of {len(found)}")
-            facts["clips"].append(_write(folder, number, clip, shown, sound, music))
+            facts["clips"].append(_write(folder, number, clip, video, shown, sound, music))
 
 
 def _show(video: Path, plan: Plan, place: Path, progress: Progress) -> Shown:
@@ -141,11 +143,14 @@ def alone(shown: Shown) -> tuple[list[tuple[float, Motion]], list[LeftOut]]:
     return parts, left
 
 
-def _write(folder: Path, number: int, clip: Clip, shown: Shown, sound: VideoSound, music: Music) -> dict[str, Any]:
+def _write(
+    folder: Path, number: int, clip: Clip, video: Path, shown: Shown, sound: VideoSound, music: Music
+) -> dict[str, Any]:
     """Write a clip's motion, sound, features and fingerprint; its facts."""
     start = sound.heard(clip.start)
     beats, downbeats = (_within(marks - start, clip.motion.duration) for marks in (music.beats, music.downbeats))
     motion = replace(clip.motion, beats=beats, downbeats=downbeats)
+    motion = motion.with_meta(clip={"video": readable(video.name), "start": clip.start})
     scores = quality.measure(motion, beats, _confidence(motion), _bridged(clip, shown))
     store.write_motion(folder / f"{number}.motion", motion)
     (folder / f"{number}.sound").write_bytes(wav(clip.samples, clip.rate))
@@ -168,11 +173,12 @@ def _confidence(motion: Motion) -> float | None:
 
 
 def _bridged(clip: Clip, shown: Shown) -> float:
-    """Share of a clip's time in which the capture says that something was wrong: what it did not leave out."""
+    """Share of a clip's time in which the dancer was lost, or seen badly, by what the capture says of it."""
     times = clip.start + clip.motion.times
     wrong = np.zeros(len(times), dtype=bool)
-    for _, a, b, _ in shown.problems:
-        wrong |= (times >= a) & (times < b)
+    for kind, a, b, _ in shown.problems:
+        if kind not in ("people", "upside down"):
+            wrong |= (times >= a) & (times < b)
     return float(wrong.mean())
 
 

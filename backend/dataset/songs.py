@@ -7,7 +7,8 @@ at the same distance in time, and two songs hardly any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ _WINDOW, _HOP = 2048, 512  # samples at 22,050 Hz: 11 Hz wide bins, 43 frames a 
 _BINS = 512  # up to 5.5 kHz
 _AROUND = (25, 19)  # frames and bins within which a peak is the highest
 _LOUD = 0.5  # of log magnitude over the frame's mean that a peak needs at least
+_SILENT = -9.0  # log magnitude, under which nothing is heard
 _TARGETS = 5  # peaks after each one with which it is paired
 _NEXT, _LAST = 4, 63  # frames from a peak to its targets
 _HIGHER = 63  # bins that a target may be off
@@ -58,8 +60,7 @@ class SameSong:
 
 def landmarks(sound: Sound) -> Landmarks:
     """The landmarks of a sound at 22,050 Hz, some twenty a second."""
-    rows = [np.log(block[:, :_BINS] + 1e-5) for block in magnitudes(sound, _WINDOW, _HOP)]
-    frames, bins = _peaks(np.concatenate(rows))
+    frames, bins = _peaks(np.log(block[:, :_BINS] + 1e-5) for block in magnitudes(sound, _WINDOW, _HOP))
     keys, times = [np.zeros(0, np.uint32)], [np.zeros(0, np.int32)]
     for ahead in range(1, 4 * _TARGETS):
         later, higher = frames[ahead:] - frames[:-ahead], bins[ahead:] - bins[:-ahead]
@@ -75,10 +76,21 @@ def landmarks(sound: Sound) -> Landmarks:
     return Landmarks(key[rank < 2 * _TARGETS], time[rank < 2 * _TARGETS])
 
 
-def _peaks(spectra: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames and bins of the peaks of log spectra (frames, bins), by frames."""
-    highest = maximum_filter(spectra, size=_AROUND) == spectra
-    frames, bins = np.nonzero(highest & (spectra > spectra.mean(axis=1, keepdims=True) + _LOUD) & (spectra > -9.0))
+def _peaks(blocks: Iterable[Floats]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frames and bins of the peaks of log spectra, which come in blocks (frames, bins); by frames."""
+    around = _AROUND[0] // 2
+    rows, first = np.zeros((0, _BINS), np.float32), 0
+    found = []
+    for block in itertools.chain(blocks, [None]):
+        rows = rows if block is None else np.concatenate([rows, block])
+        highest = maximum_filter(rows, size=_AROUND) == rows
+        peaks = np.argwhere(highest & (rows > rows.mean(axis=1, keepdims=True) + _LOUD) & (rows > _SILENT))
+        # Those near the end are looked at again with what follows; those near the beginning were.
+        begin, end = (around if first else 0), (len(rows) if block is None else max(0, len(rows) - around))
+        found.append(peaks[(peaks[:, 0] >= begin) & (peaks[:, 0] < end)] + [first, 0])
+        seen = max(0, end - around)
+        rows, first = rows[seen:], first + seen
+    frames, bins = np.concatenate(found).T
     return frames, bins
 
 

@@ -60,7 +60,8 @@ def read_sound(video: Path, progress: Progress = silent) -> VideoSound:
 
     What is damaged is missing between the ``places``.
     """
-    return VideoSound(decode(video, progress=progress), _places(video))
+    places = _places(video)
+    return VideoSound(decode(video, progress=progress), places)
 
 
 def _places(video: Path) -> Array:
@@ -74,6 +75,8 @@ def _places(video: Path) -> Array:
     heard = 0.0
     try:
         with av.open(f"file:{video}", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise SoundError(f"“{video.name}” holds no sound: a dance is learned with its music.")
             start = (container.start_time or 0) / 1e6
             for time, seconds in _frames(container):
                 if not places or abs(time - (places[-1][0] + heard - places[-1][1])) > _JUMP:

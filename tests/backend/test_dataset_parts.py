@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepsmith.backend.audio import AudioError, Sound
+from stepsmith.backend.audio import AudioError, Sound, spectrum
 from stepsmith.backend.audio.decode import RATE
 from stepsmith.backend.dance.sources import SPLITS, load_dances
 from stepsmith.backend.dataset import clips, dances, quality, songs
@@ -162,6 +162,16 @@ def test_a_song_is_known_again_and_when(tmp_path: Path) -> None:
     assert same[1, 7].lag == pytest.approx(-5.0, abs=0.1)
 
 
+def test_long_sound_is_heard_piece_by_piece_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.tile(music(2), 4)[: 60 * FILMED_RATE]
+    cut = heard(samples)
+    monkeypatch.setattr(spectrum, "_BLOCK", 1 << 20)
+    at_once = heard(samples)
+    np.testing.assert_array_equal(cut.keys, at_once.keys)
+    np.testing.assert_array_equal(cut.frames, at_once.frames)
+    assert len(heard(samples[:1000]).keys) == 0
+
+
 def test_silence_is_no_song() -> None:
     nothing = heard(np.zeros(5 * FILMED_RATE))
     assert songs.same_songs([nothing, nothing, heard(music(0))]) == []
@@ -220,9 +230,9 @@ def test_in_step_to_the_same_song_less_is_asked() -> None:
     rotations[:, [16, 17]] = rot.multiply(offset, rotations[:, [16, 17]])
     prints = [dances.fingerprint(motion), dances.fingerprint(replace(motion, rotations=rotations))]
     assert dances.same_dances(prints) == []
-    (same,) = dances.same_dances(prints, lambda first, second: 0.0)
+    (same,) = dances.same_dances(prints, [(0, 1, 0.0)])
     assert dances.MOST_APART < same.apart < dances.MOST_APART_IN_STEP
-    assert dances.same_dances(prints, lambda first, second: 3.0) == []
+    assert dances.same_dances(prints, [(0, 1, 3.0)]) == []
 
 
 @pytest.mark.data
