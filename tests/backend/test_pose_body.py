@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepsmith.backend.evaluate.anatomy import joint_angles
+from stepsmith.backend.evaluate.anatomy import RANGES, joint_angles
 from stepsmith.backend.pose.body import solve_body
 from stepsmith.backend.pose.detections import Lifted
 from stepsmith.backend.pose.landmarks import POINTS
@@ -249,6 +249,25 @@ def test_joints_stay_within_human_range() -> None:
     rotations[:, 4] = rot.from_axis_angle([-0.9, 0.0, 0.0])  # a knee bent to the front
     found = solve_body(filmed(replace(truth, rotations=rotations)))
     assert joint_angles(found.rotations)["knee flexion"].min() > -25.0
+
+
+def test_feet_that_seem_to_slope_throughout_stand_flat() -> None:
+    truth = sway()
+    rotations = np.array(truth.rotations)
+    rotations[:, [7, 8]] = rot.multiply(rotations[:, [7, 8]], rot.from_axis_angle([0.25, 0.0, 0.0]))
+    found = solve_body(filmed(replace(truth, rotations=rotations)))
+    feet = found.positions()[:, list(CONTACT_JOINTS), 2]
+    assert np.abs(feet - [0.072, 0.072, 0.02, 0.02]).max() < 0.01
+
+
+def test_feet_that_stand_neither_turn_nor_break_their_ankles() -> None:
+    found = solve_body(noisy(filmed(sway(240)), 0.02))
+    assert turned_between_frames(found)[:, [7, 8]].max() < 1.5
+    for name in ("ankle dorsiflexion", "ankle sideways"):
+        low, high = RANGES[name]
+        angles = joint_angles(found.rotations)[name]
+        assert low - 15.0 < angles.min()
+        assert angles.max() < high + 15.0
 
 
 def test_the_same_body_gives_the_same_performance() -> None:

@@ -17,6 +17,7 @@ from .kinematics import solve_rotations
 from .level import find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
 from .smooth import PATH_JERK, find_noise, smooth, usual_jerks
+from .soles import level_feet, rest_soles
 
 # Metres by which a point is off that was not seen, and only guessed.
 _GUESSED = 0.1
@@ -55,27 +56,27 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
         joints @ world.T, points @ world.T, scale * joint_noise, scale * point_noise, lifted.fps
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
-    root, contacts = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    motion = Motion(lifted.fps, root, rotations, contacts, meta={"scale": scale})
-    return lock_feet(motion)
+    motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
+    return lock_feet(motion.with_meta(scale=scale))
 
 
-def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> tuple[Array, Array]:
-    """The pelvis' path (T, 3) on the floor z = 0 from over the origin, and contacts (T, 4).
+def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> Motion:
+    """The performance on the floor z = 0, begun over the origin, with contacts.
 
     ``path``: (T, 3) the middle of the hips as lifted, the camera at the origin. Where feet rest follows from the
     path, and the path from where they rest: both are found in turn.
     """
     hip = rot.rotate(rotations[:, 0], _HIP_MIDDLE)
-    body = forward_kinematics(SMPL, rotations, -hip)[0]
-    feet = body[:, list(CONTACT_JOINTS)]
     contacts = np.zeros((len(path), 4))
     for _ in range(_ROUNDS):
+        rotations = level_feet(rotations, contacts)
+        body = forward_kinematics(SMPL, rotations, -hip)[0]
+        feet = body[:, list(CONTACT_JOINTS)]
         found = find_path(path, weight, feet, contacts, noise, fps)
         found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
-    found = found - hip
-    return found - [*found[0, :2], 0.0], contacts
+    root = found - hip
+    return Motion(fps, root - [*root[0, :2], 0.0], rest_soles(rotations, contacts), contacts)
 
 
 def _doubts(lifted: Lifted, confidence: Array | None) -> Array:
