@@ -40,10 +40,11 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class SetReport:
-    """Figures of a set by system and key, with intervals over its clips, and what was lifted of its first clip."""
+    """Figures of a set by system and key, with intervals over its clips; ``by_clip`` those of each clip and system;
+    and what was lifted of its first clip."""
 
     title: str
-    clips: int
+    by_clip: dict[str, dict[str, Figures]]
     systems: dict[str, dict[str, Estimate]]
     example: dict[str, Array]
 
@@ -120,7 +121,7 @@ def _sets(data: Path, everything: bool, videos: bool, note: Skip, progress: Prog
 
 def measure_set(found: TestSet, lifters: Mapping[str, tuple[Lifts, bool]], progress: Progress = silent) -> SetReport:
     """Figures of each lifter, with or without flip, on a set's clips; of MediaPipe's own, and of the truth itself."""
-    figures: dict[str, list[Figures]] = {}
+    by_clip: dict[str, dict[str, Figures]] = {}
     example: dict[str, Array] = {}
     for number, clip in enumerate(found.clips):
         progress(number / len(found.clips), f"Lifting: {found.title}")
@@ -136,13 +137,16 @@ def measure_set(found: TestSet, lifters: Mapping[str, tuple[Lifts, bool]], progr
         for name, row in rows.items():
             if MEDIAPIPE in rows and name not in (MEDIAPIPE, TRUTH):
                 row |= _compare(row, rows[MEDIAPIPE])
-            figures.setdefault(name, []).append(row)
+        by_clip[clip.name] = rows
         example = example or ways
-    systems = {
-        name: {key: mean_estimate([row.get(key, np.nan) for row in rows]) for key in rows[0]}
-        for name, rows in figures.items()
-    }
-    return SetReport(found.title, len(found.clips), systems, example)
+    names = dict.fromkeys(name for rows in by_clip.values() for name in rows)
+    systems = {name: _means([rows[name] for rows in by_clip.values() if name in rows]) for name in names}
+    return SetReport(found.title, by_clip, systems, example)
+
+
+def _means(rows: Sequence[Figures]) -> dict[str, Estimate]:
+    """Means over clips by key, with their intervals."""
+    return {key: mean_estimate([row[key] for row in rows]) for key in rows[0]}
 
 
 def lift_clip(lifter: Lifts, clip: Clip, flip: bool) -> Lifted:

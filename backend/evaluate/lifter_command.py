@@ -111,7 +111,7 @@ def markdown(report: LifterReport) -> str:
 def _set_table(found: SetReport) -> list[str]:
     known = {key for figures in found.systems.values() for key, f in figures.items() if np.isfinite(f.value)}
     columns = [column for column in COLUMNS if column[0] in known]
-    lines = [[f"{found.title} ({found.clips} clips)", *(label for _, label, _, _ in columns)]]
+    lines = [[f"{found.title} ({len(found.by_clip)} clips)", *(label for _, label, _, _ in columns)]]
     for name, figures in found.systems.items():
         lines.append([name, *(_cell(figures.get(key), digits, scale) for key, _, digits, scale in columns)])
     return _table(lines)
@@ -133,14 +133,21 @@ def _cell(figure: Estimate | None, digits: int, scale: float) -> str:
 
 
 def as_json(report: LifterReport) -> dict[str, object]:
-    """The report as plain numbers: an object a set and system, whose ``intervals`` hold [low, high] by key."""
+    """The report as plain numbers: an object a set and system, whose ``intervals`` hold [low, high] by key.
+
+    ``by_clip`` has the same figures of each clip and system.
+    """
     return {
         "facts": report.facts,
         "sets": {
             name: {
                 "title": found.title,
-                "clips": found.clips,
+                "clips": len(found.by_clip),
                 "systems": {system: _figures(figures) for system, figures in found.systems.items()},
+                "by_clip": {
+                    clip: {system: {key: _plain(v) for key, v in row.items()} for system, row in rows.items()}
+                    for clip, rows in found.by_clip.items()
+                },
             }
             for name, found in report.sets.items()
         },

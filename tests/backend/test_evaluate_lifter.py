@@ -441,6 +441,8 @@ def test_the_command_prints_a_table_and_writes_all_figures(known: Path, tmp_path
     figures = written["sets"]["aist"]["systems"]
     assert figures["lifter"]["p_mpjpe"] < 0.1
     assert figures["truth"]["p_mpjpe"] is None
+    each = [clip["lifter"]["mpjve"] for clip in written["sets"]["aist"]["by_clip"].values()]
+    assert np.mean(each) == pytest.approx(figures["lifter"]["mpjve"])
     low, high = figures["lifter"]["intervals"]["mpjve"]
     assert low <= figures["lifter"]["mpjve"] <= high
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"lifter.png", "poses-aist.png"}
