@@ -267,7 +267,7 @@ def serve(
 mount("capture", "stepsmith.backend.capture_command:capture_app", "Capture the dancer of a video.")
 mount("retarget", "stepsmith.backend.retarget_command:retarget_app", "Put a motion file on a character.")
 mount("rig", "stepsmith.backend.retarget_command:rig_app", "Show which bones of a character dance.")
-mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure the model's dances, and captured bodies, beside real ones.")
+mount("evaluate", "stepsmith.backend.evaluate.cli:evaluate_app", "Measure dances and captured bodies beside real ones.")
 mount("mesh", "stepsmith.backend.mesh_command:mesh_app", "Write a dance as meshes of your own SMPL body.")
 mount("train", "stepsmith.backend.dance.train_command:train_app", "Train the dance model on recorded dances.")
 mount(
