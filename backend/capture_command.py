@@ -95,8 +95,8 @@ def capture(
         else:
             warnings = _export_beside(performance, video, out, side_by_side, stage, rest)
     if report is not None:
-        _write(report, performance.report())
-    for sentence in (*(problem.sentence for problem in performance.problems), *warnings):
+        _write(report, {"video": video.name, **performance.capture.report()})
+    for sentence in (*(problem.sentence for problem in performance.capture.problems), *warnings):
         print(f"stepsmith: {sentence}", file=sys.stderr)
     for path in (*outs, *([report] if report else [])):
         print(path)
@@ -141,7 +141,7 @@ def _export_beside(
         drawn, whole = wanted or Path(folder) / "character.mp4", Path(folder) / beside.name
         outs = out if wanted else [*out, drawn]
         warnings = export.export(performance.motion, outs, stage, part(progress, 0.0, _DRAWING))
-        compose(video, performance.begins, drawn, whole, part(progress, _DRAWING, 1.0))
+        compose(video, performance.capture.begins, drawn, whole, part(progress, _DRAWING, 1.0))
         os.replace(whole, beside)
     return warnings
 

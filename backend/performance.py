@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
 from .progress import Progress, part, silent
 
 if TYPE_CHECKING:
-    from .pose.stretches import Problem
+    from .pose.capture import Capture
 
 _SHORTEST_SOUND = 1.0  # seconds in which beats can be looked for
 
@@ -33,34 +32,16 @@ class Take:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """What a video shows as one motion, which begins at second ``begins`` of the video.
+    """What a video shows as one motion, from where its first captured part begins.
 
-    ``spans``: seconds of the video at which each captured part begins and ends; the body keeps still between.
     ``song``: the video where it has sound, whose second ``song_start`` belongs to the motion's beginning; negative
-    where the sound begins later than that. The motion's ``meta`` says all this too, for files and for clients.
+    where the sound begins later than that. The motion's ``meta`` says this too, and what ``capture`` reports.
     """
 
     motion: Motion
-    begins: float
-    spans: Sequence[tuple[float, float]]
-    problems: Sequence[Problem]
+    capture: Capture
     song: Path | None
     song_start: float
-
-    def report(self) -> dict[str, Any]:
-        """What was captured and what was wrong as plain values: seconds of the video, which the texts name too."""
-        return {
-            "parts": [[round(begins, 3), round(ends, 3)] for begins, ends in self.spans],
-            "problems": [
-                {
-                    "kind": problem.kind,
-                    "start": round(problem.start, 3),
-                    "end": round(problem.end, 3),
-                    "text": problem.sentence,
-                }
-                for problem in self.problems
-            ],
-        }
 
 
 def perform(take: Take, progress: Progress = silent) -> Performance:
@@ -83,19 +64,11 @@ def perform(take: Take, progress: Progress = silent) -> Performance:
     if sounds_from is not None:
         beats, downbeats = _beats(take.video, song_start, motion.duration, part(progress, 0.95, 1.0))
         motion = replace(motion, beats=beats, downbeats=downbeats)
-    performance = Performance(
-        motion,
-        captured.begins,
-        captured.spans,
-        captured.problems,
-        None if sounds_from is None else take.video,
-        song_start,
-    )
-    facts = {"video": take.video.name, "begins": captured.begins, **performance.report()}
-    if performance.song is not None:
+    facts = {"video": take.video.name, **captured.report()}
+    if sounds_from is not None:
         facts |= {"song": take.video.name, "song_start": song_start}
     progress(1.0, "Captured")
-    return replace(performance, motion=motion.with_meta(**facts))
+    return Performance(motion.with_meta(**facts), captured, None if sounds_from is None else take.video, song_start)
 
 
 def _sound_start(video: Path) -> float | None:

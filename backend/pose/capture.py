@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,10 +50,23 @@ class Capture:
         """Second of the video at which the first part begins."""
         return self.parts[0][0]
 
-    @property
-    def spans(self) -> list[tuple[float, float]]:
-        """Seconds of the video at which each part begins and ends."""
-        return [(begins, begins + motion.duration) for begins, motion in self.parts]
+    def report(self) -> dict[str, Any]:
+        """What was captured and what was wrong as plain values; times are seconds of the video."""
+        return {
+            "duration": round(self.duration, 3),
+            "fps": round(self.fps, 3),
+            "size": list(self.size),
+            "parts": [[round(begins, 3), round(begins + motion.duration, 3)] for begins, motion in self.parts],
+            "problems": [
+                {
+                    "kind": problem.kind,
+                    "start": round(problem.start, 3),
+                    "end": round(problem.end, 3),
+                    "text": problem.sentence,
+                }
+                for problem in self.problems
+            ],
+        }
 
     def joined(self) -> Motion:
         """One motion from where the first part begins to where the last one ends.

@@ -38,7 +38,7 @@ def files(
         {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."},
         {"kind": "people", "start": 3.0, "end": 3.5, "text": "There are 2 people from 3.0 s to 3.5 s."},
     ]
-    facts = {"video": "dancer.wav", "begins": BEGINS, "problems": problems}
+    facts = {"video": "dancer.wav", "problems": problems}
     motion = still(frames=60).with_meta(**facts, song="dancer.wav", song_start=BEGINS)
     save_motion(folder / "captured.npz", motion)
     save_motion(folder / "silent.npz", replace(motion, meta=facts))

@@ -87,6 +87,7 @@ def test_a_dancer_becomes_motion_files_and_a_report(asked: dict[str, Any], video
     motion = load_motion(outs[0])
     assert (motion.duration, motion.meta["song_start"]) == (1.0, pytest.approx(BEGINS, abs=0.03))
     said = json.loads(report.read_text())
+    assert (said["video"], said["duration"], said["fps"], said["size"]) == ("dancer.mp4", 2.0, 25.0, [96, 64])
     assert said["parts"] == [[0.5, 1.5]]
     assert said["problems"] == [
         {"kind": "people", "start": 61.04, "end": 63.5, "text": "There are 2 people from 61.0 s to 63.5 s."}
