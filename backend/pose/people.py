@@ -21,7 +21,7 @@ _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
 _ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
-_CONFIRMED = 3  # times that somebody must have been found to count
+_CONFIRMED = 2  # times that somebody must have been found to count
 
 
 class Finder(Protocol):
@@ -110,12 +110,18 @@ def distance(a: Square, b: Square) -> float:
 
 
 def distinct(figures: Sequence[Figure]) -> list[Figure]:
-    """One of each person, the surest: what was found in several parts of the picture, or twice."""
+    """One of each person, the surest: bodies are found in several parts of the picture, twice, and in parts."""
     kept: list[Figure] = []
     for figure in sorted(figures, key=lambda one: -one.score):
-        if all(distance(figure.square, other.square) > _SAME / 2 for other in kept):
+        if not any(_part(figure.square, other.square) for other in kept):
             kept.append(figure)
     return kept
+
+
+def _part(square: Square, other: Square) -> bool:
+    """Whether a square is round the same body as another, or round a part of that body."""
+    apart = distance(square, other)
+    return apart < _SAME / 2 or (apart < _SAME and square.side < 0.6 * other.side)
 
 
 def figure_of(pose: Pose) -> Figure:
@@ -169,10 +175,10 @@ class Track:
         # Speed over the last third of a second or so; whoever is not seen for long may have turned.
         first = next(i for i, t in enumerate(self.times) if t >= self.times[-1] - 0.4)
         if first == len(self.times) - 1:
-            return last
+            return Square(last.centre, self.side, last.turn)
         moved = np.subtract(last.centre, self.squares[first].centre) / (self.times[-1] - self.times[first])
         x, y = np.add(last.centre, moved * min(span, 0.7))
-        return Square((float(x), float(y)), last.side, last.turn)
+        return Square((float(x), float(y)), self.side, last.turn)
 
     def at(self, time: float) -> Square | None:
         """Where the person was, None where that is not known to half a second."""
@@ -198,7 +204,8 @@ class Tracker:
         for figure in figures:
             wears = clothes(image, figure)
             if not any(
-                distance(figure.square, other.square) < _SAME and unlike(wears, known) < _ALIKE
+                _part(figure.square, other.square)
+                or (distance(figure.square, other.square) < _SAME and unlike(wears, known) < _ALIKE)
                 for other, known in seen.items()
             ):
                 seen[figure] = wears
@@ -217,6 +224,8 @@ class Tracker:
         if not known or not seen:
             return {}
         costs = np.array([[_cost(track, time, figure, wears) for track in known] for figure, wears in seen.items()])
+        # Whoever is behind another is not the one of the two who is seen.
+        costs += [0.0 if track is first else float(self.covered(track, time)) for track in known]
         if first in known:
             costs[0], costs[:, known.index(first)] = np.inf, np.inf
             costs[0, known.index(first)] = 0.0
@@ -275,11 +284,11 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = 
 
 def presence(track: Track, size: tuple[int, int]) -> float:
     """How much a person is the subject: seconds times the share of the picture times how near to the middle."""
-    sides = np.array([square.side for square in track.squares]) / max(size)
+    shares = np.array([square.side for square in track.squares]) ** 2 / (size[0] * size[1])
     off = np.abs(np.array([square.centre for square in track.squares]) / size - 0.5).max(axis=1)
     # Half a second for each finding's surroundings: whoever was found twice in a row was there in between.
     seconds = np.minimum(np.diff(track.times, append=track.times[-1] + 0.5), 2.0)
-    return float((seconds * sides * np.exp(-((off / 0.35) ** 2))).sum())
+    return float((seconds * shares * np.exp(-((off / 0.35) ** 2))).sum())
 
 
 def count(tracks: Sequence[Track], times: Array) -> Array:

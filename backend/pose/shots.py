@@ -12,10 +12,10 @@ from .video import Frame, Image
 
 _AFTER = 4  # frames that are looked at before a cut is believed
 _BEFORE = 8  # frames against which a sudden change is told from fast movement
-_CELLS = 16  # a side of the small picture that is compared
-_LEVELS = 6  # of each colour in the histogram
+_CELLS = 12  # a side of the small picture that is compared
+_LEVELS = 12  # of each colour
 # A cut changes most of the picture at once, and far more than the frames around it change.
-_CHANGE = 0.18
+_CHANGE = 0.15
 _SUDDEN = 3.0
 # A body that was cut moves by this share of its trunk from one frame to the next, all joints on average; in the
 # frames around it moves much less. At 30 frames a second that would be 8 metres a second.
@@ -49,23 +49,26 @@ def _judged(waiting: deque[tuple[Frame, Array]], before: deque[Array]) -> tuple[
 
 
 def summary(image: Image) -> Array:
-    """(S,) what is compared of a picture (height, width, 3): its colours, and where it is how bright."""
+    """(S,) what is compared of a picture (height, width, 3): how much of it is how red, green and blue, and which
+    colour is where."""
     height, width = image.shape[:2]
-    rows, columns = (np.linspace(0, length - 1, 6 * _CELLS).astype(int) for length in (height, width))
-    small = image[rows[:, None], columns]
-    levels = (small.astype(int) * _LEVELS) >> 8
-    colours = np.bincount((levels @ [_LEVELS**2, _LEVELS, 1]).ravel(), minlength=_LEVELS**3) / levels[..., 0].size
-    bright = small.mean(axis=-1).reshape(_CELLS, 6, _CELLS, 6).mean(axis=(1, 3)) / 255.0
-    return np.concatenate([colours, bright.ravel() / _CELLS**2])
+    rows, columns = (np.linspace(0, length - 1, 8 * _CELLS).astype(int) for length in (height, width))
+    small = image[rows[:, None], columns].reshape(-1, 3) * ((_LEVELS - 1) / 255.0)
+    # Every value counts for both levels it lies between, so that a little more light is a little change.
+    low = np.minimum(small.astype(int), _LEVELS - 2)
+    above, place = small - low, low + np.arange(3) * _LEVELS
+    levels = np.bincount(place.ravel(), (1.0 - above).ravel(), 3 * _LEVELS)
+    levels += np.bincount(place.ravel() + 1, above.ravel(), 3 * _LEVELS)
+    where = small.reshape(_CELLS, 8, _CELLS, 8, 3).mean(axis=(1, 3)) / (_LEVELS - 1)
+    return np.concatenate([levels / small.size, where.ravel() / where.size])
 
 
 def _change(a: Array, b: Array) -> Array:
-    """(...) how much differs between summaries (..., S), 0 to 1: the share of pixels of another colour, and how much
-    brighter or darker places have become."""
+    """(...) how much differs between summaries (..., S), 0 to 1: the colours there are, and what is where."""
     differing = np.abs(a - b)
-    colours = differing[..., : _LEVELS**3].sum(axis=-1) / 2.0
-    places = differing[..., _LEVELS**3 :].sum(axis=-1)
-    return 0.6 * colours + 0.4 * np.minimum(4.0 * places, 1.0)
+    colours = differing[..., : 3 * _LEVELS].sum(axis=-1) / 2.0
+    places = differing[..., 3 * _LEVELS :].sum(axis=-1)
+    return 0.5 * colours + 0.5 * np.minimum(3.0 * places, 1.0)
 
 
 def is_cut(before: Array, after: Array) -> bool:

@@ -43,7 +43,7 @@ _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of
 _NEAR = 0.25  # squares between where the person is and where the person is known to have been
 _TELLING = 0.1  # distance of colours from which on clothes tell two people apart
 _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
-_BETTER = 1.25  # how much more somebody else must be the subject to watch a video once more
+_BETTER = 1.2  # how much more somebody else must be the subject to watch a video once more
 _TELL = 0.2  # s between two words on the progress
 
 
