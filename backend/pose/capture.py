@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .stretches import Problem, Stretch
 
 FPS = 30.0
-_WATCHING = 0.9  # of the whole work: finding the person in every picture
+_WATCHING = 0.95  # of the whole work: finding the person in every picture
 _RETURN = 0.5  # seconds in which the body goes, after a gap, from where it was lost to where it is seen again
 
 
