@@ -16,6 +16,7 @@ FPS = 30.0  # of clips; at 22,050 Hz a frame is 735 samples
 # Seconds of a stretch that is taken whole, at least: what training takes, with some to spare for what it trims.
 SHORTEST = 6.5
 _ROUNDING = 1e-3  # of a frame
+_SHARED = 2  # frames that two clips may have in common
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def cut(
             for start, stop in _sequences(first, last, length):
                 seconds = (stop - start) / FPS
                 if seconds < (length or SHORTEST) - _ROUNDING:
-                    why = f"{seconds:.1f} s of one dancer in one go are too short (at least {length or SHORTEST:g} s)"
+                    why = f"{seconds:.2f} s of one dancer in one go are too short (at least {length or SHORTEST:g} s)"
                     left.append(LeftOut(begins + start / FPS, begins + stop / FPS, why))
                     continue
                 samples = sound.cut(begins + start / FPS, round((stop - start) * sound.sound.rate / FPS))
@@ -77,7 +78,12 @@ def _heard(begins: float, frames: int, sound: VideoSound) -> Iterator[tuple[int,
 
 
 def _sequences(first: int, last: int, length: float | None) -> Iterator[tuple[int, int]]:
-    """Frames cut into sequences of ``length`` seconds, the last one shorter; whole where it is None."""
+    """Frames cut into sequences of ``length`` seconds, the last one shorter; whole where it is None.
+
+    Where the last one lacks a frame or two, it begins that much earlier: ten seconds of video, from the first picture
+    to the last, are a little less, and still two times five.
+    """
     step = last - first if length is None else round(length * FPS)
     for start in range(first, last, step):
-        yield start, min(start + step, last)
+        lacking = max(0, start + step - last)
+        yield (start - lacking if lacking <= _SHARED and start > first else start), min(start + step, last)

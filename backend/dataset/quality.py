@@ -12,7 +12,7 @@ from ...retarget.rotations import Array
 from ...retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT
 from ..evaluate import anatomy, metrics
 
-_STILL = 0.12  # m/s of all joints' mean over a second, under which nobody dances
+_STILL = 0.06  # m/s of all joints' mean over a second, under which nobody dances: real dances have 0.8
 _INSIDE = 0.02  # m by which a hand must be in the body to count
 _FEET = [[7, 10], [8, 11]]  # ankle and ball, left and right
 _NEAR_FLOOR = 0.04  # m over the floor, up to which a foot stands

@@ -189,7 +189,8 @@ def _picture(clip: Clip) -> str:
         for place, pose in enumerate(motion.shift(-motion.root[0]).turn(-yaw).positions()[frames])
     )
     why = f" Dropped: {'; '.join(clip.dropped)}." if clip.dropped else ""
-    words = f"{clip.name}: {clip.video.name} from {_clock(clip.start)}, {clip.seconds:.1f} s, {clip.split}.{why}"
+    split = f", for {clip.split}" if clip.split else ""
+    words = f"{clip.name}: {clip.video.name} from {_clock(clip.start)}, {clip.seconds:.1f} s{split}.{why}"
     size = f'width="{_POSES * _WIDE}" height="{_HIGH}"'
     return f'<figure><svg {size} role="img">{figures}</svg><figcaption>{escape(words)}</figcaption></figure>'
 

@@ -130,8 +130,15 @@ def test_clips_never_overlap_and_are_as_long_as_their_sound(
         assert length is None or len(clip.motion) == length * clips.FPS
         assert any(a - 0.002 <= clip.start and clip.start + clip.motion.duration <= b + 0.002 for a, b in sound.spans)
     pieces = sorted([(c.start, c.start + c.motion.duration) for c in made] + [(one.start, one.end) for one in left])
-    assert sum(b - a for a, b in pieces) == pytest.approx(frames / 30.0, abs=0.01)
-    assert all(first[1] <= second[0] + 0.001 for first, second in itertools.pairwise(pieces))
+    assert sum(b - a for a, b in pieces) == pytest.approx(frames / 30.0, abs=0.01 + 2 / 30 * len(made))
+    assert all(first[1] <= second[0] + 2.01 / 30 for first, second in itertools.pairwise(pieces))
+
+
+def test_ten_seconds_are_two_clips_of_five_though_the_last_picture_ends_them() -> None:
+    sound = VideoSound(Sound(np.zeros(10 * RATE, np.float32), RATE), np.zeros((1, 2)))
+    made, left = clips.cut([(0.0, dance(0, 10.0).slice(0, 299))], sound, 5.0)
+    assert [(clip.start, len(clip.motion)) for clip in made] == [(0.0, 150), (pytest.approx(149 / 30), 150)]
+    assert left == []
 
 
 # --- the same song -------------------------------------------------------------------------------------------
