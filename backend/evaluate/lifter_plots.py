@@ -43,9 +43,10 @@ def _bars(report: LifterReport) -> Figure:
                 at = [i + 0.8 * (number + 0.5) / len(systems) for i, _ in rows]
                 spans = np.nan_to_num([[e.value - e.low for _, e in rows], [e.high - e.value for _, e in rows]])
                 values = [e.value for _, e in rows]
-                panel.barh(at, values, 0.75 / len(systems), xerr=np.maximum(spans, 0.0).tolist(), label=system)
+                errors = np.maximum(spans, 0.0).tolist()
+                panel.barh(at, values, 0.75 / len(systems), xerr=errors, label=system, color=f"C{number}")
         panel.set_yticks(np.arange(len(report.sets)) + 0.4, list(report.sets))
-        panel.invert_yaxis()
+        panel.set_ylim(len(report.sets), -0.1)
         panel.set_xlabel(label)
         panel.legend(fontsize=7)
     return figure
