@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stepsmith.backend.audio import AudioError, Sound, spectrum
 from stepsmith.backend.audio.decode import RATE
 from stepsmith.backend.dance.sources import SPLITS, load_dances
-from stepsmith.backend.dataset import clips, dances, quality, songs
+from stepsmith.backend.dataset import clips, dances, film, quality, songs
 from stepsmith.backend.dataset.build import slug
 from stepsmith.backend.dataset.sound import VideoSound, read_sound
 from stepsmith.backend.dataset.split import groups, split_songs
@@ -139,6 +139,18 @@ def test_ten_seconds_are_two_clips_of_five_though_the_last_picture_ends_them() -
     made, left = clips.cut([(0.0, dance(0, 10.0).slice(0, 299))], sound, 5.0)
     assert [(clip.start, len(clip.motion)) for clip in made] == [(0.0, 150), (pytest.approx(149 / 30), 150)]
     assert left == []
+
+
+def test_others_end_a_stretch_but_not_those_who_pass_by() -> None:
+    moving = dance(0, 10.0)
+    passing, dancing = ("people", 2.0, 3.0, "There are 2 people."), ("people", 5.0, 7.0, "There are 3 people.")
+    parts, left = film.alone(film.Shown([(1.0, moving)], [passing, dancing]))
+    assert [(start, start + motion.duration) for start, motion in parts] == [
+        (1.0, pytest.approx(5.0, abs=0.04)),
+        (pytest.approx(7.0, abs=0.04), 11.0),
+    ]
+    assert [one.reason for one in left] == ["several people are seen"]
+    np.testing.assert_array_equal(parts[1][1].root, moving.root[-len(parts[1][1]) :])
 
 
 # --- the same song -------------------------------------------------------------------------------------------

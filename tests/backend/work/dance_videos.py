@@ -133,7 +133,7 @@ def capture(video: Path, *, progress: Callable[[float, str], None]) -> Capture:
         motion = shaken(motion, 0.4 if special == NOISY else 20.0)
     parts, problems = [(0.0, motion)], []
     if special == CROWD:
-        problems = [Problem("people", 6.0, 7.0, "Several people are seen.")]
+        problems = [Problem("people", 5.0, 7.0, "Several people are seen.")]
     if special == TWO_PARTS:
         parts = [(0.5, motion.slice(15, 180)), (7.0, motion.slice(210))]
         problems = [Problem("nobody", 6.0, 7.0, "Nobody is seen.")]
