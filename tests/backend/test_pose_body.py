@@ -260,6 +260,20 @@ def test_feet_that_seem_to_slope_throughout_stand_flat() -> None:
     assert np.abs(feet - [0.072, 0.072, 0.02, 0.02]).max() < 0.01
 
 
+def test_toes_bend_under_a_raised_heel() -> None:
+    """On the floor half of the time and on the balls of the feet for the other half."""
+    rise = np.where(np.arange(120) < 60, 0.0, 0.6)
+    vectors = np.zeros((120, 24, 3))
+    vectors[:, [7, 8], 0] = rise[:, None]
+    standing = Motion(FPS, np.zeros((120, 3)), rot.from_axis_angle(vectors), np.zeros((120, 4)))
+    lowest = standing.positions()[:, 10, 2]
+    found = solve_body(filmed(replace(standing, root=np.array([0.0, 0.0, 0.02]) - lowest[:, None] * [0.0, 0.0, 1.0])))
+    positions, world = forward_kinematics(SMPL, found.rotations, found.root)
+    tips = positions[:, [10, 11]] + rot.rotate(world[:, [10, 11]], [0.0, -0.062, 0.0])
+    assert positions[70:, 7, 2].min() > 0.1
+    assert tips[..., 2].min() > 0.005
+
+
 def test_feet_that_stand_neither_turn_nor_break_their_ankles() -> None:
     found = solve_body(noisy(filmed(sway(240)), 0.02))
     assert turned_between_frames(found)[:, [7, 8]].max() < 1.5

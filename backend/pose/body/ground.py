@@ -23,7 +23,7 @@ _LOW, _AIR = 0.02, 0.06
 # How often a second a foot steps or rises.
 _SWITCHES = 4.0
 # Metres and seconds of the distance's drift; metres that a resting sole is off the floor.
-_DRIFT, _DRIFTS = 0.04, 1.5
+_DRIFT, _DRIFTS = 0.02, 1.5
 _OFF = 0.02
 # Metres from other joints than the feet's to the skin, at least.
 _FLESH = 0.03
@@ -35,9 +35,8 @@ _STATE = 4  # numbers of a frame: the place, and the error of the distance
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of a coordinate in metres, by the world's axes: (3, 3) matrices whose squares are
-    covariances are more than is needed, so ``axes`` (3, 3) holds the camera's axes as rows, ``path`` and ``feet``
-    (3,) the deviations along them."""
+    """How far off places are: deviations (3,) in metres along the camera's axes, of the ``path`` and of the ``feet``
+    from it. ``axes``: (3, 3) those axes in the world, as rows."""
 
     axes: Array
     path: Array

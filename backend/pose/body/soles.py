@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.linalg import solveh_banded
 
 from ....retarget import rotations as rot
+from ....retarget.feet import ANKLES, TOES, uncurl
+from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from ....retarget.skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT, SMPL, forward_kinematics
+from ....retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
+from ..landmarks import POINTS
+from ..lifter.bodies import STANDARD
 from .limits import within_reach
 
-_ANKLES = list(CONTACT_JOINTS[:2])
+# (2, 3) tips of the toes from the balls of the feet at rest.
+_TIPS = STANDARD.places[[POINTS.index("left_toe"), POINTS.index("right_toe")]]
 # Radians by which lifted feet may slope throughout.
 _POINTED = 0.5
 # Radians from flat within which a foot that stands comes to lie flat, and from which on it keeps its slope.
@@ -28,13 +35,13 @@ def level_feet(rotations: Array, contacts: Array) -> Array:
     rests = np.maximum(contacts[:, :2], contacts[:, 2:]) > 0.5
     if not rests.any():
         return rotations
-    positions = forward_kinematics(SMPL, rotations, np.zeros((len(rotations), 3)))[0][:, list(CONTACT_JOINTS)]
-    span = positions[:, 2:] - positions[:, :2]
+    positions = forward_kinematics(SMPL, rotations, np.zeros((len(rotations), 3)))[0]
+    span = positions[:, TOES] - positions[:, ANKLES]
     length = np.linalg.norm(span, axis=-1)
     pointed = np.arcsin((FOOT_HEIGHT - ANKLE_HEIGHT) / length) - np.arcsin(span[..., 2] / length)
     raised = np.clip(np.percentile(pointed[rests], 25), -_POINTED, _POINTED)
     levelled = np.array(rotations)
-    levelled[:, _ANKLES] = rot.multiply(rotations[:, _ANKLES], rot.from_axis_angle([-raised, 0.0, 0.0]))
+    levelled[:, ANKLES] = rot.multiply(rotations[:, ANKLES], rot.from_axis_angle([-raised, 0.0, 0.0]))
     return levelled
 
 
@@ -44,8 +51,7 @@ def rest_soles(rotations: Array, contacts: Array) -> Array:
     A sole that is nearly flat then lies flat. Ankles stay within their range.
     """
     world = forward_kinematics(SMPL, rotations, np.zeros((len(rotations), 3)))[1]
-    toes = list(CONTACT_JOINTS[2:])
-    for side, (ankle, toe) in enumerate(zip(_ANKLES, toes, strict=True)):
+    for side, (ankle, toe) in enumerate(zip(ANKLES, TOES, strict=True)):
         foot = world[:, ankle]
         up = rot.rotate(foot, [0.0, 0.0, 1.0])
         slope = np.arccos(np.clip(up[:, 2], -1.0, 1.0))
@@ -56,6 +62,16 @@ def rest_soles(rotations: Array, contacts: Array) -> Array:
         turn = rot.multiply(_held(rot.continuous(foot), still), rot.conjugate(world[:, ankle]))
         world[:, [ankle, toe]] = rot.multiply(turn[:, None], world[:, [ankle, toe]])
     return within_reach(world)
+
+
+def bend_toes(motion: Motion) -> Motion:
+    """The motion with toes that bend rather than dig into the floor while the heel rises over them."""
+    positions, world = forward_kinematics(SMPL, motion.rotations, motion.root)
+    tips = positions[:, TOES] + rot.rotate(world[:, TOES], _TIPS)
+    turns = uncurl(positions[:, TOES], tips, (FOOT_HEIGHT + _TIPS[0, 2], FOOT_HEIGHT + _TIPS[1, 2]))
+    rotations = np.array(motion.rotations)
+    rotations[:, TOES] = rot.multiply(rot.conjugate(world[:, ANKLES]), rot.multiply(turns, world[:, TOES]))
+    return replace(motion, rotations=rotations)
 
 
 def _held(turns: Array, still: Array) -> Array:

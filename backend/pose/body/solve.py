@@ -17,7 +17,7 @@ from .kinematics import solve_rotations
 from .level import find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
 from .smooth import PATH_JERK, find_noise, smooth, usual_jerks
-from .soles import level_feet, rest_soles
+from .soles import bend_toes, level_feet, rest_soles
 
 # Metres by which a point is off that was not seen, and only guessed.
 _GUESSED = 0.1
@@ -57,7 +57,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    return lock_feet(motion.with_meta(scale=scale))
+    return bend_toes(lock_feet(motion.with_meta(scale=scale)))
 
 
 def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> Motion:
