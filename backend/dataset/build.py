@@ -334,9 +334,10 @@ def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:
     from .report import html_report
 
     placed: set[Path] = set()
+    kept = data.kept
     try:
-        for number, clip in enumerate(data.kept):
-            progress(number / len(data.kept), f"Laying out {clip.name}")
+        for number, clip in enumerate(kept):
+            progress(number / len(kept), f"Laying out {clip.name}")
             folder = out / DANCES / slug(clip.video.genre)
             folder.mkdir(parents=True, exist_ok=True)
             for kind, ending in KINDS.items():

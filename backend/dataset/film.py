@@ -78,7 +78,9 @@ def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path],
         shown = _show(video, plan, captured, part(progress, 0.03, _CAPTURING))
         progress(_CAPTURING, "Finding the beats")
         music = analyse(video, progress=part(progress, _CAPTURING, 0.95))
-    except (VideoError, CaptureError, AudioError) as error:  # of this video, so that it will not be better
+    except (VideoError, CaptureError, AudioError) as error:
+        if not video.is_file():  # its disk is gone: that says nothing of it
+            raise
         with store.filled(clips, {"error": str(error)}):
             return
     parts, crowded = alone(shown)

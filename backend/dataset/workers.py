@@ -130,7 +130,7 @@ class _Worker:
 
 
 def _death(code: int | None) -> str:
-    if code == -signal.SIGKILL:
+    if code == -9:  # SIGKILL, where there are signals
         return "The process that worked on it was killed, perhaps for want of memory: run the command again."
     return f"The process that worked on it ended (code {code}): run the command again, and report it if it stays."
 

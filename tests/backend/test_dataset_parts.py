@@ -22,6 +22,7 @@ from stepsmith.backend.dataset.build import slug
 from stepsmith.backend.dataset.sound import VideoSound, read_sound
 from stepsmith.backend.dataset.split import groups, split_songs
 from stepsmith.backend.dataset.videos import find_videos, read_genres
+from stepsmith.backend.progress import silent
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
@@ -365,3 +366,28 @@ def test_slugs_are_names_of_files_anywhere(text: str) -> None:
     name = slug(text)
     assert 1 <= len(name.encode("utf-8", "surrogatepass")) <= 120
     assert not set(name) & set('/\\:*?"<>|. \n\0')
+
+
+# --- one video ----------------------------------------------------------------------------------------------
+
+
+def test_a_video_that_vanishes_is_not_remembered_as_bad(tmp_path: Path) -> None:
+    places = tmp_path / "captured", tmp_path / "clips"
+    for place in places:
+        place.mkdir()
+    with pytest.raises(StepsmithError, match="There is no video"):
+        film.make_clips(tmp_path / "gone.mp4", "0" * 32, film.Plan(5.0), places, silent)
+    (tmp_path / "junk.mp4").write_bytes(b"junk " * 99)
+    film.make_clips(tmp_path / "junk.mp4", "1" * 32, film.Plan(5.0), places, silent)
+    (kept,) = places[1].iterdir()
+    assert kept.name.startswith("1" * 32)
+    assert "can't be read as a video" in (kept / "facts.json").read_text()
+
+
+@pytest.mark.data
+def test_the_pictures_and_the_sound_of_a_real_video_stay_together() -> None:
+    video = DATA / "video" / "dancer.avi"
+    if not video.is_file():
+        pytest.skip("needs the video of a dancer")
+    sound = read_sound(video)
+    assert sound.spans == [(0.0, pytest.approx(62.9, abs=0.05))]
