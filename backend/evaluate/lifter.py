@@ -17,9 +17,10 @@ from ...retarget.rotations import Array
 from ..dance.sources import Skip, ignore
 from ..pose.body import solve_body
 from ..pose.detections import Lifted
-from ..pose.landmarks import POINTS, to_human36m
+from ..pose.landmarks import COCO, HUMAN36M, POINTS, to_human36m
 from ..pose.lifter.bodies import body_points
-from ..pose.lifter.published import Lifts, load_lifter
+from ..pose.lifter.network import TemporalNetwork
+from ..pose.lifter.published import Lifts, PublishedLifter, load_lifter
 from ..pose.lifter.weights import DEFAULT
 from ..progress import Progress, silent
 from . import lifter_metrics as metrics
@@ -31,8 +32,9 @@ from .metrics import Estimate, mean_estimate
 OURS, UNFLIPPED, CAUSAL, MEDIAPIPE, TRUTH = "lifter", "lifter, no flip", "causal", "mediapipe", "truth"
 PERFORMANCE = "performance"  # what the body that is solved does, on its rigid skeleton
 CAUSAL_WEIGHTS = DEFAULT.with_name("lifter-causal.safetensors")
+REFERENCE = "VideoPose3D's network, 243 frames, no flip"
 THREADS = 2  # as the published figures of speed have it
-_SPEED_FRAMES = 9000
+_SPEED_FRAMES = 4500
 
 # Figures of a clip by key; NaN where the truth is not known.
 Figures = dict[str, float]
@@ -197,12 +199,15 @@ def _compare(row: Figures, other: Figures) -> Figures:
 def lifter_speed(
     lifters: Mapping[str, tuple[Lifts, bool]], *, whole: Sequence[Path] = (), weights: Path | None = None
 ) -> dict[str, float]:
-    """Frames a second on THREADS threads of each way to lift; of MediaPipe alone and the whole way with ``weights``,
-    if videos are given, and how many times as long the whole way takes."""
+    """Frames a second on THREADS threads of each way to lift and of VideoPose3D's network; of MediaPipe alone and the
+    whole way with ``weights``, if videos are given, and how many times as long the whole way takes."""
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
         found = {name: _frames_a_second(lifter, flip) for name, (lifter, flip) in lifters.items()}
+        # How fast the machine is, by the network that the published figures of speed are of.
+        known = PublishedLifter(TemporalNetwork(2 * COCO, 3 * len(HUMAN36M), 1024, (3, 3, 3, 3, 3)))
+        found[REFERENCE] = _frames_a_second(known, False)
         if whole and find_spec("mediapipe") is not None:
             found |= _whole_way(whole, weights)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from stepsmith.backend.evaluate.lifter import (
     MEDIAPIPE,
     OURS,
     PERFORMANCE,
+    REFERENCE,
     TRUTH,
     evaluate_lifters,
     lifter_speed,
@@ -460,16 +462,17 @@ def test_a_published_checkpoint_is_measured_like_stepsmiths_own(tmp_path: Path) 
     assert report.facts["lifter"] == str(tmp_path / "causal.bin")
 
 
-def test_speed_is_told_for_each_way_to_lift() -> None:
+def test_speed_is_told_for_each_way_to_lift(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepsmith.backend.evaluate.lifter._SPEED_FRAMES", 300)
+
     class Slow:
         def lift(self, times, *_, flip=True, **__) -> None:  # type: ignore[no-untyped-def]
-            end = len(times) * (4e-6 if flip else 2e-6)
-            import time
-
-            time.sleep(end)
+            time.sleep(len(times) * (4e-4 if flip else 2e-4))
 
     speed = lifter_speed({OURS: (Slow(), True), "no flip": (Slow(), False)})  # type: ignore[dict-item]
-    assert speed["no flip"] > 1.3 * speed[OURS] > 1e4
+    assert speed["no flip"] == pytest.approx(5000.0, rel=0.2)
+    assert speed[OURS] == pytest.approx(2500.0, rel=0.2)
+    assert 0 < speed[REFERENCE] < np.inf
 
 
 @pytest.mark.parametrize(
