@@ -109,7 +109,7 @@ def capture(
     seen = watch(video, person=person, progress=part(progress, 0.0, _WATCHING))
     stretches, problems = find_stretches(seen)
     if not stretches:
-        raise _nobody(video, problems)
+        raise _nobody(video, person, problems)
     solving = part(progress, _WATCHING, 1.0)
     parts = []
     for number, stretch in enumerate(stretches):
@@ -134,10 +134,15 @@ def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: fl
     return solve_body(lifted, confidence=np.stack([np.interp(at, times, one) for one in confidence.T], axis=1))
 
 
-def _nobody(video: Path, problems: Sequence[Problem]) -> CaptureError:
-    # Each problem's sentence says what is wrong before its colon, and behind it what became of it.
-    reasons = [problem.sentence.partition(":")[0] for problem in problems if problem.kind != "nobody"]
+def _nobody(video: Path, person: int | None, problems: Sequence[Problem]) -> CaptureError:
+    # A problem's sentence says what is wrong before its colon, and behind it what became of it.
+    reasons = [problem.sentence.partition(":")[0] for problem in problems if problem.kind == "short"]
     why = f" ({reasons[0]})" if reasons else ""
+    if person is not None:
+        return CaptureError(
+            f"Person {person} of “{video.name}” can't be seen well enough to be captured{why}: count people from the"
+            " left, or leave the number out for the most central one."
+        )
     return CaptureError(
         f"Nobody in “{video.name}” can be seen well enough to be captured{why}: film one person whole, from head to"
         " feet, in good light."

@@ -148,6 +148,8 @@ def test_a_video_without_anybody_says_so(pretend: Any, video: Path) -> None:
     pretend([], [nobody, Problem("short", 3.5, 4.0, "The dancer is seen for only 0.5 s: that is left out.")])
     with pytest.raises(CaptureError, match=r"captured \(The dancer is seen for only 0\.5 s\): film one"):
         capture(video)
+    with pytest.raises(CaptureError, match=r"Person 3 of “dancer\.mp4” .*count people from the left"):
+        capture(video, person=3)
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
