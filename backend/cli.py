@@ -50,7 +50,7 @@ class _Commands(TyperGroup):
             code = interruption.args[0] if interruption.args else signal.SIGINT
             raise typer.Exit(128 + int(code)) from None
         except MemoryError as error:
-            _complain(ctx, error, "There is not enough memory: dance to a shorter part of the song with --duration.")
+            _complain(ctx, error, "There is not enough memory: close other programs, or use a shorter song or video.")
             raise typer.Exit(1) from error
         except (typer.TyperException, typer.Exit, typer.Abort):  # its own ways to end
             raise
