@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # is missing in between, or the clocks of sound and pictures have drifted apart.
 _JUMP = 0.03
 _WITHIN = 0.001  # s
+# A first piece shorter than this (s) may have a time of before the clock's beginning, which some containers can't say.
+_STRAY = 0.5
 
 
 class SoundError(AudioError):
@@ -87,6 +89,8 @@ def _places(video: Path) -> Array:
     found = np.array(places).reshape(-1, 2) - [start, 0.0]
     if not len(found):
         raise SoundError(f"The sound of “{video.name}” has no clock: export the video anew.")
+    if len(found) > 1 and found[1, 0] <= found[0, 0] and found[1, 1] < _STRAY:
+        found = found[1:]
     if (np.diff(found[:, 0]) <= 0).any():
         raise SoundError(f"The clock of the sound of “{video.name}” runs backwards: export the video anew.")
     return found
