@@ -20,6 +20,7 @@ _TINTS = 4  # levels of each colour by which clothes are compared
 _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
 _ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
+_HIDDEN = 1.5  # s for which people are expected to go on as they went
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
 _CONFIRMED = 2  # times that somebody must have been found to count
 
@@ -177,7 +178,7 @@ class Track:
         if first == len(self.times) - 1:
             return Square(last.centre, self.side, last.turn)
         moved = np.subtract(last.centre, self.squares[first].centre) / (self.times[-1] - self.times[first])
-        x, y = np.add(last.centre, moved * min(span, 0.7))
+        x, y = np.add(last.centre, moved * min(span, _HIDDEN))
         return Square((float(x), float(y)), self.side, last.turn)
 
     def at(self, time: float) -> Square | None:
@@ -198,8 +199,8 @@ class Tracker:
     def update(
         self, time: float, image: Image, figures: Sequence[Figure], first: Track | None = None
     ) -> dict[Figure, Track]:
-        """Who the figures are, those left out who are a second finding of one before; ``first``: who the first is
-        known to be."""
+        """Who the figures are, those left out who are a second finding of one before, or one of two of whom only
+        one is seen; ``first``: who the first is known to be."""
         seen: dict[Figure, Array] = {}
         for figure in figures:
             wears = clothes(image, figure)
@@ -209,6 +210,8 @@ class Tracker:
                 for other, known in seen.items()
             ):
                 seen[figure] = wears
+        unsure = [one for one in seen if (first is None or one is not figures[0]) and self._unsure(time, one, seen)]
+        seen = {one: wears for one, wears in seen.items() if one not in unsure}
         people = self._assign(time, seen, first)
         for figure, wears in seen.items():
             if figure not in people:
@@ -218,14 +221,23 @@ class Tracker:
             people[figure].add(time, figure.square, wears if alone else None)
         return people
 
+    def _unsure(self, time: float, figure: Figure, seen: dict[Figure, Array]) -> bool:
+        """Whether a figure may be either of two people dressed alike, who should both be about here."""
+        near = [t for t in confirmed(self.tracks) if time - t.times[-1] <= _HIDDEN]
+        near = [
+            track
+            for track in near
+            if distance(track.expected(time), figure.square) < _COVERED and unlike(track.clothes, seen[figure]) < _ALIKE
+        ]
+        here = sum(distance(other.square, figure.square) < 2.0 * _COVERED for other in seen)
+        return len(near) > here
+
     def _assign(self, time: float, seen: dict[Figure, Array], first: Track | None) -> dict[Figure, Track]:
         """Which figures are people known already: the most likely of all ways to tell."""
         known = [track for track in self.tracks if time - track.times[-1] <= _FORGET]
         if not known or not seen:
             return {}
         costs = np.array([[_cost(track, time, figure, wears) for track in known] for figure, wears in seen.items()])
-        # Whoever is behind another is not the one of the two who is seen.
-        costs += [0.0 if track is first else float(self.covered(track, time)) for track in known]
         if first in known:
             costs[0], costs[:, known.index(first)] = np.inf, np.inf
             costs[0, known.index(first)] = 0.0
@@ -240,7 +252,7 @@ class Tracker:
             for other in self.tracks
             if other is not track
             and len(other.times) >= _CONFIRMED
-            and time - other.times[-1] <= 1.0
+            and time - other.times[-1] <= _HIDDEN
             and distance(other.expected(time), here) < reach
         ]
 
@@ -260,8 +272,7 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     away = distance(expected, figure.square)
     if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
         return np.inf
-    # The last term: where two have become one, it is more likely the one who was seen a moment ago.
-    return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio)) + 0.3 * span
+    return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
 
 
 def confirmed(tracks: Iterable[Track]) -> list[Track]:

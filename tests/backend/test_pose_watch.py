@@ -1,0 +1,410 @@
+"""One person is followed through a video: through crossings and cuts, in whatever part of the picture they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from scipy import ndimage
+from stepsmith.backend.pose import watch as module
+from stepsmith.backend.pose.detections import Detections
+from stepsmith.backend.pose.mediapipe_graphs import Figure, Pose, Square
+from stepsmith.backend.pose.people import Spotter, Track, choose, distinct
+from stepsmith.backend.pose.shots import mark_cuts
+from stepsmith.backend.pose.stretches import find_stretches
+from stepsmith.backend.pose.video import Frame, VideoInfo
+from stepsmith.backend.pose.watch import watch
+from stepsmith.backend.progress import Cancelled
+from stepsmith.retarget.errors import StepsmithError
+
+Image = np.ndarray
+DATA = Path(__file__).parents[3] / "shared" / "data" / "video"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real videos are not beside the checkout")
+BLACK, GREEN, RED = (20, 20, 20), (20, 140, 30), (170, 40, 40)
+SKIN = (255, 0, 255)  # of heads: no other thing has this colour
+
+
+# Where landmarks are, in heads from the hips: shoulders, arms, legs, feet; left is to the right of the picture.
+SPREAD = np.zeros((33, 2))
+SPREAD[:11] = [0.0, -3.0]
+SPREAD[11:23:2], SPREAD[12:23:2] = [1.0, -1.0], [-1.0, -1.0]
+SPREAD[11:13, 1] = -2.1
+SPREAD[23:33:2], SPREAD[24:33:2] = [0.5, 3.5], [-0.5, 3.5]
+SPREAD[23:25, 1] = 0.0
+
+
+class Stage:
+    """Pictures with drawn people, and a detector that knows them by the colour of their heads."""
+
+    def __init__(self, width: int = 320, height: int = 180) -> None:
+        self.width, self.height = width, height
+
+    def picture(self, *people: tuple[float, float, float, tuple[int, int, int]]) -> Image:
+        """People as (x of the hips, y of the hips, height, colour), the last in front."""
+        y, x = np.mgrid[: self.height, : self.width]
+        image = np.stack([150 + 40 * np.sin(x / 40), 150 + 0.2 * y, 140 + 30 * np.cos(y / 30)], -1).astype(np.uint8)
+        for across, down, size, colour in people:
+            self._box(image, across, down - 0.05 * size, 0.25 * size, 0.6 * size, colour)
+            self._box(image, across, down + 0.3 * size, 0.2 * size, 0.4 * size, colour)
+            self._box(image, across, down - 0.42 * size, 0.2 * size, 0.2 * size, colour)  # hair
+            self._box(image, across, down - 0.42 * size, 0.14 * size, 0.14 * size, SKIN)
+        return image
+
+    def _box(self, image: Image, x: float, y: float, width: float, height: float, colour: Sequence[int]) -> None:
+        top, bottom = (int(np.clip(y + s * height / 2, 0, self.height)) for s in (-1, 1))
+        left, right = (int(np.clip(x + s * width / 2, 0, self.width)) for s in (-1, 1))
+        image[top:bottom, left:right] = colour
+
+
+def heads(image: Image) -> list[tuple[float, float, float]]:
+    """Where in the picture whole heads are, and how large: x, y, side."""
+    labels, _ = ndimage.label((image[..., 1] == 0) & (image[..., 0] == 255))
+    found = []
+    for rows, columns in ndimage.find_objects(labels):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if 0.75 < height / width < 1.33 and height >= 3:
+            found.append(((columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2, max(height, width)))
+    return found
+
+
+class FakePeople:
+    """Sees those who fill a fifth of what it is shown, as a real detector does."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def find(self, image: Image, time: float) -> list[Figure]:
+        self.shown += 1
+        return [
+            Figure(_square(x, y, side), np.array([x, y + 0.9 * side]), 0.9)
+            for x, y, side in heads(image)
+            if side / 0.14 > 0.3 * max(image.shape[:2])
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+class FakeLandmarks:
+    """Sees whoever is nearest to the middle of the square, even one who is partly hidden."""
+
+    def find(self, image: Image, time: float, square: Square) -> Pose | None:
+        near = [(np.hypot(*np.subtract(_square(*h).centre, square.centre)), h) for h in heads(image)]
+        if not near or min(near)[0] > 0.4 * square.side:
+            return None
+        x, y, side = min(near)[1]
+        points = [x, y + 3.0 * side] + side * SPREAD
+        return Pose(points, np.full(33, 0.9), np.zeros((33, 3)), _square(x, y, side))
+
+    def close(self) -> None:
+        pass
+
+
+def _square(x: float, y: float, side: float) -> Square:
+    return Square((x, y + 3.0 * side), 1.25 * side / 0.14, 0.0)
+
+
+@pytest.fixture
+def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Detections]:
+    """``watch`` of pictures that are drawn, 25 a second."""
+
+    def run(pictures: Sequence[Image], person: int | None = None) -> Detections:
+        class FakeVideo:
+            def __init__(self, path: Path) -> None:
+                height, width = pictures[0].shape[:2]
+                self.info = VideoInfo((2 * width, 2 * height), 25.0, len(pictures) / 25.0, None)
+
+            def frames(self) -> Iterator[Frame]:
+                return (Frame(i / 25.0, image) for i, image in enumerate(pictures))
+
+            def close(self) -> None:
+                pass
+
+        for name, fake in (("Video", FakeVideo), ("People", FakePeople), ("Landmarks", FakeLandmarks)):
+            monkeypatch.setattr(module, name, fake)
+        return watch(Path("drawn.mp4"), person=person)
+
+    return run
+
+
+def track_of(seen: Detections) -> np.ndarray:
+    """(F,) x of the hips in the pictures that were drawn, NaN where nobody was followed."""
+    hips = seen.points[:, 23:25, 0].mean(axis=1) / 2.0
+    return np.where(seen.confidence.max(axis=1) > 0.0, hips, np.nan)
+
+
+def test_one_person_is_followed_in_every_frame(follow: Callable[..., Detections]) -> None:
+    stage, xs = Stage(), np.linspace(60, 260, 100)
+    seen = follow([stage.picture((x, 100, 130, BLACK)) for x in xs])
+    assert np.abs(track_of(seen) - xs).max() < 2.0
+    assert seen.people.tolist() == [1] * 100
+    assert seen.size == (640, 360)
+    assert find_stretches(seen)[1] == []
+
+
+def test_the_most_central_person_is_followed_unless_another_is_asked_for(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    pictures = [stage.picture((50, 100, 110, RED), (150, 100, 120, BLACK), (270, 100, 110, GREEN)) for _ in range(60)]
+    for person, x in ((None, 150), (1, 50), (2, 150), (3, 270)):
+        seen = follow(pictures, person)
+        assert track_of(seen) == pytest.approx(x, abs=2.0)
+        assert np.median(seen.people) == 3
+    seen = follow(pictures, 4)
+    assert np.isnan(track_of(seen)).all()
+
+
+def test_the_subject_of_the_whole_shot_is_followed_not_who_was_there_first(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    pictures = [
+        stage.picture((100, 100, 90, GREEN), *([(200, 100, 150, BLACK)] if i >= 25 else [])) for i in range(150)
+    ]
+    found = track_of(follow(pictures))
+    assert np.isnan(found[:24]).all()
+    assert found[30:] == pytest.approx(200.0, abs=2.0)
+
+
+@pytest.mark.parametrize("colours", [(BLACK, GREEN), (BLACK, BLACK)], ids=["other clothes", "same clothes"])
+@pytest.mark.parametrize("person", [1, 2])
+def test_two_who_cross_are_not_confused(
+    follow: Callable[..., Detections], person: int, colours: tuple[tuple[int, int, int], tuple[int, int, int]]
+) -> None:
+    """The second passes in front of the first; who is hidden is lost meanwhile, and found again."""
+    stage, share = Stage(), np.linspace(0, 1, 150)
+    paths = 60 + 200 * share, 260 - 200 * share
+    pictures = [stage.picture((a, 95, 110, colours[0]), (b, 100, 130, colours[1])) for a, b in zip(*paths, strict=True)]
+    found = track_of(follow(pictures, person))
+    known = ~np.isnan(found)
+    assert np.abs(found - paths[person - 1])[known].max() < 12.0
+    assert known[:45].all()
+    assert known[-40:].all()
+
+
+def test_somebody_small_in_a_wide_picture_is_found(follow: Callable[..., Detections]) -> None:
+    stage = Stage(640, 180)
+    seen = follow([stage.picture((400, 120, 60, BLACK)) for _ in range(30)])
+    assert track_of(seen) == pytest.approx(400.0, abs=2.0)
+
+
+def test_everywhere_is_looked_and_nobody_found_twice() -> None:
+    stage, finder = Stage(640, 180), FakePeople()
+    image = stage.picture(*[(x, 100, 110, BLACK) for x in (50, 200, 330, 450, 590)])
+    found = Spotter(finder, 640, 180).everybody(image)
+    assert sorted(round(one.square.centre[0]) for one in found) == pytest.approx([50, 200, 330, 450, 590], abs=2)
+    assert len(distinct([*found, *found])) == 5
+
+
+def test_looking_for_others_costs_little(follow: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look takes about half as long as the landmarks of a frame: fewer than one in eight frames has one."""
+    shown: list[int] = []
+    find = FakePeople.find
+
+    def counted(self: FakePeople, image: Image, time: float) -> list[Figure]:
+        shown.append(1)
+        return find(self, image, time)
+
+    monkeypatch.setattr(FakePeople, "find", counted)
+    stage = Stage()
+    follow([stage.picture((160, 100, 130, BLACK)) for _ in range(250)])
+    assert len(shown) <= 250 / 8 + 6
+
+
+def test_nobody_is_followed_where_nobody_is(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    seen = follow([stage.picture() for _ in range(40)])
+    assert seen.confidence.max() == 0.0
+    assert seen.people.tolist() == [0] * 40
+
+
+def test_who_comes_back_is_followed_again(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    pictures = [stage.picture(*([(160, 100, 130, BLACK)] if not 40 <= i < 50 else [])) for i in range(100)]
+    known = ~np.isnan(track_of(follow(pictures)))
+    assert known[:40].all()
+    assert not known[40:50].any()
+    assert known[55:].all()
+
+
+def test_a_cut_begins_anew_with_whoever_is_central_then(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    first = [stage.picture((80, 100, 130, BLACK)) for _ in range(50)]
+    second = [255 - stage.picture((240, 100, 130, GREEN)) for _ in range(50)]
+    second = [np.where((image == 255 - np.array(SKIN)).all(-1, keepdims=True), SKIN, image) for image in second]
+    seen = follow([*first, *[image.astype(np.uint8) for image in second]])
+    assert seen.cuts.tolist() == [50]
+    assert track_of(seen)[:50] == pytest.approx(80, abs=2)
+    assert track_of(seen)[50:] == pytest.approx(240, abs=2)
+
+
+def _cuts(pictures: Sequence[Image]) -> list[int]:
+    frames = [Frame(i / 25.0, image) for i, image in enumerate(pictures)]
+    marked = list(mark_cuts(frames))
+    assert [frame for frame, _ in marked] == frames
+    return [i for i, (_, cut) in enumerate(marked) if cut]
+
+
+def _scene(seed: int, shift: int = 0, light: float = 1.0) -> Image:
+    """A room of coloured things, seen a bit further to the right."""
+    rng = np.random.default_rng(seed)
+    image = np.full((90, 400, 3), rng.integers(0, 255, 3), np.uint8)
+    for _ in range(40):
+        x, y, w, h = rng.integers(0, 380), rng.integers(0, 80), rng.integers(5, 60), rng.integers(5, 40)
+        image[y : y + h, x : x + w] = rng.integers(0, 255, 3)
+    return (image[:, shift : shift + 160] * light).clip(0, 255).astype(np.uint8)
+
+
+def test_cuts_are_found_at_their_frame() -> None:
+    assert _cuts([_scene(i // 20) for i in range(100)]) == [20, 40, 60, 80]
+
+
+def test_flashes_and_fast_cameras_and_fades_are_no_cuts() -> None:
+    flashes = [_scene(0, light=3.0 if i in (20, 21, 50) else 1.0) for i in range(80)]
+    panned = [_scene(0, shift=int(100 + 100 * np.sin(i / 8))) for i in range(80)]
+    faded = [_scene(0, light=i / 40) for i in range(41)]
+    assert _cuts(flashes) == []
+    assert _cuts(panned) == []
+    assert _cuts(faded) == []
+
+
+def test_the_one_who_is_there_for_longest_is_the_subject() -> None:
+    size = (640, 360)
+
+    def track(x: float, side: float, first: float, last: float) -> Track:
+        times = np.arange(first, last, 0.25).tolist()
+        return Track(times, [Square((x, 200.0), side, 0.0)] * len(times), np.ones((2, 64)) / 64)
+
+    middle, edge, passing = track(320, 200, 0, 10), track(60, 200, 0, 10), track(320, 300, 4, 5)
+    assert choose([edge, passing, middle], size) is middle
+    assert choose([edge, passing, middle], size, 1) is edge
+    assert choose([edge, middle], size, 3) is None
+    assert choose([], size) is None
+
+
+def test_people_are_counted_from_one() -> None:
+    with pytest.raises(StepsmithError, match="beginning with 1"):
+        watch(Path("any.mp4"), person=0)
+
+
+# Real footage: a dancer before a blue wall, who can be cut out and put anywhere.
+
+
+def _dancer(start: float, frames: int) -> list[tuple[Image, Image]]:
+    """Pictures (248, 260, 3) of the dancer, and which pixels are theirs."""
+    found = []
+    with av.open(str(DATA / "dancer.avi")) as container:
+        for frame in container.decode(video=0):
+            if frame.time >= start:
+                image = frame.reformat(260, 248, "rgb24").to_ndarray().astype(int)
+                found.append((image, image[..., 2] - image[..., :2].max(axis=-1) < 70))
+            if len(found) == frames:
+                break
+    return found
+
+
+def _put(room: Image, dancer: tuple[Image, Image], x: int, scale: float = 1.0, tint: Sequence[int] = (0, 0, 0)) -> None:
+    image, mask = dancer
+    height, width = int(248 * scale), int(260 * scale)
+    rows, columns = (np.arange(n) * 1.0 / scale for n in (height, width))
+    image, mask = (array[rows.astype(int)[:, None], columns.astype(int)] for array in (image, mask))
+    left, top = x - width // 2, room.shape[0] - height
+    first, last = max(left, 0), min(left + width, room.shape[1])
+    mask, image = mask[:, first - left : last - left], image[:, first - left : last - left]
+    room[top:, first:last][mask] = (0.8 * image + tint).clip(0, 255).astype(np.uint8)[mask]
+
+
+def _room() -> Image:
+    y, x = np.mgrid[:270, :480]
+    return np.stack([150 + 40 * np.sin(x / 60), 140 + 0.1 * y, 130 + 30 * np.cos(y / 40)], -1).astype(np.uint8)
+
+
+def _write(path: Path, pictures: Sequence[Image]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "18"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.data
+@needs_data
+def test_a_real_dancer_is_seen_as_by_mediapipe_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In every frame, near where MediaPipe's own Pose sees her, and nothing is written to the terminal."""
+    pictures = [image.astype(np.uint8) for image, _ in _dancer(10.0, 40)]
+    path, told = _write(tmp_path / "dancer.mp4", pictures), []
+    capfd.readouterr()
+    seen = watch(path, progress=lambda share, text: told.append((share, text)))
+    assert capfd.readouterr().err == ""
+    assert (seen.confidence.max(axis=1) > 0.5).all()
+    assert find_stretches(seen)[1] == []
+
+    from mediapipe.python.solutions.pose import Pose as Ready
+
+    ready = Ready(model_complexity=1)
+    differences = []
+    for image, points in zip(pictures, seen.points, strict=True):
+        marks = ready.process(image).pose_landmarks.landmark
+        differences.append(np.abs(np.array([[m.x * 260, m.y * 248] for m in marks]) - points).mean())
+    ready.close()
+    assert np.mean(differences) < 2.0
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert re.fullmatch(r"Watching the dancer, frame \d+ of 40(, \d+ s left)?", told[-1][1])
+
+
+@pytest.mark.data
+@needs_data
+def test_two_real_dancers_who_cross_are_not_confused(tmp_path: Path) -> None:
+    front, back = _dancer(3.0, 75), _dancer(30.0, 75)
+    pictures, share = [], np.linspace(0, 1, 75)
+    for i in range(75):
+        pictures.append(_room())
+        _put(pictures[-1], back[i], int(380 - 280 * share[i]), 0.9, (0, 90, 20))
+        _put(pictures[-1], front[i], int(100 + 280 * share[i]))
+    path = _write(tmp_path / "two.mp4", pictures)
+    for person, xs in ((1, 100 + 280 * share), (2, 380 - 280 * share)):
+        seen = watch(path, person=person)
+        known = seen.confidence.max(axis=1) > 0.0
+        hips = seen.points[:, 23:25, 0].mean(axis=1)
+        assert known.mean() > 0.5
+        assert known[-10:].all()
+        assert np.abs(hips - xs)[known].max() < 45.0
+        assert "people" in {one.kind for one in find_stretches(seen)[1]}
+
+
+@pytest.mark.data
+@needs_data
+def test_a_real_dancer_upside_down_without_feet_and_gone_is_reported(tmp_path: Path) -> None:
+    room, pictures = np.full((270, 480, 3), (60, 90, 60), np.uint8), []
+    dancer = _dancer(3.0, 90)
+    for i, one in enumerate(dancer):
+        image = room.copy()
+        if i < 60:
+            _put(image, one, 240)
+        if i < 30:
+            image = image[::-1, ::-1]
+        pictures.append(image if i < 60 else room)
+    close = [np.pad(image, ((0, 0), (110, 110), (0, 0)), "edge")[:170] for image, _ in dancer[:30]]
+    seen = watch(_write(tmp_path / "hard.mp4", pictures))
+    problems = {one.kind: one for one in find_stretches(seen)[1]}
+    assert {"upside down", "nobody"} <= set(problems)
+    assert problems["upside down"].end == pytest.approx(1.2, abs=0.4)
+    assert problems["nobody"].start == pytest.approx(2.4, abs=0.3)
+    seen = watch(_write(tmp_path / "close.mp4", [image.astype(np.uint8) for image in close]))
+    assert "feet" in {one.kind for one in find_stretches(seen)[1]}
+
+
+@pytest.mark.data
+@needs_data
+def test_watching_can_be_ended_at_any_moment() -> None:
+    def stop(share: float, text: str) -> None:
+        if share > 0.0:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        watch(DATA / "dancer.avi", progress=stop)
