@@ -65,7 +65,11 @@ def shape_error(found: Motion, truth: Motion) -> tuple[np.ndarray, float]:
     return np.linalg.norm(a @ turn.T - b, axis=-1), float(np.degrees(np.arccos(min(turn[2, 2], 1.0))))
 
 
-@pytest.mark.parametrize("place", [(0.0, -4.0, 1.3), (3.0, -2.5, 2.4), (-2.0, 3.0, 0.4)])
+@pytest.mark.parametrize(
+    "place",
+    [(0.0, -4.0, 1.3), (3.0, -2.5, 2.4), (-2.0, 3.0, 0.4), (0.0, -1.2, 1.0), (0.01, -0.01, 6.0)],
+    ids=["front", "above", "behind and low", "near", "overhead"],
+)
 def test_what_a_camera_sees_is_what_was_danced(place: tuple[float, float, float]) -> None:
     truth = sway()
     found = solve_body(filmed(truth, place, roll=0.1))
@@ -230,6 +234,40 @@ def test_somebody_who_lies_on_the_floor_lies_on_the_floor() -> None:
     upper = [0, 3, 6, 9, 12, 15, 16, 17, 18, 19]
     assert np.abs(found.positions()[:, upper, 2] - lying.positions()[:, upper, 2]).max() < 0.08
     assert joint_error(found, lying)[:, upper].max() < 0.02
+
+
+def test_a_handstand_stands_on_its_hands() -> None:
+    standing = sway(60)
+    rotations = np.array(standing.rotations)
+    rotations[:, 0] = rot.multiply(rot.from_axis_angle([np.pi, 0.0, 0.0]), rotations[:, 0])
+    truth = replace(standing, rotations=rotations, contacts=np.zeros((60, 4)))
+    truth = truth.shift([0.0, 0.0, 0.03 - truth.positions()[..., 2].min()])
+    found = solve_body(filmed(truth))
+    assert joint_error(found, truth).max() < 0.01
+    assert np.abs(found.root[:, 2] - truth.root[:, 2]).max() < 0.02
+
+
+def test_a_spin_stays_a_spin() -> None:
+    """A turn a second, seen with noise: the pelvis turns evenly, the way it did."""
+    still = sway(90)
+    turns = rot.from_axis_angle(np.outer(2.0 * np.pi * still.times, [0.0, 0.0, 1.0]))
+    rotations = np.array(still.rotations)
+    rotations[:, 0] = rot.multiply(turns, rotations[:, 0])
+    truth = replace(still, rotations=rotations, root=rot.rotate(turns, still.root))
+    found = solve_body(noisy(filmed(truth), 0.01))
+    off = np.degrees(rot.angle(rot.multiply(rot.conjugate(truth.rotations[:, 0]), found.rotations[:, 0])))
+    assert np.percentile(off, 95) < 20.0
+    assert turned_between_frames(found)[:, 0].max() < 2.5 * 12.0
+
+
+def test_a_jump_leaves_the_floor_and_lands_on_it() -> None:
+    standing = sway(90)
+    height = 0.35 * np.maximum(0.0, np.sin(2.0 * np.pi * standing.times))
+    truth = replace(standing, root=standing.root + height[:, None] * [0.0, 0.0, 1.0])
+    found = solve_body(noisy(filmed(truth), 0.01))
+    assert found.root[:, 2].max() == pytest.approx(truth.root[:, 2].max(), abs=0.04)
+    assert found.contacts[height > 0.15].max() < 0.5
+    assert found.contacts[height == 0.0].mean() > 0.7
 
 
 def test_somebody_who_stands_still_stands_still() -> None:

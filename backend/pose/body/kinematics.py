@@ -26,7 +26,8 @@ _REST = SMPL.rest_positions
 
 # Radians within which a joint is likely to stay near what its neighbours suggest: our choice, from recorded dances.
 _CHEST, _SPINE, _COLLAR, _NECK, _HEAD, _FOOT, _HAND = np.radians([30.0, 12.0, 15.0, 20.0, 40.0, 25.0, 40.0])
-_PELVIS = np.radians(60.0)
+# The same of the pelvis and, from nothing known, of the trunk as one piece, whose joints stay within so many metres.
+_PELVIS, _ANYHOW, _BENDING = np.radians(30.0), np.radians(90.0), 0.06
 # Radians by which the axis of an elbow or knee is uncertain, and within which upper arms and thighs are turned
 # about their length from the shortest way out of the T pose.
 _HINGE, _TURNED = 0.1, np.radians(35.0)
@@ -86,17 +87,14 @@ class _Seen:
 
 def _trunk(body: _Seen, turned: Array) -> None:
     """Pelvis, spine, neck, head and collars."""
+    # The trunk as one piece, which it is not quite, tells where pelvis and chest are turned about.
+    whole = ("left_hip", "right_hip", "spine1", "spine2", "spine3", "neck", "left_shoulder", "right_shoulder")
+    piece = _as_one(body, whole, np.full(len(whole), _BENDING), turned[:, 0], _ANYHOW)
     # What lies further along the spine tells less, since the spine bends: so many radians in each joint.
     low = ("pelvis", "left_hip", "right_hip", "spine1", "spine2", "spine3")
-    reach = np.array([0.0, 0.0, 0.0, 0.0, 0.135, 0.19])
-    pelvis = fit_points(
-        _rest(*low), body.joint(*low), 1.0 / (body.variance(*low) + (reach * _SPINE) ** 2), turned[:, 0], _PELVIS
-    )
+    pelvis = _as_one(body, low, np.array([0.0, 0.0, 0.0, 0.0, 0.135, 0.19]) * _SPINE, piece, _PELVIS)
     high = ("spine3", "neck", "left_collar", "right_collar", "left_shoulder", "right_shoulder", "spine2")
-    reach = np.array([0.0, 0.0, 0.0, 0.0, 0.105, 0.105, 0.058])
-    chest = fit_points(
-        _rest(*high), body.joint(*high), 1.0 / (body.variance(*high) + (reach * _COLLAR) ** 2), pelvis, _CHEST
-    )
+    chest = _as_one(body, high, np.array([0.0, 0.0, 0.0, 0.0, 0.105, 0.105, 0.058]) * _COLLAR, piece, _CHEST)
     turned[:, _AT["pelvis"]], turned[:, _AT["spine3"]] = pelvis, chest
     for share, start, end in ((1.0 / 3.0, "spine1", "spine2"), (2.0 / 3.0, "spine2", "spine3")):
         between = rot.slerp(pelvis, chest, np.full(len(chest), share))
@@ -112,6 +110,11 @@ def _trunk(body: _Seen, turned: Array) -> None:
     for side in _SIDES:
         collar = _along_bone(body, f"{side}_collar", f"{side}_shoulder", chest, _COLLAR)
         turned[:, _AT[f"{side}_collar"]] = collar
+
+
+def _as_one(body: _Seen, names: tuple[str, ...], loose: Array, prior: Array, spread: float) -> Array:
+    """(T, 4) how joints are turned that move as one piece, but for ``loose`` (K,) metres."""
+    return fit_points(_rest(*names), body.joint(*names), 1.0 / (body.variance(*names) + loose**2), prior, spread)
 
 
 def _leg(body: _Seen, turned: Array, side: str) -> None:

@@ -81,15 +81,16 @@ def _one_sided(off: Array) -> Array:
 
 
 def _supports(joints: Array, fps: float) -> tuple[Array, Array]:
-    """The lowest sole of each frame, (T, 3), and how surely it stands (T,) by its speed."""
+    """The lowest sole of each frame, (T, 3), and how surely it stands (T,): no joint is lower, and it is slow."""
     soles = joints[:, list(CONTACT_JOINTS)] - SOLES[:, None] * [0.0, 0.0, 1.0]
-    lowest = np.argmin(soles[..., 2], axis=1)
-    every = np.arange(len(soles))
-    if len(soles) < 2:
-        return soles[every, lowest], np.ones(len(soles))
-    # Distances from the camera are too noisy to tell.
-    speed = np.linalg.norm(np.gradient(soles[..., [0, 2]], axis=0), axis=-1) * fps
-    return soles[every, lowest], np.exp(-0.5 * (speed[every, lowest] / _SLOW) ** 2)
+    every, lowest = np.arange(len(soles)), np.argmin(soles[..., 2], axis=1)
+    found = soles[every, lowest]
+    sure = (found[:, 2] < joints[..., 2].min(axis=1)).astype(float)
+    if len(soles) > 1:
+        # Distances from the camera are too noisy to tell.
+        speed = np.linalg.norm(np.gradient(soles[..., [0, 2]], axis=0), axis=-1) * fps
+        sure *= np.exp(-0.5 * (speed[every, lowest] / _SLOW) ** 2)
+    return found, sure
 
 
 def _lean(joints: Array) -> tuple[float, float] | None:

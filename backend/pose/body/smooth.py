@@ -20,7 +20,7 @@ from ....retarget.rotations import Array
 JERK, PATH_JERK = 220.0, 60.0
 # How much less that of other parts is, by their names.
 _CALMER = {
-    0.3: ("pelvis", "hip", "spine"), 0.5: ("neck", "collar", "shoulder", "head", "nose", "eye", "ear"),
+    0.5: ("pelvis", "hip", "spine", "neck", "collar", "shoulder", "head", "nose", "eye", "ear"),
     0.8: ("knee", "elbow"),
 }  # fmt: skip
 # Degrees of freedom of the jerk's distribution, and how often it is reweighted.
