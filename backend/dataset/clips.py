@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ FPS = 30.0  # of clips; at 22,050 Hz a frame is 735 samples
 # Seconds of a stretch that is taken whole, at least: what training takes, with some to spare for what it trims.
 SHORTEST = 6.5
 _ROUNDING = 1e-3  # of a frame
-_SHARED = 2  # frames that two clips may have in common
+# Frames that two clips may have in common, or for which the last pose is held: ten seconds of video, from the first
+# picture to the last, are a little less, and still one clip of ten or two of five.
+_SHARED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +58,16 @@ def cut(
                 left.append(LeftOut(begins + done / FPS, begins + first / FPS, "there is no sound"))
             done = last
             for start, stop in _sequences(first, last, length):
-                seconds = (stop - start) / FPS
-                if seconds < (length or SHORTEST) - _ROUNDING:
-                    why = f"{seconds:.2f} s of one dancer in one go are too short (at least {length or SHORTEST:g} s)"
+                piece = motion.slice(start, stop)
+                if length is not None and 0 < (lacking := round(length * FPS) - len(piece)) <= _SHARED:
+                    piece = _held(piece, lacking)
+                if len(piece) < round((length or SHORTEST) * FPS):
+                    enough = f"at least {length or SHORTEST:g} s"
+                    why = f"{len(piece) / FPS:.2f} s of one dancer in one go are too short ({enough})"
                     left.append(LeftOut(begins + start / FPS, begins + stop / FPS, why))
                     continue
-                samples = sound.cut(begins + start / FPS, round((stop - start) * sound.sound.rate / FPS))
-                clips.append(Clip(begins + start / FPS, motion.slice(start, stop), samples, sound.sound.rate))
+                samples = sound.cut(begins + start / FPS, round(len(piece) * sound.sound.rate / FPS))
+                clips.append(Clip(begins + start / FPS, piece, samples, sound.sound.rate))
         if done < len(motion):
             left.append(LeftOut(begins + done / FPS, begins + len(motion) / FPS, "there is no sound"))
     return clips, left
@@ -80,10 +85,18 @@ def _heard(begins: float, frames: int, sound: VideoSound) -> Iterator[tuple[int,
 def _sequences(first: int, last: int, length: float | None) -> Iterator[tuple[int, int]]:
     """Frames cut into sequences of ``length`` seconds, the last one shorter; whole where it is None.
 
-    Where the last one lacks a frame or two, it begins that much earlier: ten seconds of video, from the first picture
-    to the last, are a little less, and still two times five.
+    Where the last one lacks a frame or two, it begins that much earlier.
     """
     step = last - first if length is None else round(length * FPS)
     for start in range(first, last, step):
         lacking = max(0, start + step - last)
         yield (start - lacking if lacking <= _SHARED and start > first else start), min(start + step, last)
+
+
+def _held(motion: Motion, frames: int) -> Motion:
+    """The motion with its last frame there for as many ``frames`` more, as the last picture is."""
+    root, rotations, contacts = (
+        np.concatenate([rows, np.repeat(rows[-1:], frames, axis=0)])
+        for rows in (motion.root, motion.rotations, motion.contacts)
+    )
+    return replace(motion, root=root, rotations=rotations, contacts=contacts)

@@ -45,16 +45,20 @@ class VideoSound:
 
     def heard(self, time: float) -> float:
         """The second of ``sound`` that is heard at ``time``, seconds of the video."""
-        piece = max(0, int(np.searchsorted(self.places[:, 0], time + _WITHIN, side="right")) - 1)
-        begins, before = self.places[piece]
+        begins, before = self.places[self._piece(time)]
         return max(0.0, float(before + time - begins))
 
     def cut(self, start: float, samples: int) -> NDArray[np.float32]:
-        """(samples,) of the sound from ``start`` on, seconds of the video within one of the ``spans``; silence where
-        rounding reaches past the end of all."""
-        first = round(self.heard(start) * self.sound.rate)
-        found = self.sound.samples[first : first + samples]
+        """(samples,) of the sound from ``start`` on, seconds of the video within one of the ``spans``; silence after
+        the end of that."""
+        rate, piece = self.sound.rate, self._piece(start)
+        ends = len(self.sound.samples) if piece + 1 == len(self.places) else round(self.places[piece + 1, 1] * rate)
+        first = round(self.heard(start) * rate)
+        found = self.sound.samples[first : min(first + samples, ends)]
         return np.pad(found, (0, samples - len(found)))
+
+    def _piece(self, time: float) -> int:
+        return max(0, int(np.searchsorted(self.places[:, 0], time + _WITHIN, side="right")) - 1)
 
 
 def read_sound(video: Path, progress: Progress = silent) -> VideoSound:

@@ -132,7 +132,8 @@ def test_clips_never_overlap_and_are_as_long_as_their_sound(
     for clip in made:
         assert len(clip.samples) * clips.FPS == len(clip.motion) * RATE
         assert length is None or len(clip.motion) == length * clips.FPS
-        assert any(a - 0.002 <= clip.start and clip.start + clip.motion.duration <= b + 0.002 for a, b in sound.spans)
+        end = clip.start + clip.motion.duration
+        assert any(a - 0.002 <= clip.start and end <= b + 2.01 / 30 for a, b in sound.spans)
     pieces = sorted([(c.start, c.start + c.motion.duration) for c in made] + [(one.start, one.end) for one in left])
     assert sum(b - a for a, b in pieces) == pytest.approx(frames / 30.0, abs=0.01 + 2 / 30 * len(made))
     assert all(first[1] <= second[0] + 2.01 / 30 for first, second in itertools.pairwise(pieces))
@@ -155,6 +156,20 @@ def test_others_end_a_stretch_but_not_those_who_pass_by() -> None:
     ]
     assert [one.reason for one in left] == ["several people are seen"]
     np.testing.assert_array_equal(parts[1][1].root, moving.root[-len(parts[1][1]) :])
+
+
+def test_ten_seconds_are_a_clip_of_ten() -> None:
+    sound = VideoSound(Sound(np.ones(20 * RATE, np.float32), RATE), np.array([[0.0, 0.0], [12.0, 10.0]]))
+    motion = dance(0, 10.0)
+    (made,), left = clips.cut([(0.0, motion.slice(0, 298))], sound, 10.0)
+    assert (len(made.motion), len(made.samples), left) == (300, 10 * RATE, [])
+    np.testing.assert_array_equal(made.motion.rotations[297:], motion.rotations[[297, 297, 297]])
+    (late,), _ = clips.cut([(0.06, motion)], sound, 10.0)
+    assert late.samples[: round(9.94 * RATE)].all()
+    assert not late.samples[round(9.94 * RATE) :].any()
+    made_of_less, left = clips.cut([(0.0, motion.slice(0, 297))], sound, 10.0)
+    assert made_of_less == []
+    assert "9.90 s" in left[0].reason
 
 
 # --- the same song -------------------------------------------------------------------------------------------
