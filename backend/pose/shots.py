@@ -52,14 +52,14 @@ def summary(image: Image) -> Array:
     """(S,) what is compared of a picture (height, width, 3): how much of it is how red, green and blue, and which
     colour is where."""
     height, width = image.shape[:2]
-    rows, columns = (np.linspace(0, length - 1, 8 * _CELLS).astype(int) for length in (height, width))
+    rows, columns = (np.linspace(0, length - 1, 4 * _CELLS).astype(int) for length in (height, width))
     small = image[rows[:, None], columns].reshape(-1, 3) * ((_LEVELS - 1) / 255.0)
     # Every value counts for both levels it lies between, so that a little more light is a little change.
     low = np.minimum(small.astype(int), _LEVELS - 2)
     above, place = small - low, low + np.arange(3) * _LEVELS
     levels = np.bincount(place.ravel(), (1.0 - above).ravel(), 3 * _LEVELS)
     levels += np.bincount(place.ravel() + 1, above.ravel(), 3 * _LEVELS)
-    where = small.reshape(_CELLS, 8, _CELLS, 8, 3).mean(axis=(1, 3)) / (_LEVELS - 1)
+    where = small.reshape(_CELLS, 4, _CELLS, 4, 3).mean(axis=(1, 3)) / (_LEVELS - 1)
     return np.concatenate([levels / small.size, where.ravel() / where.size])
 
 

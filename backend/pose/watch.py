@@ -35,9 +35,9 @@ from .swaps import trunk_lengths, unswap
 from .video import Frame, Video, VideoInfo
 
 # Between two looks at who is in the picture: as many seconds, and frames, at least. Looking at a part of the picture
-# takes half as long as finding the landmarks.
+# takes half as long as finding the landmarks; less often while nobody else is there.
 _LOOK = 0.25
-_LOOK_FRAMES = 8
+_LOOK_FRAMES, _LOOK_FRAMES_ALONE = 8, 12
 _LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
 _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
 _NEAR = 0.25  # squares between where the person is and where the person is known to have been
@@ -154,7 +154,9 @@ class Shot:
     def _due(self, now: float) -> bool:
         if self._crowded(now):
             return now - self._looked >= _LOOK_CLOSELY
-        return now - self._looked >= _LOOK and len(self.times) - self._looked_frame >= _LOOK_FRAMES
+        others = any(now - track.times[-1] < _PATIENCE for track in self._tracker.tracks if track is not self._track)
+        wait = _LOOK_FRAMES if others else _LOOK_FRAMES_ALONE
+        return now - self._looked >= _LOOK and len(self.times) - self._looked_frame >= wait
 
     def _crowded(self, now: float) -> bool:
         return self._track is not None and bool(self._tracker.rivals(self._track, now))

@@ -198,7 +198,7 @@ def test_everywhere_is_looked_and_nobody_found_twice() -> None:
 
 
 def test_looking_for_others_costs_little(follow: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look takes about half as long as the landmarks of a frame: fewer than one in eight frames has one."""
+    """A look takes about half as long as the landmarks of a frame: only one in twelve frames has one."""
     shown: list[int] = []
     find = FakePeople.find
 
@@ -209,7 +209,7 @@ def test_looking_for_others_costs_little(follow: Callable[..., Detections], monk
     monkeypatch.setattr(FakePeople, "find", counted)
     stage = Stage()
     follow([stage.picture((160, 100, 130, BLACK)) for _ in range(250)])
-    assert len(shown) <= 250 / 8 + 6
+    assert len(shown) <= 250 / 12 + 6
 
 
 def test_nobody_is_followed_where_nobody_is(follow: Callable[..., Detections]) -> None:
