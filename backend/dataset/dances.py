@@ -38,7 +38,8 @@ _WINDOW_APART = 0.07  # m, root mean square, that windows are looked for within
 # are copies of one recording are 0 to 3 cm apart; the same figure danced again is 5 cm and more.
 LEAST_SHARE, LEAST_SECONDS = 0.5, 2.5
 MOST_APART, MOST_OF_MOVEMENT = 0.04, 0.4
-# With the same song in step, less is asked: of one dance seen by two cameras, captures differ.
+# With the same song in step, less is asked: captures of one dance differ. Of a real dancer, the video encoded anew is
+# 1 cm away, mirrored 3 cm, and a part cut out of it and captured by itself 3 to 4.5 cm.
 MOST_APART_IN_STEP, MOST_OF_MOVEMENT_IN_STEP = 0.12, 0.6
 
 
