@@ -1,6 +1,6 @@
 """How well a body's performance is found from noisy joints in space, and which smoothing keeps the hits.
 
-    python benchmarks/capture_body.py --data FOLDER [--seconds 20] [--clips 12] [--noise 0.025] [--lasting] [--json FILE]
+    python benchmarks/capture_body.py --data FOLDER [--seconds 20] [--clips 12] [--noise 0.025] [--lasting]
 
 FOLDER holds ``tang2018`` and, for dances that travel and turn faster, ``cmu/salsa.zip``. Recorded dances are put on
 bodies of random proportions before random cameras, and their joints are made as noisy as a lifter's: white noise,
