@@ -98,7 +98,7 @@ def song_hash(path: Path, check: Callable[[], None] = lambda: None) -> str:
                 check()
                 digest.update(chunk)
     except OSError as error:
-        raise StepsmithError(f"The song {path.name} can't be read ({error.strerror}): choose another file.") from error
+        raise StepsmithError(f"The file {path.name} can't be read ({error.strerror}): choose another file.") from error
     return digest.hexdigest()
 
 
@@ -130,7 +130,7 @@ class Client:
         return Health(str(answer.get("stepsmith")), tuple(map(str, genres)) if isinstance(genres, list) else ())
 
     def upload(self, path: Path, progress: Callable[[float], None]) -> str:
-        """Hand over a song, unless the backend has it already; returns its id, the SHA-256 of its content.
+        """Hand over a song or a video, unless the backend has it already; returns its id, the SHA-256 of its content.
 
         ``progress`` gets the share sent, in 0..1, and may raise to stop.
         """
@@ -148,7 +148,7 @@ class Client:
                         headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
                     )
             except FileNotFoundError as error:
-                raise StepsmithError(f"The song {path.name} is gone: choose another file.") from error
+                raise StepsmithError(f"The file {path.name} is gone: choose another file.") from error
         progress(1.0)
         return name
 

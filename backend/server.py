@@ -173,7 +173,7 @@ async def _receive(request: Request, upload: Path, sha256: str, largest: int) ->
 
     def check(size: int) -> None:
         if size > settings.largest_song:
-            raise Refused(413, f"The song is larger than {settings.largest_song >> 20} MB: cut it into parts.")
+            raise Refused(413, f"The file is larger than {settings.largest_song >> 20} MB: cut it into parts.")
         if size > largest:
             raise Refused(507, "The disk of the backend's data folder is full: free some room on it.")
 
@@ -188,11 +188,11 @@ async def _receive(request: Request, upload: Path, sha256: str, largest: int) ->
                 digest.update(chunk)
                 file.write(chunk)
     except OSError as error:
-        raise Refused(507, f"The song can't be kept ({error.strerror}): free some room for the backend.") from error
+        raise Refused(507, f"The file can't be kept ({error.strerror}): free some room for the backend.") from error
     if size == 0:
-        raise Refused(400, "The song is empty: choose a file with sound.")
+        raise Refused(400, "The file is empty: choose another one.")
     if digest.hexdigest() != sha256:
-        raise Refused(400, "The song was damaged on its way: send it again.")
+        raise Refused(400, "The file was damaged on its way: send it again.")
 
 
 def _add_jobs(app: FastAPI) -> None:
