@@ -131,13 +131,13 @@ def build(folder: Path, out: Path, options: Options, progress: Progress = silent
 
 def _check_installed() -> None:
     """Raises StepsmithError where no video at all can be captured here."""
-    from ..pose.lifter.lift import Lifter
+    from ..pose.lifter.published import load_lifter
 
     if find_spec("mediapipe") is None:
         raise StepsmithError(
             'Dancers are found in videos by mediapipe: install it with pip install "stepsmith[video]".'
         )
-    Lifter.load()
+    load_lifter(None)
 
 
 def _claim(out: Path) -> Store:
