@@ -63,15 +63,20 @@ def decode_place(view: View, code: Array) -> Array:
 
 
 def make_examples(
-    rng: np.random.Generator, recordings: Sequence[Recording], chances: Array, count: int, frames: int
+    rng: np.random.Generator,
+    recordings: Sequence[Recording],
+    chances: Array,
+    count: int,
+    frames: int,
+    varied: float = 0.5,
 ) -> Examples:
     """``count`` windows of ``frames`` of the recordings, drawn by ``chances``; some begin before or end after one.
 
-    Half of them as danced, half varied: other halves of bodies, bent joints, bodies that lean, lie or fall.
+    A share of them ``varied``: other halves of bodies, bent joints, bodies that lean, lie or fall.
     """
     orientations, root, valid = _windows(rng, recordings, chances, count, frames)
-    varied = rng.random(count) < 0.5
-    orientations[varied] = vary(rng, orientations[varied])
+    other = rng.random(count) < varied
+    orientations[other] = vary(rng, orientations[other])
     turned = rng.random(count) < 0.5
     orientations[turned], root[turned] = mirrored(orientations[turned], root[turned])
     points, joints = pose(random_bodies(rng, count), orientations, root)

@@ -29,12 +29,13 @@ _LOG_STEPS = 50
 
 @dataclass(frozen=True)
 class Stage:
-    """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made."""
+    """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made, a share of them ``varied``."""
 
     widths: tuple[int, ...]
     steps: int
     windows: int
     frames: int
+    varied: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,15 @@ class TrainConfig:
     """``stages``: each with filters as wide as the last's, or wider.
 
     Short fields learn from many windows of few frames, as different as can be, what a pose looks like; longer ones
-    what movement tells beside. ``average``: how much of the running mean of the weights a step keeps.
+    what movement tells beside, and how people mostly stand.
+    ``average``: how much of the running mean of the weights a step keeps.
     """
 
     stages: tuple[Stage, ...] = (
         Stage((3, 3, 1, 1, 1), 20000, 1024, 1),
-        Stage((3, 3, 3, 1, 1), 4000, 512, 1),
-        Stage((3, 3, 3, 3, 1), 3000, 64, 40),
-        Stage((3, 3, 3, 3, 3), 1500, 24, 100),
+        Stage((3, 3, 3, 1, 1), 4000, 512, 1, varied=0.3),
+        Stage((3, 3, 3, 3, 1), 3000, 64, 40, varied=0.15),
+        Stage((3, 3, 3, 3, 3), 1500, 24, 100, varied=0.1),
     )
     channels: int = 512
     rate: float = 1.5e-3
@@ -155,7 +157,8 @@ class Trainer:
         torch.manual_seed((config.seed << 32) + self.step)
         rng = np.random.default_rng((config.seed, self.step))
         stage, field = config.stages[self.stage], self.network.field
-        examples = make_examples(rng, self.recordings, self.chances, stage.windows, stage.frames + field - 1)
+        frames = stage.frames + field - 1
+        examples = make_examples(rng, self.recordings, self.chances, stage.windows, frames, stage.varied)
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = self.network(torch.from_numpy(examples.inputs))
