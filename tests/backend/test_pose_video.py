@@ -163,7 +163,9 @@ def test_the_sound_of_a_video_is_read_by_the_same_way_as_a_song(tmp_path: Path) 
     sound = synthesise(tempo=120, duration=2.0).samples.mean(axis=1)
     path = write(tmp_path / "both.mp4", frames=50, sound=sound)
     heard = decode(path).samples[: len(sound)]
-    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.9
+    # The encoder puts 1,024 samples before it, a twentieth of a second.
+    alike = [np.corrcoef(heard[late:], sound[: len(heard) - late])[0, 1] for late in (0, 1024)]
+    assert max(alike) > 0.9
 
 
 def test_what_is_left_of_a_damaged_video_is_read(tmp_path: Path) -> None:
