@@ -131,7 +131,8 @@ def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: fl
         times, seen.points[frames][:, marks], confidence, seen.size, fps=FPS, field_of_view=field_of_view
     )
     at = times[0] + np.arange(len(lifted)) / FPS
-    return solve_body(lifted, confidence=np.stack([np.interp(at, times, one) for one in confidence.T], axis=1))
+    motion = solve_body(lifted, confidence=np.stack([np.interp(at, times, one) for one in confidence.T], axis=1))
+    return motion.with_meta(confidence=float(confidence.mean()))
 
 
 def _nobody(video: Path, person: int | None, problems: Sequence[Problem]) -> CaptureError:

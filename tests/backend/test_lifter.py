@@ -9,15 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
-from stepsmith.backend.pose.lifter.data import Recording, held_out
+from stepsmith.backend.pose.lifter.data import Recording, held_out, load_recordings
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
 from stepsmith.backend.pose.lifter.train import Stage, TrainConfig, Trainer, train
 from stepsmith.backend.pose.lifter.vary import vary
-from stepsmith.backend.pose.lifter.weights import LifterError, load_network, save_network
+from stepsmith.backend.pose.lifter.weights import FORMAT, LifterError, load_network, save_network
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import save_motion
@@ -225,6 +226,28 @@ def test_damaged_weights_are_told_in_one_sentence(tmp_path: Path, content: bytes
     path.write_bytes(content)
     with pytest.raises(LifterError, match=r"^[^.]*bad\.safetensors[^.]*\.$"):
         Lifter.load(path)
+
+
+@pytest.mark.parametrize(
+    "config", ['{"widths": [99999999, 3], "causal": false}', '{"widths": [3], "causal": false}', '{"widths": "3"}', "7"]
+)
+def test_weights_whose_header_claims_another_network_are_refused(tmp_path: Path, config: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    state = {name: value for name, value in random_network().state_dict().items() if value.is_floating_point()}
+    save_file(state, path, metadata={"format": FORMAT, "config": config})
+    with pytest.raises(LifterError, match=r"odd\.safetensors are damaged"):
+        load_network(path)
+
+
+def test_filmed_motions_are_kept_for_measuring(tmp_path: Path) -> None:
+    for folder in ("mocap", "filmed"):
+        (tmp_path / folder).mkdir()
+        for k in range(2):
+            save_motion(tmp_path / folder / f"{folder}{k}.npz", swinging(120))
+    (tmp_path / "filmed" / "filmed0.cameras.json").write_text("[]")
+    names = [recording.name for recording in load_recordings(tmp_path)]
+    assert names
+    assert all("mocap" in name for name in names)
 
 
 def test_lifting_a_mirrored_picture_gives_the_mirrored_body() -> None:

@@ -43,7 +43,8 @@ def load_recordings(folder: Path, *, held: bool = False, skip: Skip = ignore) ->
     """What there is to learn from in a folder; with ``held``, what is kept for measuring instead.
 
     Folders of dances with a split (``manifest.csv``) give their ``train`` split, or ``test``; others all but a tenth
-    of their motions, or that tenth. Subfolders of either kind are searched. Raises DataError where there is none.
+    of their motions, or that tenth. Subfolders of either kind are searched. Motions filmed by calibrated cameras
+    (``*.cameras.json``) are for measuring alone. Raises DataError where there is none.
     """
     recordings = [_recording(name, motion) for name, motion in load_motions(folder, held=held, skip=skip)]
     if not recordings:
@@ -56,8 +57,10 @@ def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> It
     if (folder / "manifest.csv").exists():
         yield from ((d.name, d.motion) for d in load_dances(folder, "test" if held else "train", FPS, skip=skip))
         return
+    if not held and any(folder.glob("*.cameras.json")):
+        return
     parts = sorted(path for path in folder.iterdir() if path.is_dir())
-    if any((path / "manifest.csv").exists() for path in parts):
+    if any((path / "manifest.csv").exists() or any(path.glob("*.cameras.json")) for path in parts):
         for path in parts:
             yield from load_motions(path, held=held, skip=skip)
         return

@@ -27,11 +27,7 @@ def save_network(path: Path, network: TemporalNetwork, facts: dict[str, str]) ->
     state = {name: value.contiguous() for name, value in network.state_dict().items() if value.is_floating_point()}
     # A norm's variances may be too small for half precision; they are few.
     state = {name: value if "running" in name else value.to(torch.float16) for name, value in state.items()}
-    config = {
-        "channels": network.expand_conv.out_channels,
-        "widths": list(network.widths),
-        "causal": network.causal,
-    }
+    config = {"widths": list(network.widths), "causal": network.causal}
     beside = path.with_name(path.name + ".part")
     save_file(state, beside, metadata={**facts, "format": FORMAT, "config": json.dumps(config)})
     os.replace(beside, path)
@@ -52,13 +48,13 @@ def load_network(path: Path | None = None) -> TemporalNetwork:
         if header.get("format") != FORMAT:
             raise LifterError(f"{file} holds no lifter of Stepsmith ({FORMAT}): give another file with --lifter.")
         config = json.loads(header["config"])
-        widths = tuple(int(width) for width in config["widths"])
-        network = TemporalNetwork(INPUTS, OUTPUTS, int(config["channels"]), widths, bool(config["causal"]))
         state = {name: value.float() for name, value in load_file(file).items()}
-        counters = {name for name, value in network.state_dict().items() if not value.is_floating_point()}
-        missing, foreign = network.load_state_dict(state, strict=False)
-        if set(missing) - counters or foreign:
-            raise KeyError(*missing, *foreign)
+        # The tensors that are there bound what the header may ask for.
+        channels, widths = len(state["expand_conv.weight"]), [int(width) for width in config["widths"][: len(state)]]
+        with torch.device("meta"):
+            network = TemporalNetwork(INPUTS, OUTPUTS, channels, widths, bool(config["causal"]))
+        counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("num_batches_tracked")}
+        network.load_state_dict(counters | state, assign=True)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise LifterError(f"The weights {file} are damaged: copy or install them again.") from error
     return network.eval().requires_grad_(False)
