@@ -8,6 +8,7 @@ import itertools
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from ...retarget.rotations import Array
 from ..audio import AudioError, Music, analyse
 from ..dance import representation
 from ..dance.condition import SOUND, condition
+from ..pose.lifter import WEIGHTS
 from ..progress import Progress, part
 from . import clips as cutting
 from . import dances, quality, songs, store
 from .clips import FPS, Clip, LeftOut
 from .sound import VideoSound, read_sound
-from .videos import readable
+from .videos import content_hash, readable
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
@@ -57,8 +59,14 @@ class Shown:
 
 def keys(content: str, plan: Plan) -> tuple[str, str]:
     """The names of the folders that hold a video's capture and its clips."""
-    how = {"form": _FORM, "version": __version__, "capture": plan.capture}
+    how = {"form": _FORM, "version": __version__, "capture": plan.capture, "lifter": _lifter()}
     return store.key(content, **how), store.key(content, **how, length=plan.length)
+
+
+@cache
+def _lifter() -> str:
+    """What captures is as much its weights as its version."""
+    return content_hash(WEIGHTS)
 
 
 def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path], progress: Progress) -> None:

@@ -18,10 +18,10 @@ from ..dance.sources import Skip, ignore
 from ..pose.body import solve_body
 from ..pose.detections import Lifted
 from ..pose.landmarks import COCO, HUMAN36M, POINTS, to_human36m
+from ..pose.lifter import WEIGHTS
 from ..pose.lifter.bodies import body_points
 from ..pose.lifter.network import TemporalNetwork
 from ..pose.lifter.published import Lifts, PublishedLifter, load_lifter
-from ..pose.lifter.weights import DEFAULT
 from ..progress import Progress, silent
 from . import lifter_metrics as metrics
 from .lifter_sets import FPS, Clip, TestSet, aist_sets, at_times, recorded_sets
@@ -31,7 +31,7 @@ from .metrics import Estimate, mean_estimate
 # Names of the ways to lift, in the tables.
 OURS, UNFLIPPED, CAUSAL, MEDIAPIPE, TRUTH = "lifter", "lifter, no flip", "causal", "mediapipe", "truth"
 PERFORMANCE = "performance"  # what the body that is solved does, on its rigid skeleton
-CAUSAL_WEIGHTS = DEFAULT.with_name("lifter-causal.safetensors")
+CAUSAL_WEIGHTS = WEIGHTS.with_name("lifter-causal.safetensors")
 REFERENCE = "VideoPose3D's network, 243 frames, no flip"
 THREADS = 2  # as the published figures of speed have it
 _SPEED_FRAMES = 4500

@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ....retarget.errors import StepsmithError
+from . import WEIGHTS
 from .network import TemporalNetwork
 from .shapes import INPUTS, OUTPUTS
 
 FORMAT = "stepsmith-lifter-1"
-DEFAULT = Path(__file__).parent / "weights" / "lifter.safetensors"
 
 
 class LifterError(StepsmithError):
@@ -38,7 +38,7 @@ def load_network(path: Path | None = None) -> TemporalNetwork:
 
     Raises LifterError where the file is missing, damaged, or not a lifter of ours.
     """
-    file = DEFAULT if path is None else path
+    file = WEIGHTS if path is None else path
     if not file.is_file():
         advice = "install Stepsmith again" if path is None else "give another file with --lifter"
         raise LifterError(f"The lifter's weights {file} are missing: {advice}.")
