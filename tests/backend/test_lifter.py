@@ -313,6 +313,19 @@ def test_a_resumed_training_is_as_one_without_interruption(tmp_path: Path) -> No
         torch.testing.assert_close(second.average[name], value, msg=name)
 
 
+def test_a_training_resumed_with_shorter_stages_is_in_the_right_one(tmp_path: Path) -> None:
+    long = TrainConfig(stages=(Stage((3, 1), 4, 4, 1), Stage((3, 3), 1, 2, 8)), channels=8)
+    short = TrainConfig(stages=(Stage((3, 1), 2, 4, 1), Stage((3, 3), 4, 2, 8)), channels=8)
+    first = Trainer([recording()], long, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_after(first, 3)
+    second = Trainer([recording()], short, tmp_path)
+    assert second.resume()
+    second.run()
+    assert second.network.widths == (3, 3)
+    assert second.step == 6
+
+
 def _interrupt_after(trainer: Trainer, steps: int) -> None:
     """Train so many steps, save, and stop as Ctrl-C does."""
     step = trainer._train_step

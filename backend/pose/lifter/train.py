@@ -25,17 +25,22 @@ from .weights import save_network
 
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
+_WARM_UP = 200  # steps
 
 
 @dataclass(frozen=True)
 class Stage:
-    """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made, a share of them ``varied``."""
+    """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made, a share of them ``varied``.
+
+    ``rate``: the highest learning rate; what a filter gains begins at zero and has all to learn.
+    """
 
     widths: tuple[int, ...]
     steps: int
     windows: int
     frames: int
     varied: float = 0.5
+    rate: float = 8e-4
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,12 @@ class TrainConfig:
     """
 
     stages: tuple[Stage, ...] = (
-        Stage((3, 3, 1, 1, 1), 20000, 1024, 1),
+        Stage((3, 3, 1, 1, 1), 20000, 1024, 1, rate=1.5e-3),
         Stage((3, 3, 3, 1, 1), 4000, 512, 1, varied=0.3),
         Stage((3, 3, 3, 3, 1), 3000, 64, 40, varied=0.15),
         Stage((3, 3, 3, 3, 3), 1500, 24, 100, varied=0.1),
     )
     channels: int = 512
-    rate: float = 1.5e-3
     last_rate: float = 2e-5
     dropout: float = 0.0
     causal: bool = False
@@ -117,9 +121,7 @@ class Trainer:
         self._begin()
 
     def _begin(self) -> None:
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=self.config.rate, weight_decay=1e-4, fused=True
-        )
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=0.0, weight_decay=1e-4, fused=True)
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
 
     def _next_stage(self) -> None:
@@ -133,7 +135,7 @@ class Trainer:
         saved = time.monotonic()
         sums: dict[str, float] = {}
         while self.step < self.config.steps:
-            if self.step == sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
+            while self.step >= sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
                 self._next_stage()
             for name, value in self._train_step().items():
                 sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
@@ -176,12 +178,12 @@ class Trainer:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _rate(self) -> float:
-        """A short warm-up at the start of each stage, and a cosine from the first rate to the last over all."""
-        config = self.config
-        begun = sum(stage.steps for stage in config.stages[: self.stage])
-        warm = min(1.0, (self.step - begun + 1) / 200)
-        share = 0.5 * (1.0 + np.cos(np.pi * self.step / config.steps))
-        return float(warm * (config.last_rate + (config.rate - config.last_rate) * share))
+        """In each stage a short warm-up, and a cosine from its rate to the last."""
+        stage = self.config.stages[self.stage]
+        done = self.step - sum(earlier.steps for earlier in self.config.stages[: self.stage])
+        warm = min(1.0, (done + 1) / _WARM_UP)
+        share = 0.5 * (1.0 + np.cos(np.pi * done / stage.steps))
+        return float(warm * (self.config.last_rate + (stage.rate - self.config.last_rate) * share))
 
     def _log(self, losses: dict[str, float]) -> None:
         path = self.out / "log.csv"
