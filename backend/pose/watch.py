@@ -57,7 +57,7 @@ def watch(video: Path, *, person: int | None = None, progress: Progress = silent
     """What is seen of one person in a video, in every frame.
 
     ``person``: the how manieth from the left, from 1, where there are several; None follows whoever is there for
-    longest, largest and nearest to the middle, in every shot anew. ``progress`` is told the frames and the time left;
+    longest, largest and nearest to the middle, in every shot anew. ``progress`` is told the frames;
     what it raises ends the work. Raises StepsmithError where the video can't be read or MediaPipe is missing.
     """
     if person is not None and person < 1:
@@ -243,7 +243,7 @@ def _with_jumps(detections: Detections) -> Detections:
 
 
 class _Teller:
-    """Tells the progress in frames and the time left, every so often."""
+    """Tells the progress in frames, every so often; whoever shows it knows the time left."""
 
     def __init__(self, progress: Progress) -> None:
         self.info = VideoInfo((0, 0), 0.0, None, None)
@@ -252,8 +252,7 @@ class _Teller:
     def begin(self, info: VideoInfo) -> None:
         """The video is watched from its beginning, the second time because somebody else is the subject."""
         self._words = "Watching again, for another person" if self._words else "Watching the dancer"
-        self.info, self._frames, self._started = info, 0, time.monotonic()
-        self._told = self._started - _TELL
+        self.info, self._frames, self._told = info, 0, time.monotonic() - _TELL
 
     def tell(self, second: float) -> None:
         """A frame comes."""
@@ -266,7 +265,5 @@ class _Teller:
         if duration:
             share = min(max(second / duration, 0.0), 1.0)
             text += f" of {max(round(duration * self.info.fps), self._frames)}"
-            if self._frames > 20 and share > 0.0:
-                text += f", {(now - self._started) * (1.0 / share - 1.0):.0f} s left"
             self._share = max(self._share, share)
         self._progress(self._share, text)
