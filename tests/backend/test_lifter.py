@@ -340,10 +340,15 @@ def _interrupt_after(trainer: Trainer, steps: int) -> None:
     trainer.run()
 
 
-def test_a_tenth_is_held_out_and_a_recordings_stretches_stay_together() -> None:
+def test_a_tenth_is_held_out_and_no_other_is_read(tmp_path: Path) -> None:
     names = [f"salsa-{subject:02d}_{take:02d}" for subject in range(30) for take in range(30)]
     assert 0.05 < np.mean([held_out(name) for name in names]) < 0.15
-    assert all(held_out(name) == held_out(f"{name}-1") for name in names)
+    kept, learnt = (next(n for n in names if held_out(n) == which) for which in (True, False))
+    (tmp_path / "salsa").mkdir()
+    for name in (kept, learnt):
+        save_motion(tmp_path / "salsa" / f"{name.removeprefix('salsa-')}.npz", swinging(120))
+    assert [r.name for r in load_recordings(tmp_path, held=True)] == [kept]
+    assert [r.name for r in load_recordings(tmp_path)] == [learnt]
 
 
 def test_varied_bodies_keep_their_lengths_and_differ() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -24,19 +24,25 @@ _CMU_GENRES = {
 
 
 def load_unpaired(
-    folder: Path | str, fps: float, skip: Skip = ignore, *, dances_only: bool = True, shortest: float = SHORTEST
+    folder: Path | str,
+    fps: float,
+    skip: Skip = ignore,
+    *,
+    dances_only: bool = True,
+    shortest: float = SHORTEST,
+    chosen: Callable[[str], bool] = lambda recording: True,
 ) -> list[Dance]:
     """The dances below a folder of motions without music, in stretches of ``shortest`` seconds and more, at ``fps``.
 
     Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
     Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
     be read or hold no dance. Without ``dances_only`` CMU's walks and fights are there too.
-    Raises DataError where there is none at all.
+    Only recordings are read whose names, as "salsa-60_01", are ``chosen``. Raises DataError where there is none at all.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of motion files.")
-    dances = collect(_below(folder, folder.name, _Wanted(fps, skip, dances_only, shortest)), folder)
+    dances = collect(_below(folder, folder.name, _Wanted(fps, skip, dances_only, shortest, chosen)), folder)
     if not dances:
         raise DataError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
     return dances
@@ -48,6 +54,7 @@ class _Wanted:
     skip: Skip
     dances_only: bool
     shortest: float
+    chosen: Callable[[str], bool]
 
 
 def _below(folder: Path, genre: str, wanted: _Wanted) -> Iterator[Dance]:
@@ -66,8 +73,9 @@ def _below(folder: Path, genre: str, wanted: _Wanted) -> Iterator[Dance]:
                 yield from _below(Path(unpacked), path.stem, wanted)
         elif path.suffix.lower() in SUFFIXES:
             label = "street" if aist_genre(path.stem) else _CMU_GENRES.get(genre, genre)
-            if label is not None or not wanted.dances_only:
-                yield from _stretches(path, label or genre, f"{genre}-{path.stem}", wanted)
+            name = f"{genre}-{path.stem}"
+            if (label is not None or not wanted.dances_only) and wanted.chosen(name):
+                yield from _stretches(path, label or genre, name, wanted)
 
 
 def _stretches(path: Path, genre: str, name: str, wanted: _Wanted) -> Iterator[Dance]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +32,8 @@ class Recording:
         return len(self.root)
 
 
-def held_out(name: str) -> bool:
-    """Whether a stretch of a recording is kept for measuring alone: those of a tenth of all recordings, by name."""
-    recording = re.sub(r"(-.+)-\d+$", r"\1", name)  # without the stretch's number
+def held_out(recording: str) -> bool:
+    """Whether a recording is kept for measuring alone: a tenth of all, by its name."""
     return int(hashlib.sha256(recording.encode()).hexdigest(), 16) % _HELD_OUT == 0
 
 
@@ -65,11 +63,18 @@ def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> It
             yield from load_motions(path, held=held, skip=skip)
         return
     try:
-        found = load_unpaired(folder, FPS, skip, dances_only=False, shortest=_SHORTEST)
+        found = load_unpaired(
+            folder,
+            FPS,
+            skip,
+            dances_only=False,
+            shortest=_SHORTEST,
+            chosen=lambda recording: held_out(recording) == held,
+        )
     except DataError as error:
         skip(str(error))
         return
-    yield from ((d.name, d.motion) for d in found if held_out(d.name) == held)
+    yield from ((d.name, d.motion) for d in found)
 
 
 def _recording(name: str, motion: Motion) -> Recording:

@@ -18,7 +18,7 @@ from .vary import vary
 # Shares of the examples seen without error, and by a detector of COCO's points alone.
 _IDEAL, _COCO = 0.15, 0.35
 _UNSURE_FOCAL = 0.2  # standard deviation of the error in the focal length's logarithm
-_OFF_CENTRE, _OFF_SIZE = 0.15, 0.15  # how far a window's view differs from its whole stretch's
+_OFF_CENTRE, _OFF_SIZE = 0.35, 0.25  # how far a window's view differs from its whole stretch's
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
