@@ -8,12 +8,14 @@ from ....retarget import rotations as rot
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
 
-# How much joints are bent beyond what was recorded, radians: any way, and knees only as knees bend.
+# How much joints are bent beyond what was recorded, radians.
 _BENT = {
-    "left_hip": 0.35, "right_hip": 0.35, "spine1": 0.15, "spine2": 0.15, "neck": 0.2, "left_shoulder": 0.4,
+    "left_hip": 0.35, "right_hip": 0.35, "spine1": 0.2, "spine2": 0.2, "neck": 0.3, "head": 0.35, "left_shoulder": 0.4,
     "right_shoulder": 0.4, "left_elbow": 0.3, "right_elbow": 0.3, "left_ankle": 0.15, "right_ankle": 0.15,
 }  # fmt: skip
-_KNEES = {"left_knee": 0.5, "right_knee": 0.5}
+# Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: half are made straighter.
+_KNEES = {"left_knee": "left_hip", "right_knee": "right_hip"}
+_KNEE_BENT = 0.5
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
 _MIXED = 0.3  # share of the bodies whose upper half is another's
 
@@ -42,17 +44,31 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
         turn @ orientations[other[mixed], :, _UPPER[0] :],
         out[mixed, :, _UPPER[0] :],
     )
-    for name, size in (_BENT | _KNEES).items():
-        joint = SMPL_NAMES.index(name)
-        bend = (
-            rng.normal(0.0, size, (count, 3))
-            if name in _BENT
-            else np.abs(rng.normal(0.0, size, (count, 1))) * [1, 0, 0]
-        )
-        local = rot.to_matrix(rot.from_axis_angle(bend)).astype(out.dtype)[:, None]
-        here = out[:, :, joint]
-        below = _below(joint)
-        out[:, :, below] = (here @ local @ np.swapaxes(here, -1, -2))[:, :, None] @ out[:, :, below]
+    straight = rng.random(count) < 0.5
+    for name, above in _KNEES.items():
+        flexed = _flexion(out[:, :, SMPL_NAMES.index(above)], out[:, :, SMPL_NAMES.index(name)]).mean(axis=1)
+        straighter = -rng.uniform(0.3, 1.0, count) * np.maximum(flexed, 0.0)
+        by = np.where(straight, straighter, np.abs(rng.normal(0.0, _KNEE_BENT, count)))
+        _bend(out, name, by[:, None] * [1.0, 0.0, 0.0])
+    for name, size in _BENT.items():
+        _bend(out, name, rng.normal(0.0, size, (count, 3)))
     lean = rng.normal(0.0, _LEAN, (count, 3)) * [1.0, 1.0, 0.0] * (rng.random((count, 1)) < _LEANING)
     leant: Array = rot.to_matrix(rot.from_axis_angle(lean)).astype(out.dtype)[:, None, None] @ out
     return leant
+
+
+def _bend(orientations: Array, name: str, by: Array) -> None:
+    """Turn a joint, and all below it, in its own frame, in place; ``by``: (N, 3) axis-angle."""
+    joint = SMPL_NAMES.index(name)
+    local = rot.to_matrix(rot.from_axis_angle(by)).astype(orientations.dtype)[:, None]
+    here = orientations[:, :, joint]
+    turn = (here @ local @ np.swapaxes(here, -1, -2))[:, :, None]
+    below = _below(joint)
+    orientations[:, :, below] = turn @ orientations[:, :, below]
+
+
+def _flexion(upper: Array, lower: Array) -> Array:
+    """(N, T) radians about x by which the (N, T, 3, 3) orientations of a limb's lower part differ from its upper's."""
+    local = np.swapaxes(upper, -1, -2) @ lower
+    flexion: Array = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
+    return flexion
