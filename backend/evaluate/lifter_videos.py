@@ -119,10 +119,11 @@ def mediapipe_alone(video: Path) -> int:
     """Let MediaPipe's ready-made Pose look at each frame of a video, as its examples do; the number of frames."""
     from mediapipe.python.solutions.pose import Pose
 
+    from ..pose.mediapipe_graphs import quiet
     from ..pose.video import Video
 
     frames = 0
-    with closing(Video(video)) as source, Pose(model_complexity=1) as pose:
+    with closing(Video(video)) as source, quiet(), Pose(model_complexity=1) as pose:
         for frame in source.frames():
             pose.process(frame.image)
             frames += 1

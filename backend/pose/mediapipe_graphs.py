@@ -194,7 +194,7 @@ class _Graph:
         self._packets: dict[str, Any] = {}
         self._stamp = -1
         self._warm = False
-        with _quiet():
+        with quiet():
             self._graph = bindings.calculator_graph.CalculatorGraph(graph_config=config)
             for name in outputs:
                 self._graph.observe_output_stream(name, self._packets.__setitem__, True)
@@ -205,7 +205,7 @@ class _Graph:
         """The outputs' packets for the inputs' at that time, None where there is none."""
         self._packets.clear()
         self._stamp = max(self._stamp + 1, round(time * 1e6))  # microseconds
-        with contextlib.nullcontext() if self._warm else _quiet():
+        with contextlib.nullcontext() if self._warm else quiet():
             for name, packet in inputs.items():
                 self._graph.add_packet_to_input_stream(name, packet.at(self._stamp))
             self._graph.wait_until_idle()
@@ -222,7 +222,7 @@ class _Graph:
 def _bindings() -> Any:
     """MediaPipe's core, told where its models are."""
     try:
-        with _quiet():
+        with quiet():
             import mediapipe
             from mediapipe.python import _framework_bindings
     except ImportError as error:
@@ -235,7 +235,7 @@ _hushing = threading.Lock()
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps C++ libraries from writing to the terminal, which no setting of theirs prevents."""
     with _hushing:
         sys.stderr.flush()
