@@ -21,6 +21,12 @@ _SIZES = np.array([[1920.0, 1080.0], [1080.0, 1920.0], [1280.0, 960.0], [1080.0,
 _SIZE_CHANCES = (0.55, 0.25, 0.1, 0.1)
 
 
+def focal_length(size: tuple[int, int], field_of_view: float | None) -> float:
+    """Pixels, of a picture of ``size`` with so many degrees across its longer side; the usual where None."""
+    longer = max(size)
+    return longer * USUAL_FOCAL if field_of_view is None else float(longer / 2 / np.tan(np.radians(field_of_view) / 2))
+
+
 @dataclass(frozen=True, eq=False)
 class Camera:
     """A pinhole camera: ``rotation`` (..., 3, 3) from the world into its frame, ``position`` (..., 3) in the world,

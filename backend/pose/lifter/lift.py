@@ -12,7 +12,7 @@ from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_MIRROR
 from ..detections import Lifted
 from ..landmarks import MIRROR, POINTS
-from .camera import USUAL_FOCAL, View, find_view
+from .camera import View, find_view, focal_length
 from .examples import decode_place, encode
 from .network import TemporalNetwork, fold
 from .shapes import SHAPE
@@ -52,11 +52,10 @@ class Lifter:
         ``field_of_view``: of the camera, across the longer side of the picture, in degrees. ``flip``: average with
         what is made of the picture's mirror image. The frames returned are evenly spaced from the first time on.
         """
-        at = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
+        at = even_times(times, fps)
         points, confidence = _resample(times, *_all_points(points, confidence), at)
-        longer = max(size)
-        focal = longer * USUAL_FOCAL if field_of_view is None else longer / 2 / np.tan(np.radians(field_of_view) / 2)
-        view = find_view(points, confidence, np.array(size, dtype=float), np.array(focal))
+        focal = np.array(focal_length(size, field_of_view))
+        view = find_view(points, confidence, np.array(size, dtype=float), focal)
         inputs = encode(view, points, confidence)
         shape, place, up = self._run(inputs)
         if flip:
@@ -68,14 +67,26 @@ class Lifter:
     def _run(self, inputs: Array) -> tuple[Array, Array, Array]:
         """(T, 48, 3) shapes, (T, 3) places and (T, 3) ups of (T, C) inputs, in the frame of the view."""
         # Outside the stretch nothing is seen, which zeros say.
-        padded = torch.from_numpy(np.pad(inputs, ((self.before, self.after), (0, 0))))
-        made: list[Tensor] = []
-        with torch.inference_mode():
-            for first in range(0, len(inputs), _CHUNK):
-                last = min(first + _CHUNK, len(inputs))
-                made.append(self.network(padded[None, first : last + self.before + self.after])[0])
-        out = torch.cat(made).double().numpy()
+        out = run_padded(self.network, np.pad(inputs, ((self.before, self.after), (0, 0))), len(inputs))
         return out[:, :SHAPE].reshape(len(out), -1, 3), out[:, SHAPE : SHAPE + 3], out[:, SHAPE + 3 :]
+
+
+def even_times(times: Array, fps: float) -> Array:
+    """(T,) seconds of evenly spaced frames from the first of ``times`` to the last."""
+    at: Array = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
+    return at
+
+
+def run_padded(network: nn.Module, padded: Array, frames: int) -> Array:
+    """(T, outputs) what a network makes of ``frames`` T, float32 inputs (T + field - 1, C), a part at a time."""
+    inputs, beside = torch.from_numpy(padded), len(padded) - frames
+    made: list[Tensor] = []
+    with torch.inference_mode():
+        for first in range(0, frames, _CHUNK):
+            last = min(first + _CHUNK, frames)
+            made.append(network(inputs[None, first : last + beside])[0])
+    out: Array = torch.cat(made).double().numpy()
+    return out
 
 
 def _all_points(points: Array, confidence: Array) -> tuple[Array, Array]:

@@ -18,13 +18,12 @@ from torch import Tensor
 from ....retarget.rotations import Array
 from ..detections import Lifted
 from ..landmarks import COCO, HUMAN36M, MIRROR
-from .camera import USUAL_FOCAL
+from .camera import focal_length
 from .human36m import fill_body
-from .lift import Lifter
+from .lift import Lifter, even_times, run_padded
 from .network import TemporalNetwork
 from .weights import LifterError
 
-_CHUNK = 2048  # frames put through the network at once, which bounds the memory
 _MOST_BYTES = 1 << 30  # of a checkpoint; with the optimiser's state the published ones stay below 0.6 GB
 _LONGEST = 2187  # frames that one output may be made of; the published ones are made of 1 to 243
 _NEAREST = 0.5  # m from the camera
@@ -131,16 +130,12 @@ class PublishedLifter:
         What Human3.6M lacks of the body is added in its rest pose. Without a network for the path, it is where
         the joints best cover the points.
         """
-        at = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
-        seen = _at_times(times, points[:, :COCO], confidence[:, :COCO], at)
+        seen = _at_times(times, points[:, :COCO], confidence[:, :COCO], even_times(times, fps))
         joints = self.joints(seen, size, flip=flip)
         path = self.path(seen, size, flip=flip)
         body_points, body_joints = fill_body(joints)
         if path is None:
-            longer = max(size)
-            focal = (
-                longer * USUAL_FOCAL if field_of_view is None else longer / 2 / np.tan(np.radians(field_of_view) / 2)
-            )
+            focal = focal_length(size, field_of_view)
             path = _cover(body_points[:, :COCO], (seen - np.divide(size, 2.0)) / focal)
         return Lifted(fps, body_points + path[:, None], body_joints + path[:, None], np.array([0.0, -1.0, 0.0]))
 
@@ -165,13 +160,8 @@ def _run(network: TemporalNetwork, points: Array) -> Array:
     """(F, J, 3) outputs of (F, 17, 2) points; the first and last frame stand for those before and after."""
     flat = points.reshape(len(points), -1).astype(np.float32)
     before, after = network.before, network.field - 1 - network.before
-    padded = torch.from_numpy(np.pad(flat, ((before, after), (0, 0)), mode="edge"))
-    made: list[Tensor] = []
-    with torch.inference_mode():
-        for first in range(0, len(flat), _CHUNK):
-            last = min(first + _CHUNK, len(flat))
-            made.append(network(padded[None, first : last + before + after])[0])
-    return torch.cat(made).double().numpy().reshape(len(flat), -1, 3)
+    padded = np.pad(flat, ((before, after), (0, 0)), mode="edge")
+    return run_padded(network, padded, len(flat)).reshape(len(flat), -1, 3)
 
 
 def _at_times(times: Array, points: Array, confidence: Array, at: Array) -> Array:
