@@ -9,15 +9,10 @@ import bpy
 from . import session
 from .backend_process import INSTALL_COMMAND
 from .dance_task import Status
+from .sidebar import Sidebar
 
 
-class _Sidebar:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
-
-
-class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
+class STEPSMITH_PT_dance(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_dance"
     bl_label = "Dance"
 
@@ -55,7 +50,7 @@ class STEPSMITH_PT_dance(_Sidebar, bpy.types.Panel):
         column.operator("stepsmith.load_motion", icon="IMPORT")
 
 
-class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
+class STEPSMITH_PT_options(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_options"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "Options"
@@ -97,7 +92,7 @@ class STEPSMITH_PT_options(_Sidebar, bpy.types.Panel):
             errors.prop(settings, "key_millimetres")
 
 
-class STEPSMITH_PT_backend(_Sidebar, bpy.types.Panel):
+class STEPSMITH_PT_backend(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_backend"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "Backend"

@@ -16,6 +16,7 @@ from .keys import check_place
 from .operators import chosen_options, chosen_request, chosen_target
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import chosen_map, read_rig
+from .sidebar import Sidebar
 from .steering import chosen_controls, first_frame
 
 _FORMATIONS = [
@@ -194,13 +195,10 @@ class STEPSMITH_OT_generate_each(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class STEPSMITH_PT_rig_to_rig(bpy.types.Panel):
+class STEPSMITH_PT_rig_to_rig(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_rig_to_rig"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "From Another Armature"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -216,13 +214,10 @@ class STEPSMITH_PT_rig_to_rig(bpy.types.Panel):
         layout.operator("stepsmith.retarget_action", icon="ARMATURE_DATA")
 
 
-class STEPSMITH_PT_together(bpy.types.Panel):
+class STEPSMITH_PT_together(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_together"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "Several Dancers"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..retarget.errors import StepsmithError
 from . import session
+from .sidebar import Sidebar
 from .smpl_body import LARGEST_BETA, SHAPES, fit_skeleton, get_betas, is_smpl_body, make_smpl_body, set_betas
 
 
@@ -100,13 +101,10 @@ class STEPSMITH_OT_fit_skeleton(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class STEPSMITH_PT_smpl_body(bpy.types.Panel):
+class STEPSMITH_PT_smpl_body(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_smpl_body"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "SMPL Body"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

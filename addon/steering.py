@@ -16,6 +16,7 @@ from .controls import MOST_CANDIDATES, MOST_ENERGY, Controls, Energy, Frames, Ke
 from .keys import Into
 from .rig_to_rig import read_motion
 from .scene import chosen_map, read_rig, scene_fps
+from .sidebar import Sidebar
 
 _KEEP = [
     ("nothing", "Nothing", "All is danced anew"),
@@ -58,13 +59,10 @@ class SteeringSettings(bpy.types.PropertyGroup):
     keep_last: IntProperty(name="Last Frame", description="Last frame of the animation that is kept", default=1)
 
 
-class STEPSMITH_PT_steering(bpy.types.Panel):
+class STEPSMITH_PT_steering(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_steering"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "Steering"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -12,6 +12,7 @@ from . import preferences, session
 from .capture_task import VideoRequest, problems_of
 from .operators import chosen_target, failed, place_of
 from .panel import draw_progress, wrapped
+from .sidebar import Sidebar
 
 _SHOWN = 12  # problems, at most
 
@@ -78,13 +79,10 @@ class STEPSMITH_OT_capture_video(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class STEPSMITH_PT_video(bpy.types.Panel):
+class STEPSMITH_PT_video(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_video"
     bl_parent_id = "STEPSMITH_PT_dance"
     bl_label = "From Video"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

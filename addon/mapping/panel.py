@@ -9,6 +9,7 @@ import bpy
 
 from ...retarget.bone_maps import REQUIRED
 from ...retarget.errors import RigError
+from ..sidebar import Sidebar
 from .operators import is_matching
 from .presets import presets
 from .storage import LIKELY, NECK_SLOTS, SPINE_SLOTS, SURE, check_editable, has_map, read_facts, slots_of, spoken
@@ -23,10 +24,7 @@ _ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
 _LEG = ("hip", "knee", "ankle", "foot")
 
 
-class STEPSMITH_PT_map(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Stepsmith"
+class STEPSMITH_PT_map(Sidebar, bpy.types.Panel):
     bl_idname = "STEPSMITH_PT_map"
     bl_label = "Rig"
     bl_options = {"DEFAULT_CLOSED"}
