@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
-from stepsmith.backend.pose.lifter.data import Recording, held_out, load_recordings
+from stepsmith.backend.pose.lifter.data import Library, Recording, held_out, load_recordings
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
@@ -115,7 +115,7 @@ def test_a_view_shows_what_a_turned_camera_would(seed: int) -> None:
     pixels = shots.project(seen)
     view = camera.find_view(pixels, np.ones(pixels.shape[:-1]), shots.size, shots.focal)
     there = view.from_camera(seen)
-    angle = view.angle[:, None, None, None]
+    angle = view.angle[..., None, None]
     np.testing.assert_allclose(view.normalise(pixels), there[..., :2] / there[..., 2:] / angle, atol=1e-6)
     np.testing.assert_allclose(view.to_camera(there), seen, atol=1e-9)
     place = there[:, :, 0]
@@ -150,14 +150,15 @@ def test_detectors_err_as_stated(detector: noise.Detector) -> None:
 
 
 def test_examples_are_the_same_for_the_same_seed_and_mark_what_is_not_there() -> None:
-    one, two = (examples.make_examples(np.random.default_rng(5), [recording(40)], np.ones(1), 6, 100) for _ in range(2))
+    library = Library.of([recording(40)])
+    one, two = (examples.make_examples(np.random.default_rng(5), library, 6, 100) for _ in range(2))
     np.testing.assert_array_equal(one.inputs, two.inputs)
     assert one.inputs.shape == (6, 100, INPUTS)
     there = one.valid.sum(axis=1)
     assert ((there >= 20) & (there <= 40)).all()
     assert not one.inputs[one.valid == 0.0].any()
     assert all(np.isfinite(part).all() for part in (one.inputs, one.shape, one.place, one.up))
-    np.testing.assert_allclose(np.linalg.norm(one.up, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(one.up, axis=-1), 1.0, atol=1e-5)
 
 
 def test_mirroring_orientations_is_mirroring_the_motion() -> None:
@@ -286,9 +287,9 @@ def test_long_stretches_are_lifted_in_pieces_without_seams() -> None:
     lifter = Lifter(random_network())
     rng = np.random.default_rng(6)
     points = np.cumsum(rng.normal(0, 1, (2500, 25, 2)), axis=0) + 300.0
-    view = camera.View(np.eye(3), np.array(0.5), np.array(600.0), np.array([640.0, 480.0]))
-    whole = lifter._run(examples.encode(view, points, np.ones((2500, 25))))
-    part = lifter._run(examples.encode(view, points[2000:2100], np.ones((100, 25))))
+    view = camera.find_view(points, np.ones((2500, 25)), np.array([640.0, 480.0]), np.array(600.0))
+    inputs = examples.encode(view, points, np.ones((2500, 25)))
+    whole, part = lifter._run(inputs), lifter._run(inputs[2000:2100])
     np.testing.assert_allclose(whole[0][2010:2090], part[0][10:90], atol=1e-4)
 
 
@@ -330,11 +331,11 @@ def _interrupt_after(trainer: Trainer, steps: int) -> None:
     """Train so many steps, save, and stop as Ctrl-C does."""
     step = trainer._train_step
 
-    def stepping() -> dict[str, float]:
+    def stepping(given: examples.Examples) -> dict[str, float]:
         if trainer.step == steps:
             trainer.save()
             raise KeyboardInterrupt
-        return step()
+        return step(given)
 
     trainer._train_step = stepping  # type: ignore[method-assign]
     trainer.run()
@@ -395,3 +396,28 @@ def test_half_of_the_varied_knees_are_straighter_and_none_bends_forwards() -> No
     flexion = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
     assert 0.4 < (flexion < 0.59).mean() < 0.6
     assert flexion.min() > -0.01
+
+
+def test_the_view_follows_whoever_crosses_the_picture() -> None:
+    points, _ = bodies.body_points(swinging(300))
+    position = np.array([4.0, -1.5, 1.2])
+    shot = camera.Camera(
+        camera.look(position, np.array([0.0, -1.5, 0.9])), position, np.array(900.0), np.array([1920.0, 1080.0])
+    )
+    pixels = shot.project(shot.see(points))
+    assert np.ptp(pixels[:, :, 0].mean(axis=1)) > 600.0
+    sure = np.ones(pixels.shape[:-1])
+    shown = camera.find_view(pixels, sure, shot.size, shot.focal).normalise(pixels)
+    middle = (shown.max(axis=1) + shown.min(axis=1)) / 2
+    assert np.abs(middle[10:-10]).max() < 0.1
+    # Nor does it leave when nobody is seen for a while.
+    sure[100:110] = 0.0
+    gap = camera.find_view(pixels, sure, shot.size, shot.focal).normalise(pixels)
+    assert np.abs(gap - shown).max() < 0.1
+
+
+def test_short_clips_see_as_many_errors_as_long_ones() -> None:
+    rng = np.random.default_rng(2)
+    shares = [noise._runs(rng, (clips, frames, 25), 0.5, (5, 45)).mean() for clips, frames in ((20000, 1), (10, 2000))]
+    assert shares[0] == pytest.approx(shares[1], rel=0.1)
+    assert shares[0] == pytest.approx(0.5 / 30.0 * 24.5, rel=0.2)

@@ -95,14 +95,22 @@ def pose(body: Body, orientations: Array, root: Array) -> tuple[Array, Array]:
     ``orientations``: (..., T, 24, 3, 3) of the joints in the world, ``root``: (..., T, 3).
     """
     offsets, places = (
-        np.asarray(part, dtype=orientations.dtype)[..., None, :, :, None] for part in (body.offsets, body.places)
+        np.asarray(part, dtype=orientations.dtype)[..., None, :, :] for part in (body.offsets, body.places)
     )
     joints = np.empty(orientations.shape[:-1], dtype=orientations.dtype)
     joints[..., 0, :] = root
-    steps = (orientations[..., _PARENTS[1:], :, :] @ offsets[..., 1:, :, :])[..., 0]
+    steps = _turned(orientations[..., _PARENTS[1:], :, :], offsets[..., 1:, :])
     for joint, parent in enumerate(SMPL_PARENTS[1:], start=1):
         joints[..., joint, :] = joints[..., parent, :] + steps[..., joint - 1, :]
-    return joints[..., CARRIERS, :] + (orientations[..., CARRIERS, :, :] @ places)[..., 0], joints
+    return joints[..., CARRIERS, :] + _turned(orientations[..., CARRIERS, :, :], places), joints
+
+
+def _turned(matrices: Array, vectors: Array) -> Array:
+    """(..., 3) vectors turned by (..., 3, 3) matrices; several times faster than products of so small matrices."""
+    turned: Array = matrices[..., 0] * vectors[..., None, 0]
+    for i in (1, 2):
+        turned += matrices[..., i] * vectors[..., None, i]
+    return turned
 
 
 def body_points(motion: Motion, body: Body = STANDARD) -> tuple[Array, Array]:

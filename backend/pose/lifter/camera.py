@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ....retarget.rotations import Array
 
@@ -17,6 +18,8 @@ USUAL_FOCAL = 1.0
 _NEAREST = 0.3  # m in front of the camera, what is closer is not projected
 STATURE = 1.7  # m, the size that a body seen is taken to have
 _LEAST = 1e-3  # of a picture's longer side, the smallest body
+_FOLLOWING = 8.0  # frames, standard deviation of the window over which a view follows the person
+_UNSEEN = 1e-4  # weight of where a person is on average
 _SIZES = np.array([[1920.0, 1080.0], [1080.0, 1920.0], [1280.0, 960.0], [1080.0, 1080.0]])
 _SIZE_CHANCES = (0.55, 0.25, 0.1, 0.1)
 
@@ -87,9 +90,9 @@ def look(position: Array, target: Array, roll: Array | float = 0.0) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """How a stretch of video is shown to the lifter: as by a camera that looks straight at the person.
+    """How a stretch of video is shown to the lifter: as by a camera that follows the person, who stays in its middle.
 
-    ``rotation``: (..., 3, 3) from the camera's frame into the view's. ``angle``: (...) the person's size, as the
+    ``rotation``: (..., T, 3, 3) from the camera's frame into the view's. ``angle``: (..., T) the person's size, as the
     tangent of the angle it takes. ``focal`` (...) in pixels, ``size`` (..., 2) of the picture.
     More views than one are along the first axes; so is, then, what they show.
     """
@@ -102,45 +105,64 @@ class View:
     def normalise(self, points: Array) -> Array:
         """(..., T, P, 2) pixels as the view shows them, the person's size as the unit, its middle the origin."""
         across = (points - self.size[..., None, None, :] / 2.0) / _four(self.focal)
-        turned = self.from_camera(np.concatenate([across, np.ones((*points.shape[:-1], 1))], axis=-1))
-        shown: Array = turned[..., :2] / np.maximum(turned[..., 2:], 0.1) / _four(self.angle)
+        ahead = np.ones((*across.shape[:-1], 1), dtype=across.dtype)
+        turned = self.from_camera(np.concatenate([across, ahead], axis=-1))
+        shown: Array = turned[..., :2] / np.maximum(turned[..., 2:], 0.1) / self.angle[..., None, None]
         return shown
 
     def from_camera(self, seen: Array) -> Array:
         """(..., T, P, 3) places in the camera's frame as the view has them."""
-        places: Array = seen @ np.swapaxes(self.rotation, -1, -2)[..., None, :, :]
+        places: Array = seen @ np.swapaxes(self.rotation, -1, -2)
         return places
 
     def to_camera(self, places: Array) -> Array:
         """(..., T, P, 3) places in the view's frame as the camera has them."""
-        seen: Array = places @ self.rotation[..., None, :, :]
+        seen: Array = places @ self.rotation
         return seen
 
 
 def find_view(points: Array, confidence: Array, size: Array, focal: Array) -> View:
-    """The views of stretches of (..., T, P, 2) pixels with (..., T, P) confidence: to the middle, by medians.
+    """The views that follow whoever is seen in stretches of (..., T, P, 2) pixels with (..., T, P) confidence."""
+    return look_along(*follow(points, confidence, size), size, focal)
 
-    The size is the median of the larger side of the box around the points.
+
+def follow(points: Array, confidence: Array, size: Array) -> tuple[Array, Array]:
+    """(..., T, 2) pixels, the middle of the box around a person, and (..., T), its larger side; smooth over time.
+
+    Where nobody is seen for long, it is where the person is on average; without anybody, half the picture.
     """
-    seen = confidence > 0.0
-    somebody = (seen.sum(axis=-1) >= 2)[..., None]
-    mask = seen[..., None]
-    low = np.where(somebody, np.where(mask, points, np.inf).min(axis=-2), np.nan)
-    high = np.where(somebody, np.where(mask, points, -np.inf).max(axis=-2), np.nan)
-    # A stretch in which nobody is seen looks at the middle of the picture.
+    mask = (confidence > 0.0)[..., None]
+    somebody = mask.sum(axis=-2) >= 2
+    low = np.where(somebody, box_of(np.where(mask, points, np.inf))[0], 0.0)
+    high = np.where(somebody, box_of(np.where(mask, points, -np.inf))[1], 0.0)
+    box = np.concatenate([(low + high) / 2, (high - low).max(axis=-1, keepdims=True)], axis=-1)
     anywhen = somebody.any(axis=-2, keepdims=True)
-    low = np.where(anywhen, low, size[..., None, :] * 0.25)
-    high = np.where(anywhen, high, size[..., None, :] * 0.75)
-    middle = np.nanmedian((low + high) / 2, axis=-2)
-    extent = np.nanmedian((high - low).max(axis=-1), axis=-1)
-    extent = np.maximum(extent, _LEAST * size.max(axis=-1))
-    ray = np.concatenate([(middle - size / 2.0) / focal[..., None], np.ones((*focal.shape, 1))], axis=-1)
+    mean = box.sum(axis=-2, keepdims=True) / np.maximum(somebody.sum(axis=-2, keepdims=True), 1)
+    unseen = np.concatenate([size / 2, size.max(axis=-1, keepdims=True) / 2], axis=-1)[..., None, :]
+    mean = np.where(anywhen, mean, unseen)
+    weight = somebody.astype(box.dtype)
+    sums, weights = (gaussian_filter1d(v, _FOLLOWING, axis=-2, mode="constant", truncate=3.0) for v in (box, weight))
+    box = (sums + _UNSEEN * mean) / (weights + _UNSEEN)
+    return box[..., :2], np.maximum(box[..., 2], _LEAST * size.max(axis=-1)[..., None])
+
+
+def box_of(points: Array) -> tuple[Array, Array]:
+    """The (..., D) least and greatest coordinates of (..., P, D) points."""
+    # Over the first axis numpy compares whole rows at once, many times as fast as the few numbers of a point.
+    first = np.ascontiguousarray(np.moveaxis(points, -2, 0))
+    return first.min(axis=0), first.max(axis=0)
+
+
+def look_along(middle: Array, extent: Array, size: Array, focal: Array) -> View:
+    """The views that look straight at people whose boxes ``follow`` found."""
+    ahead = np.ones((*middle.shape[:-1], 1), dtype=middle.dtype)
+    ray = np.concatenate([(middle - size[..., None, :] / 2.0) / focal[..., None, None], ahead], axis=-1)
     away = _unit(ray)
     # The smallest turn that takes the ray to the axis: the picture's x stays x as far as it can.
-    right = _unit(np.cross([0.0, 1.0, 0.0], away))
+    right = _unit(np.cross(np.array([0.0, 1.0, 0.0], dtype=away.dtype), away))
     rotation = np.stack([right, np.cross(away, right), away], axis=-2)
     # What the extent is as a tangent, seen straight on.
-    return View(rotation, extent / focal / np.linalg.norm(ray, axis=-1), focal, size)
+    return View(rotation, extent / focal[..., None] / np.linalg.norm(ray, axis=-1), focal, size)
 
 
 def _unit(vector: Array) -> Array:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
@@ -30,6 +31,45 @@ class Recording:
 
     def __len__(self) -> int:
         return len(self.root)
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Recordings one after the other, to draw windows from: ``turns`` and ``root`` as a recording has them, the
+    ``first`` frame and the ``length`` of each, and the ``chance`` with which it is drawn."""
+
+    turns: Array
+    root: Array
+    first: NDArray[np.int64]
+    length: NDArray[np.int64]
+    chance: Array
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording]) -> Library:
+        length = np.array([len(r) for r in recordings])
+        # Longer recordings are drawn more often; the root keeps one long source from drowning the others.
+        chance = length**0.75
+        return cls(
+            np.concatenate([r.turns for r in recordings]),
+            np.concatenate([r.root for r in recordings]),
+            np.cumsum(length) - length,
+            length,
+            chance / chance.sum(),
+        )
+
+    def draw(self, rng: np.random.Generator, count: int, frames: int) -> tuple[Array, Array, Array]:
+        """``count`` windows of ``frames``: (N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) 1 where a frame
+        is the recording's, else 0.
+
+        At least half of a window, or of the recording, is there; beyond it its first or last frame is repeated.
+        """
+        picks = rng.choice(len(self.length), count, p=self.chance)
+        length = self.length[picks]
+        begins = rng.integers(-(frames // 2), np.maximum(length - frames // 2, 1 - frames // 2))
+        at = begins[:, None] + np.arange(frames)
+        there = np.clip(at, 0, length[:, None] - 1)
+        where = self.first[picks, None] + there
+        return self.turns[where], self.root[where], (there == at).astype(np.float32)
 
 
 def held_out(recording: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +9,15 @@ import numpy as np
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_MIRROR
 from .bodies import pose, random_bodies
-from .camera import STATURE, View, find_view, random_cameras
-from .data import Recording
+from .camera import STATURE, View, follow, look_along, random_cameras
+from .data import Library
 from .noise import COCO_LIKE, MEDIAPIPE_LIKE, detect
 from .vary import vary
 
 # Shares of the examples seen without error, and by a detector of COCO's points alone.
-_IDEAL, _COCO = 0.15, 0.35
+_IDEAL, _COCO = 0.25, 0.3
 _UNSURE_FOCAL = 0.2  # standard deviation of the error in the focal length's logarithm
-_OFF_CENTRE, _OFF_SIZE = 0.35, 0.25  # how far a window's view differs from its whole stretch's
+_OFF_CENTRE, _OFF_SIZE = 0.06, 0.08  # how far a window's box differs from its whole stretch's, in its size
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
@@ -26,7 +25,7 @@ _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 class Examples:
     """N windows of T frames. ``inputs``: (N, T, C) as ``encode`` makes them. ``valid``: (N, T) whether the recording
     has that frame. What is to be learnt, in the frames of the views: ``shape`` (N, T, 48, 3) points, and joints but the
-    pelvis, from the pelvis, metres; ``place`` (N, T, 3) of the pelvis as ``encode_place`` has it; ``up`` (N, 3),
+    pelvis, from the pelvis, metres; ``place`` (N, T, 3) of the pelvis as ``encode_place`` has it; ``up`` (N, T, 3),
     against gravity. All float32."""
 
     inputs: Array
@@ -43,38 +42,31 @@ def encode(view: View, points: Array, confidence: Array) -> Array:
     """
     seen = confidence > 0.0
     where = np.clip(np.where(seen[..., None], view.normalise(points), 0.0), -3.0, 3.0)
-    size = np.broadcast_to((np.log(view.angle) + 1.0)[..., None, None], (*confidence.shape[:-1], 1))
+    size = np.log(view.angle)[..., None] + 1.0
     flat = where.reshape(*confidence.shape[:-1], -1)
     return np.concatenate([flat, confidence, size], axis=-1).astype(np.float32)
 
 
 def encode_place(view: View, place: Array) -> Array:
     """(..., T, 3) places in the view's frame as (x / z, y / z, log z), each in the person's size."""
-    angle = np.asarray(view.angle)[..., None, None]
+    angle = view.angle[..., None]
     depth = place[..., 2:]
     return np.concatenate([place[..., :2] / depth / angle, np.log(depth * angle / STATURE)], axis=-1)
 
 
 def decode_place(view: View, code: Array) -> Array:
     """The inverse of ``encode_place``."""
-    angle = np.asarray(view.angle)[..., None, None]
+    angle = view.angle[..., None]
     depth = np.exp(code[..., 2:]) * STATURE / angle
     return np.concatenate([code[..., :2] * depth * angle, depth], axis=-1)
 
 
-def make_examples(
-    rng: np.random.Generator,
-    recordings: Sequence[Recording],
-    chances: Array,
-    count: int,
-    frames: int,
-    varied: float = 0.5,
-) -> Examples:
-    """``count`` windows of ``frames`` of the recordings, drawn by ``chances``; some begin before or end after one.
+def make_examples(rng: np.random.Generator, library: Library, count: int, frames: int, varied: float = 0.5) -> Examples:
+    """``count`` windows of ``frames`` of the library's recordings; some begin before or end after one.
 
     A share of them ``varied``: other halves of bodies, bent joints, bodies that lean, lie or fall.
     """
-    orientations, root, valid = _windows(rng, recordings, chances, count, frames)
+    orientations, root, valid = library.draw(rng, count, frames)
     other = rng.random(count) < varied
     orientations[other] = vary(rng, orientations[other])
     turned = rng.random(count) < 0.5
@@ -85,14 +77,14 @@ def make_examples(
     pixels = camera.project(seen)
     found, confidence = _detected(rng, seen, pixels, camera.size)
     confidence *= valid[..., None]
-    shaken = _shaken(rng, found, confidence)
-    believed = camera.focal * np.exp(rng.normal(0.0, _UNSURE_FOCAL, count))
-    inputs = encode(find_view(shaken, confidence, camera.size, believed), found, confidence) * valid[..., None]
-    view = find_view(shaken, confidence, camera.size, camera.focal)
+    middle, extent = _shaken(rng, *follow(found, confidence, camera.size))
+    believed = camera.focal * np.exp(rng.normal(0.0, _UNSURE_FOCAL, count)).astype(np.float32)
+    inputs = encode(look_along(middle, extent, camera.size, believed), found, confidence) * valid[..., None]
+    view = look_along(middle, extent, camera.size, camera.focal)
     points, joints = view.from_camera(seen), view.from_camera(skeleton)
     pelvis = joints[..., :1, :]
     place = np.maximum(pelvis[..., 0, :], [-np.inf, -np.inf, 0.5])
-    up = view.from_camera(camera.rotation[:, None, None, :, 2])[:, 0, 0]
+    up = view.from_camera(camera.rotation[:, None, None, :, 2])[..., 0, :]
     shape = np.concatenate([points, joints[..., 1:, :]], axis=-2) - pelvis
     made = (inputs, shape, encode_place(view, place), up, valid)
     return Examples(*(np.asarray(part, dtype=np.float32) for part in made))
@@ -101,27 +93,6 @@ def make_examples(
 def mirrored(orientations: Array, root: Array) -> tuple[Array, Array]:
     """The pose on the other side: left and right change places, reflected in x."""
     return orientations[..., SMPL_MIRROR, :, :] * _FLIP[:, None] * _FLIP, root * _FLIP
-
-
-def _windows(
-    rng: np.random.Generator, recordings: Sequence[Recording], chances: Array, count: int, frames: int
-) -> tuple[Array, Array, Array]:
-    """(N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) whether a frame is the recording's.
-
-    Frames beyond its ends repeat the first or the last.
-    """
-    picks = rng.choice(len(recordings), count, p=chances)
-    orientations = np.empty((count, frames, *recordings[0].turns.shape[1:]), dtype=np.float32)
-    root = np.empty((count, frames, 3), dtype=np.float32)
-    valid = np.empty((count, frames))
-    for i, pick in enumerate(picks):
-        recording = recordings[pick]
-        # At least half of the window, or of the recording, is there.
-        first = rng.integers(-(frames // 2), max(len(recording) - frames // 2, 1 - frames // 2))
-        at = np.arange(first, first + frames)
-        there = np.clip(at, 0, len(recording) - 1)
-        orientations[i], root[i], valid[i] = recording.turns[there], recording.root[there], there == at
-    return orientations, root, valid
 
 
 def _detected(rng: np.random.Generator, seen: Array, pixels: Array, size: Array) -> tuple[Array, Array]:
@@ -136,13 +107,7 @@ def _detected(rng: np.random.Generator, seen: Array, pixels: Array, size: Array)
     return found, confidence
 
 
-def _shaken(rng: np.random.Generator, points: Array, confidence: Array) -> Array:
-    """The points of each clip moved and scaled as one, so that their view is another than their own."""
-    seen = (confidence > 0.0)[..., None]
-    share = np.maximum(seen.sum(axis=(1, 2), keepdims=True), 1)
-    middle = np.where(seen, points, 0.0).sum(axis=(1, 2), keepdims=True) / share
-    extent = np.where(seen, np.abs(points - middle), 0.0).max(axis=(1, 2, 3), keepdims=True)
-    one = (len(points), 1, 1, 1)
-    scale = np.exp(rng.normal(0.0, _OFF_SIZE, one))
-    moved: Array = middle + (points - middle) * scale + rng.normal(0.0, _OFF_CENTRE, (*one[:3], 2)) * extent
-    return moved
+def _shaken(rng: np.random.Generator, middle: Array, extent: Array) -> tuple[Array, Array]:
+    """The box of each clip moved and scaled as one, as if more had been seen of it than its own frames."""
+    moved = middle + extent[..., None] * rng.normal(0.0, _OFF_CENTRE, (len(middle), 1, 2)).astype(np.float32)
+    return moved, extent * np.exp(rng.normal(0.0, _OFF_SIZE, (len(middle), 1))).astype(np.float32)

@@ -122,5 +122,5 @@ def _in_camera(view: View, shape: Array, place: Array, up: Array, fps: float) ->
     pelvis = decode_place(view, place)[:, None]
     points, joints = np.split(shape, [len(POINTS)], axis=1)
     joints = np.concatenate([np.zeros_like(pelvis), joints], axis=1)
-    mean = view.to_camera(up.mean(axis=0)[None, None])[0, 0]
+    mean = view.to_camera(up[:, None]).mean(axis=(0, 1))
     return Lifted(fps, view.to_camera(points + pelvis), view.to_camera(joints + pelvis), mean / np.linalg.norm(mean))

@@ -13,6 +13,7 @@ from scipy.signal import lfilter
 
 from ....retarget.rotations import Array
 from ..landmarks import COCO, MIRROR, POINTS
+from .camera import box_of
 
 _ARMS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("elbow", "wrist", "index", "pinky"))]
 _LEGS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("knee", "ankle", "heel", "toe"))]
@@ -82,8 +83,10 @@ def detect(
     the pictures of ``size`` (N, 2). 30 frames a second.
     """
     clips, frames, count = pixels.shape[:3]
-    extent = np.median((pixels.max(axis=2) - pixels.min(axis=2)).max(axis=2), axis=1)[:, None, None, None]
-    outside = ((pixels < 0.0) | (pixels > size[:, None, None])).any(axis=-1)
+    low, high = box_of(pixels)
+    extent = np.median((high - low).max(axis=2), axis=1)[:, None, None, None]
+    beyond = (pixels < 0.0) | (pixels > size[:, None, None])
+    outside = beyond[..., 0] | beyond[..., 1]
     shape = (clips, frames, count)
     hidden = _hidden(seen, pixels) | _runs(rng, shape, 0.05, (5, 45)) | outside
     # Some videos are worse than others.
@@ -101,10 +104,10 @@ def detect(
     burst, elsewhere = _bursts(rng, detector, hidden)
     found = pixels + (error + elsewhere) * extent
     confidence = _confidence(rng, detector, hidden, burst)
-    found, confidence = _swap(rng, found, confidence, detector)
+    _swap(rng, found, confidence, detector)
     lost = _runs(rng, shape, detector.losses, (1, 12)) | _runs(rng, (clips, frames, 1), detector.gaps, (1, 15))
     lost |= outside & (rng.random((clips, 1, 1)) < 0.5)
-    confidence = np.where(lost, 0.0, np.clip(confidence, 0.01, 1.0))
+    confidence = np.where(lost, np.float32(0.0), np.clip(confidence, 0.01, 1.0))
     confidence[..., detector.points :] = 0.0
     return found, confidence
 
@@ -120,15 +123,15 @@ def _lasting(rng: np.random.Generator, shape: tuple[int, ...], memory: float) ->
 
 def _bursts(rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Array]:
     """(N, T, 25) whether a point is found elsewhere, and (N, T, 25, 2) by how much; it stays there for a burst."""
-    rate = detector.bursts * np.where(hidden, 5.0, 1.0) * np.where(_LIMBS, 1.0, 0.4)
     burst, shift = np.zeros(hidden.shape, dtype=bool), np.zeros((*hidden.shape, 2), dtype=np.float32)
-    begins = np.nonzero(rng.random(hidden.shape) < rate / _FPS)
-    away = rng.normal(size=(len(begins[0]), 2))
+    clips, begins, ends, which = _events(rng, hidden.shape, 5.0 * detector.bursts, detector.burst)
+    rate = np.where(hidden[clips, begins, which], 1.0, 0.2) * np.where(_LIMBS[which], 1.0, 0.4)
+    kept = rng.random(len(rate)) < rate
+    away = rng.normal(size=(int(kept.sum()), 2))
     away *= (detector.burst_size * np.exp(rng.normal(0.0, 0.6, len(away))) / np.linalg.norm(away, axis=1))[:, None]
-    lengths = rng.integers(*detector.burst, size=len(away))
-    for clip, frame, point, length, by in zip(*begins, lengths, away, strict=True):
-        burst[clip, frame : frame + length, point] = True
-        shift[clip, frame : frame + length, point] = by
+    for clip, first, end, point, by in zip(clips[kept], begins[kept], ends[kept], which[kept], away, strict=True):
+        burst[clip, first:end, point] = True
+        shift[clip, first:end, point] = by
     return burst, shift
 
 
@@ -138,21 +141,24 @@ def _confidence(
     """(N, T, 25) what the detector says of its points: lower where hidden or wrong, though not always, on a scale that
     differs between detectors, and now and then 1 throughout."""
     clip = (len(hidden), 1, 1)
-    honest = rng.random(burst.shape) < 0.75
-    level = 2.8 - 2.5 * hidden - 2.0 * (burst & honest) + 0.7 * _lasting(rng, hidden.shape, 0.9)
-    confidence = 1.0 / (1.0 + np.exp(-level))
+    honest = rng.random(burst.shape, dtype=np.float32) < 0.75
+    level = np.float32(2.8) + np.float32(0.7) * _lasting(rng, hidden.shape, 0.9)
+    level[hidden] -= 2.5
+    level[burst & honest] -= 2.0
+    confidence: Array = 1.0 / (1.0 + np.exp(-level))
     if detector.sure:
-        confidence = np.where(_LIMBS, confidence, 1.0 - 0.001 * rng.random(hidden.shape))
+        confidence[..., ~_LIMBS] = 1.0 - 0.001 * rng.random(confidence[..., ~_LIMBS].shape, dtype=np.float32)
     else:
-        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0), clip))
-    return np.where(rng.random(clip) < 0.1, 1.0, confidence)
+        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0), clip)).astype(np.float32)
+    confidence[rng.random(len(hidden)) < 0.1] = 1.0
+    return confidence
 
 
 def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
     """(N, T, 25) whether the torso stands before a point."""
-    torso = pixels[..., _TORSO, :]
-    low, high = torso.min(axis=-2, keepdims=True), torso.max(axis=-2, keepdims=True)
-    inside = ((pixels > low) & (pixels < high)).all(axis=-1)
+    low, high = (edge[..., None, :] for edge in box_of(pixels[..., _TORSO, :]))
+    above, below = pixels > low, pixels < high
+    inside = above[..., 0] & above[..., 1] & below[..., 0] & below[..., 1]
     behind: NDArray[np.bool_] = seen[..., 2] > seen[..., _TORSO, 2].mean(axis=-1, keepdims=True) + _HIDDEN_DEPTH
     behind[..., _TORSO] = False
     return inside & behind
@@ -161,21 +167,39 @@ def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
 def _runs(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]) -> NDArray[np.bool_]:
     """Of ``shape`` (N, T, P), stretches of random lengths in frames that begin at ``rate`` a second."""
     runs = np.zeros(shape, dtype=bool)
-    begins = np.nonzero(rng.random(shape) < rate / _FPS)
-    for clip, frame, which, length in zip(*begins, rng.integers(*lengths, size=len(begins[0])), strict=True):
-        runs[clip, frame : frame + length, which] = True
+    for clip, first, end, which in zip(*_events(rng, shape, rate, lengths), strict=True):
+        runs[clip, first:end, which] = True
     return runs
 
 
-def _swap(rng: np.random.Generator, points: Array, confidence: Array, detector: Detector) -> tuple[Array, Array]:
-    """Now and then the left and right arm, leg, or all of both sides are taken for each other, with full confidence."""
+def _events(
+    rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Clips, first frames, ends and points of what happens at ``rate`` a second in clips of ``shape`` (N, T, P).
+
+    Some of it began before the clip: short clips see as much of it as long ones.
+    """
+    clips, frames, points = shape
+    longest = lengths[1] - 1
+    count = rng.poisson(rate / _FPS * clips * (frames + longest - 1) * points)
+    begins = rng.integers(1 - longest, frames, count)
+    ends = begins + rng.integers(*lengths, count)
+    there = ends > 0
+    return tuple(
+        part[there]
+        for part in (rng.integers(clips, size=count), np.maximum(begins, 0), ends, rng.integers(points, size=count))
+    )  # type: ignore[return-value]
+
+
+def _swap(rng: np.random.Generator, points: Array, confidence: Array, detector: Detector) -> None:
+    """Now and then the left and right arm, leg, or all of both sides are taken for each other, with full confidence;
+    in place."""
     mirror = np.array(MIRROR)
     for part, rate, lengths in (
-        (_ARMS, detector.swapped / 2.0, (1, 4)),
-        (_LEGS, detector.swapped / 2.0, (1, 6)),
-        (range(len(POINTS)), detector.turned, (1, 20)),
+        (np.array(_ARMS), detector.swapped / 2.0, (1, 4)),
+        (np.array(_LEGS), detector.swapped / 2.0, (1, 6)),
+        (np.arange(len(POINTS)), detector.turned, (1, 20)),
     ):
-        swapped = _runs(rng, (*points.shape[:2], 1), rate, lengths) & np.isin(np.arange(len(POINTS)), part)
-        points = np.where(swapped[..., None], points[..., mirror, :], points)
-        confidence = np.where(swapped, confidence[..., mirror], confidence)
-    return points, confidence
+        clips, frames, _ = np.nonzero(_runs(rng, (*points.shape[:2], 1), rate, lengths))
+        at, other = (clips[:, None], frames[:, None], part), (clips[:, None], frames[:, None], mirror[part])
+        points[at], confidence[at] = points[other], confidence[other]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -17,7 +20,7 @@ from torch import Tensor
 from ....retarget.errors import StepsmithError
 from ...dance.sources import Skip, ignore
 from ...progress import Progress, silent
-from .data import Recording, load_recordings
+from .data import Library, Recording, load_recordings
 from .examples import Examples, make_examples
 from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
@@ -41,6 +44,11 @@ class Stage:
     frames: int
     varied: float = 0.5
     rate: float = 8e-4
+
+    @property
+    def field(self) -> int:
+        """Frames that one output is made of."""
+        return math.prod(self.widths)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,11 @@ class TrainConfig:
     @property
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> Stage:
+        """The stage of a step; beyond the end, the last."""
+        ends = accumulate(stage.steps for stage in self.stages)
+        return next((stage for stage, end in zip(self.stages, ends, strict=True) if step < end), self.stages[-1])
 
 
 def train(
@@ -109,10 +122,7 @@ class Trainer:
     """A network in training. ``average`` is the running mean of its weights, which is what is used afterwards."""
 
     def __init__(self, recordings: Sequence[Recording], config: TrainConfig, out: Path) -> None:
-        self.recordings, self.config, self.out = recordings, config, out
-        # Longer recordings are drawn more often; the root keeps one long source from drowning the others.
-        lengths = np.array([len(r) for r in recordings], dtype=float) ** 0.75
-        self.chances = lengths / lengths.sum()
+        self.library, self.config, self.out = Library.of(recordings), config, out
         self.step, self.stage = 0, 0
         torch.manual_seed(config.seed)
         self.network = TemporalNetwork(
@@ -134,33 +144,41 @@ class Trainer:
         """Train from where it stands to the end. Raises StepsmithError where the loss is no longer finite."""
         saved = time.monotonic()
         sums: dict[str, float] = {}
-        while self.step < self.config.steps:
-            while self.step >= sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
-                self._next_stage()
-            for name, value in self._train_step().items():
-                sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
-            self.step += 1
-            if self.step % _LOG_STEPS == 0:
-                if not np.isfinite(list(sums.values())).all():
-                    raise StepsmithError("The loss is no longer finite: resume from the last checkpoint, more slowly.")
-                self._log(sums)
-                progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * sums['shape']:.1f} mm")
-                sums = {}
-            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                self.save()
-                saved = time.monotonic()
+        # What the next step learns from is made while this one learns.
+        with ThreadPoolExecutor(1) as maker:
+            coming = maker.submit(self._examples, self.step)
+            while self.step < self.config.steps:
+                while self.step >= sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
+                    self._next_stage()
+                examples = coming.result()
+                coming = maker.submit(self._examples, self.step + 1)
+                for name, value in self._train_step(examples).items():
+                    sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
+                self.step += 1
+                if self.step % _LOG_STEPS == 0:
+                    if not np.isfinite(list(sums.values())).all():
+                        raise StepsmithError(
+                            "The loss is no longer finite: resume from the last checkpoint, more slowly."
+                        )
+                    self._log(sums)
+                    progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * sums['shape']:.1f} mm")
+                    sums = {}
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
         self.save()
 
-    def _train_step(self) -> dict[str, float]:
-        config = self.config
+    def _examples(self, step: int) -> Examples:
+        """What a step learns from: the same whenever it is made, so that a resumed run is as an uninterrupted one."""
+        stage = self.config.stage_at(step)
+        rng = np.random.default_rng((self.config.seed, step))
+        return make_examples(rng, self.library, stage.windows, stage.frames + stage.field - 1, stage.varied)
+
+    def _train_step(self, examples: Examples) -> dict[str, float]:
+        config, stage = self.config, self.config.stages[self.stage]
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
-        # Generators seeded anew at every step, so that a resumed run draws what an uninterrupted one would have drawn.
         torch.manual_seed((config.seed << 32) + self.step)
-        rng = np.random.default_rng((config.seed, self.step))
-        stage, field = config.stages[self.stage], self.network.field
-        frames = stage.frames + field - 1
-        examples = make_examples(rng, self.recordings, self.chances, stage.windows, frames, stage.varied)
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = self.network(torch.from_numpy(examples.inputs))
@@ -234,12 +252,12 @@ def _losses(out: Tensor, examples: Examples, made: slice) -> dict[str, Tensor]:
     the person's size; ``drift``: of its differences; ``up``: one minus the cosine.
     """
     shape, place, up = torch.split(out, [SHAPE, 3, 3], dim=-1)
-    wanted, where, valid = (
-        torch.from_numpy(part[:, made]) for part in (examples.shape, examples.place, examples.valid)
+    wanted, where, upright, valid = (
+        torch.from_numpy(part[:, made]) for part in (examples.shape, examples.place, examples.up, examples.valid)
     )
     both = valid[:, 1:] * valid[:, :-1]
     off, away = shape.unflatten(-1, (-1, 3)) - wanted, place - where
-    against = torch.nn.functional.cosine_similarity(up, torch.from_numpy(examples.up)[:, None], dim=-1)
+    against = torch.nn.functional.cosine_similarity(up, upright, dim=-1)
     return {
         "shape": _mean(off.norm(dim=-1).mean(-1), valid),
         "speed": 2.0 * _mean(off.diff(dim=1).norm(dim=-1).mean(-1), both),
