@@ -421,3 +421,15 @@ def test_short_clips_see_as_many_errors_as_long_ones() -> None:
     shares = [noise._runs(rng, (clips, frames, 25), 0.5, (5, 45)).mean() for clips, frames in ((20000, 1), (10, 2000))]
     assert shares[0] == pytest.approx(shares[1], rel=0.1)
     assert shares[0] == pytest.approx(0.5 / 30.0 * 24.5, rel=0.2)
+
+
+def test_a_causal_view_is_of_what_was_seen_before_alone() -> None:
+    points, _ = bodies.body_points(swinging(60))
+    shot = camera.random_cameras(np.random.default_rng(1), swinging(60).root[None])
+    pixels = shot.project(shot.see(points[None]))
+    sure = np.ones(pixels.shape[:-1])
+    whole = camera.find_view(pixels, sure, shot.size, shot.focal, causal=True)
+    part = camera.find_view(pixels[:, :30], sure[:, :30], shot.size, shot.focal, causal=True)
+    np.testing.assert_allclose(whole.rotation[:, :30], part.rotation)
+    np.testing.assert_allclose(whole.angle[:, :30], part.angle)
+    assert np.abs(whole.normalise(pixels)).max() < 3.0

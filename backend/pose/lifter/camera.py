@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
 from ....retarget.rotations import Array
 
@@ -121,29 +122,40 @@ class View:
         return seen
 
 
-def find_view(points: Array, confidence: Array, size: Array, focal: Array) -> View:
+def find_view(points: Array, confidence: Array, size: Array, focal: Array, causal: bool = False) -> View:
     """The views that follow whoever is seen in stretches of (..., T, P, 2) pixels with (..., T, P) confidence."""
-    return look_along(*follow(points, confidence, size), size, focal)
+    return look_along(*follow(points, confidence, size, causal), size, focal)
 
 
-def follow(points: Array, confidence: Array, size: Array) -> tuple[Array, Array]:
+def follow(points: Array, confidence: Array, size: Array, causal: bool = False) -> tuple[Array, Array]:
     """(..., T, 2) pixels, the middle of the box around a person, and (..., T), its larger side; smooth over time.
 
     Where nobody is seen for long, it is where the person is on average; without anybody, half the picture.
+    ``causal``: each is made of the frames up to its own alone.
     """
     mask = (confidence > 0.0)[..., None]
     somebody = mask.sum(axis=-2) >= 2
     low = np.where(somebody, box_of(np.where(mask, points, np.inf))[0], 0.0)
     high = np.where(somebody, box_of(np.where(mask, points, -np.inf))[1], 0.0)
     box = np.concatenate([(low + high) / 2, (high - low).max(axis=-1, keepdims=True)], axis=-1)
-    anywhen = somebody.any(axis=-2, keepdims=True)
+    anywhen = somebody.any(axis=-2, keepdims=True) & ~np.bool_(causal)
     mean = box.sum(axis=-2, keepdims=True) / np.maximum(somebody.sum(axis=-2, keepdims=True), 1)
     unseen = np.concatenate([size / 2, size.max(axis=-1, keepdims=True) / 2], axis=-1)[..., None, :]
     mean = np.where(anywhen, mean, unseen)
     weight = somebody.astype(box.dtype)
-    sums, weights = (gaussian_filter1d(v, _FOLLOWING, axis=-2, mode="constant", truncate=3.0) for v in (box, weight))
+    sums, weights = _smoothed(box, causal), _smoothed(weight, causal)
     box = (sums + _UNSEEN * mean) / (weights + _UNSEEN)
     return box[..., :2], np.maximum(box[..., 2], _LEAST * size.max(axis=-1)[..., None])
+
+
+def _smoothed(values: Array, causal: bool) -> Array:
+    """Over (..., T, D) frames; beyond the ends are zeros."""
+    if causal:
+        memory = np.exp(-1.0 / _FOLLOWING)
+        made: Array = lfilter(*(np.array(c, dtype=values.dtype) for c in ([1.0 - memory], [1.0, -memory])), values, -2)
+    else:
+        made = gaussian_filter1d(values, _FOLLOWING, axis=-2, mode="constant", truncate=3.0)
+    return made
 
 
 def box_of(points: Array) -> tuple[Array, Array]:

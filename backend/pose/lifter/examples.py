@@ -61,10 +61,13 @@ def decode_place(view: View, code: Array) -> Array:
     return np.concatenate([code[..., :2] * depth * angle, depth], axis=-1)
 
 
-def make_examples(rng: np.random.Generator, library: Library, count: int, frames: int, varied: float = 0.5) -> Examples:
+def make_examples(
+    rng: np.random.Generator, library: Library, count: int, frames: int, varied: float = 0.5, causal: bool = False
+) -> Examples:
     """``count`` windows of ``frames`` of the library's recordings; some begin before or end after one.
 
-    A share of them ``varied``: other halves of bodies, bent joints, bodies that lean, lie or fall.
+    A share of them ``varied``: other halves of bodies, bent joints, bodies that lean, lie or fall. ``causal``: the view
+    follows what was seen up to each frame alone.
     """
     orientations, root, valid = library.draw(rng, count, frames)
     other = rng.random(count) < varied
@@ -77,7 +80,7 @@ def make_examples(rng: np.random.Generator, library: Library, count: int, frames
     pixels = camera.project(seen)
     found, confidence = _detected(rng, seen, pixels, camera.size)
     confidence *= valid[..., None]
-    middle, extent = _shaken(rng, *follow(found, confidence, camera.size))
+    middle, extent = _shaken(rng, *follow(found, confidence, camera.size, causal))
     believed = camera.focal * np.exp(rng.normal(0.0, _UNSURE_FOCAL, count)).astype(np.float32)
     inputs = encode(look_along(middle, extent, camera.size, believed), found, confidence) * valid[..., None]
     view = look_along(middle, extent, camera.size, camera.focal)

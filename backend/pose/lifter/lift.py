@@ -27,6 +27,7 @@ class Lifter:
 
     def __init__(self, network: TemporalNetwork) -> None:
         self.before, self.after = network.before, network.field - 1 - network.before
+        self.causal = network.causal
         self.network: nn.Module = fold(network)
 
     @classmethod
@@ -55,7 +56,7 @@ class Lifter:
         at = even_times(times, fps)
         points, confidence = _resample(times, *_all_points(points, confidence), at)
         focal = np.array(focal_length(size, field_of_view))
-        view = find_view(points, confidence, np.array(size, dtype=float), focal)
+        view = find_view(points, confidence, np.array(size, dtype=float), focal, self.causal)
         inputs = encode(view, points, confidence)
         shape, place, up = self._run(inputs)
         if flip:

@@ -172,7 +172,8 @@ class Trainer:
         """What a step learns from: the same whenever it is made, so that a resumed run is as an uninterrupted one."""
         stage = self.config.stage_at(step)
         rng = np.random.default_rng((self.config.seed, step))
-        return make_examples(rng, self.library, stage.windows, stage.frames + stage.field - 1, stage.varied)
+        frames = stage.frames + stage.field - 1
+        return make_examples(rng, self.library, stage.windows, frames, stage.varied, self.config.causal)
 
     def _train_step(self, examples: Examples) -> dict[str, float]:
         config, stage = self.config, self.config.stages[self.stage]
