@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
+from stepsmith.backend.pose.lifter import vary as vary_module
 from stepsmith.backend.pose.lifter.data import Library, Recording, held_out, load_recordings
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
@@ -433,3 +434,21 @@ def test_a_causal_view_is_of_what_was_seen_before_alone() -> None:
     np.testing.assert_allclose(whole.rotation[:, :30], part.rotation)
     np.testing.assert_allclose(whole.angle[:, :30], part.angle)
     assert np.abs(whole.normalise(pixels)).max() < 3.0
+
+
+def test_a_varied_body_has_its_parts_of_others_whole() -> None:
+    """What another's arm looks like is that arm's: the elbow as bent as it was there."""
+    rng = np.random.default_rng(4)
+    turns = np.zeros((200, 3, 24, 3))
+    turns[:, :, 18, 2] = np.linspace(0.0, 2.0, 200)[:, None]  # each bends the left elbow by an angle of its own
+    orientations = np.stack([bodies.turns(rot.from_axis_angle(one)) for one in turns])
+    still = dict.fromkeys(vary_module._BENT, 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vary_module, "_BENT", still)
+        varied = vary(rng, orientations)
+    elbow = rot.to_axis_angle(rot.from_matrix(np.swapaxes(varied[:, 0, 16], -1, -2) @ varied[:, 0, 18]))
+    angles = elbow[:, 2]
+    np.testing.assert_allclose(elbow[:, :2], 0.0, atol=1e-6)
+    moved = ~np.isclose(angles, turns[:, 0, 18, 2], atol=1e-6)
+    assert 0.3 < moved.mean() < 0.6  # by its upper body or that arm, of another
+    assert np.isclose(angles[:, None], turns[None, :, 0, 18, 2], atol=1e-6).any(axis=1).all()

@@ -1,4 +1,4 @@
-"""Poses that nobody recorded: bodies made of two, joints bent further, bodies that lean, lie or stand on hands."""
+"""Poses that nobody recorded: bodies made of several, joints bent further, bodies that lean, lie or stand on hands."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _BENT = {
 # Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: half are made straighter.
 _KNEES = {"left_knee": "left_hip", "right_knee": "right_hip"}
 _KNEE_BENT = 0.5
+_BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
-_MIXED = 0.3  # share of the bodies whose upper half is another's
+_MIXED = {"spine1": 0.3, "left_collar": 0.25, "right_collar": 0.25}  # share of the bodies that have another's part
 
 
 def _below(joint: int) -> list[int]:
@@ -28,30 +29,27 @@ def _below(joint: int) -> list[int]:
     return below
 
 
-_UPPER = _below(SMPL_NAMES.index("spine1"))
-
-
 def vary(rng: np.random.Generator, orientations: Array) -> Array:
     """(N, T, 24, 3, 3) orientations of joints in the world, varied; each window by one change for all its frames."""
     count = len(orientations)
     out = orientations.copy()
-    mixed = rng.random(count) < _MIXED
-    other = rng.permutation(count)
-    # The other's upper half as it stands to its own pelvis.
-    turn = out[mixed, :, :1] @ np.swapaxes(orientations[other[mixed], :, :1], -1, -2)
-    out[mixed, :, _UPPER[0] :] = np.where(
-        np.isin(np.arange(_UPPER[0], 24), _UPPER)[:, None, None],
-        turn @ orientations[other[mixed], :, _UPPER[0] :],
-        out[mixed, :, _UPPER[0] :],
-    )
+    for name, share in _MIXED.items():
+        joint = SMPL_NAMES.index(name)
+        above, part = SMPL_PARENTS[joint], _below(joint)
+        mixed, other = np.nonzero(rng.random(count) < share)[0], rng.permutation(count)
+        # The other's part as it stands to what carries it.
+        theirs = orientations[other[mixed]]
+        turn = out[mixed, :, above] @ np.swapaxes(theirs[:, :, above], -1, -2)
+        out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
     straight = rng.random(count) < 0.5
-    for name, above in _KNEES.items():
-        flexed = _flexion(out[:, :, SMPL_NAMES.index(above)], out[:, :, SMPL_NAMES.index(name)]).mean(axis=1)
+    for name, hip in _KNEES.items():
+        flexed = _flexion(out[:, :, SMPL_NAMES.index(hip)], out[:, :, SMPL_NAMES.index(name)]).mean(axis=1)
         straighter = -rng.uniform(0.3, 1.0, count) * np.maximum(flexed, 0.0)
         by = np.where(straight, straighter, np.abs(rng.normal(0.0, _KNEE_BENT, count)))
         _bend(out, name, by[:, None] * [1.0, 0.0, 0.0])
+    bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
-        _bend(out, name, rng.normal(0.0, size, (count, 3)))
+        _bend(out, name, bold * rng.normal(0.0, size, (count, 3)))
     lean = rng.normal(0.0, _LEAN, (count, 3)) * [1.0, 1.0, 0.0] * (rng.random((count, 1)) < _LEANING)
     leant: Array = rot.to_matrix(rot.from_axis_angle(lean)).astype(out.dtype)[:, None, None] @ out
     return leant
