@@ -452,3 +452,22 @@ def test_a_varied_body_has_its_parts_of_others_whole() -> None:
     moved = ~np.isclose(angles, turns[:, 0, 18, 2], atol=1e-6)
     assert 0.3 < moved.mean() < 0.6  # by its upper body or that arm, of another
     assert np.isclose(angles[:, None], turns[None, :, 0, 18, 2], atol=1e-6).any(axis=1).all()
+
+
+def test_detectors_that_doubt_err_the_more_the_less_sure_they_are() -> None:
+    rng = np.random.default_rng(5)
+    points = np.stack([bodies.body_points(swinging(60))[0]] * 60)
+    shots = camera.random_cameras(rng, np.stack([swinging(60).root] * 60))
+    seen = shots.see(points)
+    pixels = shots.project(seen)
+    found, confidence = noise.detect(rng, noise.COCO_LIKE, seen, pixels, shots.size)
+    stature = np.median((pixels.max(axis=2) - pixels.min(axis=2)).max(axis=2), axis=1)[:, None, None]
+    off = np.linalg.norm(found - pixels, axis=-1) / stature
+    doubted = [np.median(off[(confidence >= low) & (confidence < low + 0.2)]) for low in (0.02, 0.2, 0.4, 0.6, 0.79)]
+    assert (np.diff(doubted) < 0.0).all()
+    assert doubted[0] > 3.0 * doubted[-1]
+    # The back of a head shows no face.
+    away = seen[:, :, 0, 2] - seen[:, :, 3:5, 2].mean(axis=-1)
+    nose = confidence[:, :, 0]
+    given_ = nose > 0.0
+    assert np.median(nose[given_ & (away > 0.05)]) < 0.6 * np.median(nose[given_ & (away < -0.05)])

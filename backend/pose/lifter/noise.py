@@ -19,7 +19,10 @@ _ARMS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("el
 _LEGS = [i for i, name in enumerate(POINTS) if any(part in name for part in ("knee", "ankle", "heel", "toe"))]
 _LIMBS = np.isin(np.arange(len(POINTS)), _ARMS + _LEGS)
 _TORSO = [POINTS.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
+_FACE = [i for i, name in enumerate(POINTS) if any(part in name for part in ("nose", "eye", "ear"))]
+_EARS = [POINTS.index("left_ear"), POINTS.index("right_ear")]
 _HIDDEN_DEPTH = 0.12  # m behind the torso, from where on its silhouette hides a point
+_TURNED_AWAY = 0.03  # m behind the middle of the head, from where on it hides a point of the face
 _FPS = 30.0
 
 # Spread of the errors that last, and of white ones, by part, in the person's stature in the picture.
@@ -48,7 +51,8 @@ class Detector:
     last; ``bias``: those of a whole clip. ``bursts``: how often a limb's point is somewhere else for some frames
     (``burst`` from, to), of a median size ``burst_size``; hidden points five times as often. ``turned``: how often
     the whole body is taken for its mirror image; ``swapped``: an arm or leg for the other. ``losses`` of a point,
-    ``gaps`` of the person. ``sure``: its confidence in the torso and face tells nothing.
+    ``gaps`` of the person. ``sure``: it gives torso and face whatever it sees of them, its confidence in those tells
+    nothing; others are the less sure the more they err.
     """
 
     points: int
@@ -69,9 +73,13 @@ MEDIAPIPE_LIKE = Detector(
     losses=0.01, gaps=0.02, sure=True,
 )  # fmt: skip
 COCO_LIKE = Detector(
-    points=COCO, memory=0.8, bias=0.005, bursts=0.6, burst=(2, 9), burst_size=0.10, turned=0.01, swapped=0.1,
+    points=COCO, memory=0.9, bias=0.005, bursts=0.6, burst=(2, 9), burst_size=0.10, turned=0.02, swapped=0.1,
     losses=0.02, gaps=0.02, sure=False,
 )  # fmt: skip
+
+# Confidence of a detector that is not sure, as its logarithm of odds: of a clip mean and standard deviation, of each
+# point in it, and over time; how much less of what is hidden.
+_LEVEL, _OF_CLIPS, _OF_POINTS, _OVER_TIME, _WHEN_HIDDEN = 1.1, 1.0, 0.35, 0.9, 2.3
 
 
 def detect(
@@ -89,11 +97,12 @@ def detect(
     outside = beyond[..., 0] | beyond[..., 1]
     shape = (clips, frames, count)
     hidden = _hidden(seen, pixels) | _runs(rng, shape, 0.05, (5, 45)) | outside
+    if not detector.sure:
+        hidden[..., _FACE] |= _turned_away(seen)
+    level = _levels(rng, detector, hidden)
+    worse = np.where(hidden, np.float32(1.6), np.float32(1.0)) if detector.sure else _error_at(_logistic(level))
     # Some videos are worse than others.
-    scale = (
-        np.exp(rng.normal(0.0, 0.35, (clips, 1, 1, 1))).astype(np.float32)
-        * np.where(hidden, np.float32(1.6), np.float32(1.0))[..., None]
-    )
+    scale = np.exp(rng.normal(0.0, 0.35, (clips, 1, 1, 1))).astype(np.float32) * worse[..., None]
     error = scale * (
         _WHITE_OF[:, None] * rng.standard_normal((*shape, 2), dtype=np.float32)
         + _LASTING_OF[:, None] * _lasting(rng, (*shape, 2), detector.memory)
@@ -103,7 +112,8 @@ def detect(
     )
     burst, elsewhere = _bursts(rng, detector, hidden)
     found = pixels + (error + elsewhere) * extent
-    confidence = _confidence(rng, detector, hidden, burst)
+    level[burst & (rng.random(shape, dtype=np.float32) < 0.75)] -= 2.0
+    confidence = _confidence(rng, detector, level)
     _swap(rng, found, confidence, detector)
     lost = _runs(rng, shape, detector.losses, (1, 12)) | _runs(rng, (clips, frames, 1), detector.gaps, (1, 15))
     lost |= outside & (rng.random((clips, 1, 1)) < 0.5)
@@ -135,23 +145,42 @@ def _bursts(rng: np.random.Generator, detector: Detector, hidden: NDArray[np.boo
     return burst, shift
 
 
-def _confidence(
-    rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_], burst: NDArray[np.bool_]
-) -> Array:
-    """(N, T, 25) what the detector says of its points: lower where hidden or wrong, though not always, on a scale that
-    differs between detectors, and now and then 1 throughout."""
-    clip = (len(hidden), 1, 1)
-    honest = rng.random(burst.shape, dtype=np.float32) < 0.75
-    level = np.float32(2.8) + np.float32(0.7) * _lasting(rng, hidden.shape, 0.9)
-    level[hidden] -= 2.5
-    level[burst & honest] -= 2.0
-    confidence: Array = 1.0 / (1.0 + np.exp(-level))
+def _levels(rng: np.random.Generator, detector: Detector, hidden: NDArray[np.bool_]) -> Array:
+    """(N, T, 25) logarithms of the odds that a detector gives what it finds: lower where hidden."""
+    if detector.sure:
+        level: Array = np.float32(2.8) + np.float32(0.7) * _lasting(rng, hidden.shape, 0.9)
+        level[hidden] -= 2.5
+    else:
+        clips, _, points = hidden.shape
+        usual = rng.normal(_LEVEL, _OF_CLIPS, (clips, 1, 1)) + rng.normal(0.0, _OF_POINTS, (clips, 1, points))
+        level = usual.astype(np.float32) + np.float32(_OVER_TIME) * _lasting(rng, hidden.shape, 0.93)
+        level[hidden] -= _WHEN_HIDDEN
+    return level
+
+
+def _error_at(confidence: Array) -> Array:
+    """How much more than usual a detector errs that says so by its confidence: up to seven times."""
+    doubt = 1.0 - confidence
+    more: Array = 0.75 + 2.2 * doubt**2 + 3.8 * doubt**8
+    return more
+
+
+def _confidence(rng: np.random.Generator, detector: Detector, level: Array) -> Array:
+    """(N, T, 25) what the detector says of its points, on a scale that differs between detectors; now and then 1
+    throughout."""
+    clip = (len(level), 1, 1)
+    confidence = _logistic(level)
     if detector.sure:
         confidence[..., ~_LIMBS] = 1.0 - 0.001 * rng.random(confidence[..., ~_LIMBS].shape, dtype=np.float32)
     else:
-        confidence = confidence ** np.exp(rng.uniform(np.log(0.5), np.log(4.0), clip)).astype(np.float32)
-    confidence[rng.random(len(hidden)) < 0.1] = 1.0
+        confidence = confidence ** np.exp(rng.uniform(np.log(0.6), np.log(1.7), clip)).astype(np.float32)
+    confidence[rng.random(len(level)) < 0.1] = 1.0
     return confidence
+
+
+def _logistic(level: Array) -> Array:
+    chance: Array = 1.0 / (1.0 + np.exp(-level))
+    return chance
 
 
 def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
@@ -162,6 +191,14 @@ def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:
     behind: NDArray[np.bool_] = seen[..., 2] > seen[..., _TORSO, 2].mean(axis=-1, keepdims=True) + _HIDDEN_DEPTH
     behind[..., _TORSO] = False
     return inside & behind
+
+
+def _turned_away(seen: Array) -> NDArray[np.bool_]:
+    """(N, T, 5) whether the head stands before a point of its own face."""
+    away: NDArray[np.bool_] = seen[..., _FACE, 2] > seen[..., _EARS, 2].mean(axis=-1, keepdims=True) + np.float32(
+        _TURNED_AWAY
+    )
+    return away
 
 
 def _runs(rng: np.random.Generator, shape: tuple[int, ...], rate: float, lengths: tuple[int, int]) -> NDArray[np.bool_]:
