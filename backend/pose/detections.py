@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
+from .damage import Damage
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,8 @@ class Detections:
     upright picture in pixels. ``points``: (F, 33, 2) MediaPipe's landmarks in pixels, x to the right, y down; they
     may lie outside the picture. ``confidence``: (F, 33) in [0, 1], 0 throughout where nobody was seen.
     ``world``: (F, 33, 3) MediaPipe's own metres around the hips (x right, y down, z away), for comparison alone.
-    ``people``: (F,) how many people were seen. ``cuts``: frames that begin another shot.
+    ``people``: (F,) how many people were seen. ``cuts``: frames that begin another shot. ``damage``: where the video's
+    file is damaged.
     """
 
     times: Array
@@ -28,6 +31,7 @@ class Detections:
     world: Array
     people: NDArray[Any]
     cuts: NDArray[Any]
+    damage: Sequence[Damage] = ()
 
     def __len__(self) -> int:
         return len(self.times)

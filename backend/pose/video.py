@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.errors import StepsmithError
+from .damage import Damage, Damages
 
 if TYPE_CHECKING:
     import av
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 
+SHORTEST = 1.0  # s
 LONGEST = 2 * 3600.0  # s
 LARGEST = 8192  # px a side; a decoder holds some twenty pictures of the full size
 SMALLEST = 16  # px a side
@@ -26,6 +28,11 @@ DETAIL = 960  # px on the long side: more than a pose detector can use of one da
 # Decoding ahead in the background; every thread of a decoder holds another picture of the full size.
 _THREADS = 4
 _UNKNOWN_RATE = 30.0  # frames a second, where a file has no times at all
+_HARDLY = 1e-3  # s by which a frame may seem early, since some containers round times to milliseconds
+# What is read before a part of a video: a key frame's picture may come some frames after its place in the file.
+_LEAD = 1.0  # s
+_BLIND_LEAD = 12.0  # s, where key frames can't be looked up; encoders put them at most some ten seconds apart
+_TIMELESS = 0x0080 | 0x0200  # FFmpeg's AVFMT_NOTIMESTAMPS and AVFMT_TS_DISCONT
 # FFmpeg would follow what a playlist names: only files, and none that lists others.
 _LISTS = {"hls", "dash", "concat", "ffmetadata", "imf", "tty"}
 
@@ -41,12 +48,15 @@ class VideoInfo:
     ``size``: width and height in pixels of the upright picture, with square pixels. ``fps``: frames a second, on
     average. ``duration``: seconds, None where the file does not say. ``sound``: where its sound begins, in seconds
     from the video's start, None where it has none. A video's times count from its start: the first of its streams.
+    ``start``: the second at which what is read of it begins; ``end``: that at which it ends, None where not known.
     """
 
     size: tuple[int, int]
     fps: float
     duration: float | None
     sound: float | None
+    start: float = 0.0
+    end: float | None = None
 
 
 class Frame(NamedTuple):
@@ -56,36 +66,42 @@ class Frame(NamedTuple):
     image: Image
 
 
-def read(path: Path) -> Iterator[Frame]:
-    """All frames of a video; raises what Video raises."""
-    with closing(Video(path)) as video:
+def read(path: Path, start: float = 0.0, duration: float | None = None) -> Iterator[Frame]:
+    """All frames of a video, or of a part of it; raises what Video raises."""
+    with closing(Video(path, start, duration)) as video:
         yield from video.frames()
+
+
+def check_part(start: float, duration: float | None) -> None:
+    """Raise VideoError where no video has a part that begins at second ``start`` and lasts ``duration`` seconds."""
+    if not 0.0 <= start < float("inf"):
+        raise VideoError(f"The part of a video must begin at 0 s or later, not at {start:g} s.")
+    if duration is not None and not SHORTEST <= duration <= LONGEST:
+        raise VideoError(
+            f"The part of a video must last between {SHORTEST:g} s and {LONGEST / 3600:g} hours, not {duration:g} s."
+        )
 
 
 class Video:
     """An open video, to be closed. ``info``: what is known of it without decoding it all.
 
-    Holds a few pictures of the full size at once, however long the video. Raises VideoError where the file is
-    missing, empty, too large, too long, no video, or holds no picture that can be decoded.
+    ``start`` and ``duration`` (seconds) choose a part of it; without ``duration``, to its end. The part ends with the
+    video at the latest. Of what comes before, no more is decoded than need be. Holds a few pictures of the full size
+    at once, however long the video. Raises VideoError where the file is missing, empty, too large, too long, no
+    video, holds no picture that can be decoded, or ends before the part.
     """
 
-    def __init__(self, path: Path) -> None:
-        import av  # loads FFmpeg: only those who decode pay for it
-
+    def __init__(self, path: Path, start: float = 0.0, duration: float | None = None) -> None:
+        check_part(start, duration)
         self._path = path = Path(path)
         if not path.is_file():
             raise VideoError(f"There is no video “{path}”: check the name.")
         if path.stat().st_size == 0:
             raise VideoError(f"“{path.name}” is empty: choose a video of a dancer.")
+        self._begin, self._end = start, None if duration is None else start + duration
+        self._open()
         try:
-            # Without "file:" FFmpeg would take the start of some names for a protocol.
-            self._container = av.open(
-                f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file", "max_streams": "100"}
-            )
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._unreadable() from error
-        try:
-            self._start()
+            self._go_to_part()
         except BaseException:
             self.close()
             raise
@@ -93,59 +109,160 @@ class Video:
     def close(self) -> None:
         self._container.close()
 
-    def _start(self) -> None:
+    # --- opening ---
+
+    def _open(self) -> None:
+        """Open the file, and decode its first picture."""
+        import av  # loads FFmpeg: only those who decode pay for it
+
+        try:
+            # Without "file:" FFmpeg would take the start of some names for a protocol.
+            self._container = av.open(
+                f"file:{self._path}",
+                metadata_errors="ignore",
+                options={"protocol_whitelist": "file", "max_streams": "100"},
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._unreadable() from error
+        try:
+            self._stream = self._pictures()
+            self._damages = Damages(self._stated(), self._fragments())
+            self._clock = _Clock(1.0 / self._fps())
+            # Of all streams, since the file's length is that of the longest.
+            self._packets = self._container.demux()
+            self._decoded = self._decode()
+            first = next(self._decoded, None)
+            if first is None:
+                raise VideoError(f"No picture of “{self._path.name}” can be decoded: it is damaged, or no video.")
+            self._upright = _Upright(self._stream, first)
+            if min(self._upright.size) < SMALLEST:
+                raise VideoError(
+                    f"“{self._path.name}” is only {first.width} by {first.height} pixels: nobody can be seen."
+                )
+            self._first: av.VideoFrame | None = first
+            self.info = self._info()
+        except BaseException:
+            self.close()
+            raise
+
+    def _pictures(self) -> av.VideoStream:
+        """The stream to watch."""
         import av
 
-        # A song's cover is a video stream of one picture.
-        pictures = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if set(self._container.format.name.split(",")) & _LISTS:
             raise VideoError(f"“{self._path.name}” is a list of other files: choose the video itself.")
+        # A song's cover is a video stream of one picture.
+        pictures = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not pictures:
             if self._container.streams.audio:
                 raise VideoError(
                     f"“{self._path.name}” holds sound alone: choose a video, or make a dance to this song."
                 )
             raise self._unreadable()
-        self._stream = pictures[0]
-        width, height = self._stream.codec_context.width, self._stream.codec_context.height
-        if max(width, height) > LARGEST:
+        codec = pictures[0].codec_context
+        if max(codec.width, codec.height) > LARGEST:
             raise VideoError(
-                f"“{self._path.name}” is {width} by {height} pixels, more than {LARGEST} a side: make it smaller."
+                f"“{self._path.name}” is {codec.width} by {codec.height} pixels, more than {LARGEST} a side: make it"
+                " smaller."
             )
-        self._stream.codec_context.thread_count = _THREADS
-        self._stream.codec_context.thread_type = "AUTO"
-        self._decoded = self._decode()
-        first = next(self._decoded, None)
-        if first is None:
-            raise VideoError(f"No picture of “{self._path.name}” can be decoded: it is damaged, or no video.")
-        self._first = first
-        self._upright = _Upright(self._stream, first)
-        if min(self._upright.size) < SMALLEST:
-            raise VideoError(f"“{self._path.name}” is only {first.width} by {first.height} pixels: nobody can be seen.")
-        self.info = self._info()
+        codec.thread_count = _THREADS
+        codec.thread_type = "AUTO"
+        return pictures[0]
 
     def _unreadable(self) -> VideoError:
         return VideoError(f"“{self._path.name}” can't be read as a video: it is damaged, or something else.")
 
+    def _fps(self) -> float:
+        rate = self._stream.average_rate or self._stream.guessed_rate or self._stream.base_rate
+        return float(rate) if rate and 1.0 <= rate <= 1000.0 else _UNKNOWN_RATE
+
     def _info(self) -> VideoInfo:
         stream, container = self._stream, self._container
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-        fps = float(rate) if rate and 1.0 <= rate <= 1000.0 else _UNKNOWN_RATE
         duration = None
         if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
         elif container.duration is not None:
             duration = container.duration / 1e6
-        if duration is not None and duration > LONGEST:
+        duration = duration if duration and duration > 0.0 else None
+        end = min((end for end in (duration, self._end) if end is not None), default=None)
+        if end is not None and end - self._begin > LONGEST:
             raise self._too_long()
         sounds = container.streams.audio
         sound = None if not sounds else self._seconds(sounds[0].start_time, sounds[0].time_base) or 0.0
-        return VideoInfo(self._upright.size, fps, duration if duration and duration > 0.0 else None, sound)
+        return VideoInfo(self._upright.size, self._fps(), duration, sound, self._begin, end)
+
+    def _timeless(self) -> bool:
+        """Whether times in a file of this kind may begin anew, or are guesses."""
+        return bool(self._container.format.flags & _TIMELESS)
+
+    def _stated(self) -> float | None:
+        """Seconds that the file says it lasts, as far as it can be relied upon: that of its longest stream."""
+        if self._timeless() or self._container.duration is None:
+            return None
+        stated = self._container.duration / 1e6
+        if self._container.format.name == "avi" and self._stream.time_base is not None:
+            # FFmpeg shortens the duration that an AVI states to what the file's size makes likely.
+            stated = max(stated, float(self._stream.frames * self._stream.time_base))
+        return stated
+
+    def _fragments(self) -> int | None:
+        """The size of an MP4 in fragments, which says nothing of them as a whole."""
+        whole = not self._container.format.name.startswith("mov") or self._stream.frames > 0
+        return None if whole else self._path.stat().st_size
 
     def _too_long(self) -> VideoError:
         return VideoError(
-            f"“{self._path.name}” lasts more than {LONGEST / 3600:g} hours: cut out the part with the dance."
+            f"“{self._path.name}” lasts more than {LONGEST / 3600:g} hours: choose the part with the dance by start and"
+            " duration."
         )
+
+    def _ends_before(self, end: float) -> VideoError:
+        return VideoError(
+            f"“{self._path.name}” ends at {end:.1f} s: choose a part that begins before that, not at {self._begin:g} s."
+        )
+
+    # --- going to a part ---
+
+    def _go_to_part(self) -> None:
+        """Leave out what comes before the part, as far as it need not be decoded."""
+        import av
+
+        lead = _BLIND_LEAD if self._timeless() else _LEAD
+        if self._begin <= lead:
+            return
+        if (stated := self._stated()) is not None and self._begin >= stated:
+            raise self._ends_before(stated)
+        try:
+            if self._timeless():
+                self._skip(self._begin - lead)
+            else:
+                self._seek(self._begin - lead)
+            self._first = next(self._decoded, None)
+            first = None if self._first is None else self._seconds(self._first.pts, self._first.time_base)
+            reached = first is not None and first + self._clock.shift <= self._begin + _HARDLY
+        except av.error.FFmpegError:
+            reached = False
+        if not reached:  # then all of it has to be decoded
+            self.close()
+            self._open()
+
+    def _seek(self, second: float) -> None:
+        """Go on with the last key frame before a second."""
+        base = self._stream.time_base
+        stamp = (second * 1e6 + (self._container.start_time or 0)) / 1e6 / float(base or 1)
+        self._container.seek(round(stamp), stream=self._stream)
+        self._packets, self._decoded = self._container.demux(), self._decode()
+
+    def _skip(self, second: float) -> None:
+        """Read on to a second, without decoding, to learn how often the clock begins anew before it."""
+        while self._clock.last < second and (packet := next(self._packets, None)) is not None:
+            time = self._seconds(packet.pts, packet.time_base)
+            if time is not None and packet.stream is self._stream:
+                self._clock.last = max(self._clock.at(time), self._clock.last)
+        self._stream.codec_context.flush_buffers()
+        self._clock.last, self._decoded = -np.inf, self._decode()
+
+    # --- decoding ---
 
     def _seconds(self, stamp: int | None, base: Any) -> float | None:
         """Seconds from the start of the video."""
@@ -157,40 +274,80 @@ class Video:
         """The frames that can be decoded; where the file breaks off, the video ends."""
         import av
 
-        packets = self._container.demux(self._stream)
         while True:
+            packet: av.Packet | None = None
             try:
-                packet = next(packets, None)
+                packet = next(self._packets, None)
                 if packet is None:
-                    return
+                    break
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                self._damages.read(packet, self._seconds(stamp, packet.time_base))
+                if packet.stream is not self._stream:
+                    continue
                 frames = packet.decode()
             except av.error.InvalidDataError:
+                if packet is not None:
+                    self._note_fault(packet)
                 continue
             except av.error.FFmpegError:
-                return
-            yield from frames
+                break
+            if packet.is_corrupt:
+                self._note_fault(packet)
+            for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
+                if frame.is_corrupt:
+                    self._note_fault(frame)
+                yield frame
+        self._damages.over()
+
+    def _note_fault(self, damaged: av.Packet | av.VideoFrame) -> None:
+        time = self._seconds(damaged.pts, damaged.time_base)
+        self._damages.fault(max(self._clock.last, 0.0) if time is None else time + self._clock.shift)
 
     def frames(self) -> Iterator[Frame]:
         """The frames in the order of their times, scaled down while decoding; to be read once.
 
         What is damaged is left out: its frames are missing between the others' times.
         """
-        step, last, shift = 1.0 / self.info.fps, -np.inf, 0.0
-        decoded: av.VideoFrame | None = self._first
+        clock, seen = self._clock, False
+        decoded = self._first
         while decoded is not None:
-            time = self._seconds(decoded.pts, decoded.time_base)
-            if time is None:
-                time = last + step if last > -np.inf else 0.0
-            elif time + shift < last - 1.0:  # the clock began anew, as in recordings that were joined
-                shift = last + step - time
-            time += shift
-            if time > LONGEST:
+            time = clock.at(self._seconds(decoded.pts, decoded.time_base))
+            if time - self._begin > LONGEST:
                 raise self._too_long()
+            if self._end is not None and time >= self._end - _HARDLY:
+                break
             # Two frames of one time, and frames that come too late, are of no use.
-            if time > last:
-                yield Frame(time, self._upright.picture(decoded))
-                last = time
+            if time > clock.last:
+                clock.last = time
+                if time >= self._begin - _HARDLY:
+                    seen = True
+                    yield Frame(time, self._upright.picture(decoded))
             decoded = next(self._decoded, None)
+        if not seen:
+            raise self._ends_before(max(clock.last + clock.step, 0.0))
+
+    def damage(self) -> list[Damage]:
+        """Where what was read of the file is damaged, in order; known once all frames were read."""
+        return self._damages.found(self._begin, self._end, self._clock.last + self._clock.step, self._clock.step)
+
+
+class _Clock:
+    """Mends the times of recordings that were joined, in which they begin anew. ``last``: of the latest frame.
+
+    ``step``: seconds from frame to frame, for files without times.
+    """
+
+    def __init__(self, step: float) -> None:
+        self.step, self.last, self.shift = step, -np.inf, 0.0
+
+    def at(self, time: float | None) -> float:
+        """The time of a frame of which the file says ``time``."""
+        if time is None:
+            return self.last + self.step if self.last > -np.inf else 0.0
+        if time + self.shift < self.last - 1.0:
+            self.shift = self.last + self.step - time
+        return time + self.shift
 
 
 class _Upright:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from ...retarget.errors import StepsmithError
 from ..progress import Progress, silent
+from .damage import Damage
 from .detections import Detections
 from .landmarks import MEDIAPIPE
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
@@ -53,9 +55,17 @@ class PoseFinder(Protocol):
     def find(self, image: Image, time: float, square: Square) -> Pose | None: ...
 
 
-def watch(video: Path, *, person: int | None = None, progress: Progress = silent) -> Detections:
+def watch(
+    video: Path,
+    *,
+    person: int | None = None,
+    start: float = 0.0,
+    duration: float | None = None,
+    progress: Progress = silent,
+) -> Detections:
     """What is seen of one person in a video, in every frame.
 
+    ``start``, ``duration``: the part of it to watch, seconds (None: to the end).
     ``person``: the how manieth from the left, from 1, where there are several; None follows whoever is there for
     longest, largest and nearest to the middle, in every shot anew. ``progress`` is told the frames;
     what it raises ends the work. Raises StepsmithError where the video can't be read or MediaPipe is missing.
@@ -63,16 +73,20 @@ def watch(video: Path, *, person: int | None = None, progress: Progress = silent
     if person is not None and person < 1:
         raise StepsmithError(f"People are counted from the left, beginning with 1: there is no person {person}.")
     teller = _Teller(progress)
-    shots = _watch(video, person, None, teller)
+    source = partial(Video, video, start, duration)
+    shots, damage = _watch(source, person, None, teller)
     wanted = [shot.subject(person) for shot in shots]
     # Who is the subject of a shot is known at its end. Mostly that was who was followed.
     if any(shot.followed_wrongly(track, person) for shot, track in zip(shots, wanted, strict=True)):
-        shots = _watch(video, person, wanted, teller)
-    return _with_jumps(unswap(_detections(shots, teller.info)))
+        shots, _ = _watch(source, person, wanted, teller)
+    return _with_jumps(unswap(_detections(shots, teller.info, damage)))
 
 
-def _watch(video: Path, person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller) -> list[Shot]:
-    with closing(People()) as people, closing(Landmarks()) as landmarks, closing(Video(video)) as source:
+def _watch(
+    opened: Callable[[], Video], person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller
+) -> tuple[list[Shot], list[Damage]]:
+    """What is seen in every shot of the video that ``opened`` opens, and where the file is damaged."""
+    with closing(People()) as people, closing(Landmarks()) as landmarks, closing(opened()) as source:
         teller.begin(source.info)
         shots: list[Shot] = []
         for frame, cut in mark_cuts(source.frames()):
@@ -81,7 +95,7 @@ def _watch(video: Path, person: int | None, wanted: Sequence[Track | None] | Non
                 guide = wanted[len(shots)] if wanted is not None else None
                 shots.append(Shot(frame, people, landmarks, person, guide, wanted is not None))
             shots[-1].see(frame)
-    return shots
+        return shots, source.damage()
 
 
 @dataclass(eq=False)
@@ -214,7 +228,7 @@ class Shot:
             self.poses[i] = None
 
 
-def _detections(shots: Sequence[Shot], info: VideoInfo) -> Detections:
+def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]) -> Detections:
     times = [one for shot in shots for one in shot.times]
     poses = [pose for shot in shots for pose in shot.poses]
     counts = [number for shot in shots for number in shot.counts()]
@@ -229,7 +243,7 @@ def _detections(shots: Sequence[Shot], info: VideoInfo) -> Detections:
         if pose is not None:
             points[i], confidence[i], world[i] = pose.points * scale, pose.visibility, pose.world
     return Detections(
-        np.array(times), info.size, points, confidence, world, np.array(counts), np.array(cuts, dtype=int)
+        np.array(times), info.size, points, confidence, world, np.array(counts), np.array(cuts, dtype=int), damage
     )
 
 
@@ -261,9 +275,9 @@ class _Teller:
         if now - self._told < _TELL:
             return
         self._told = now
-        text, duration = f"{self._words}, frame {self._frames}", self.info.duration
-        if duration:
-            share = min(max(second / duration, 0.0), 1.0)
-            text += f" of {max(round(duration * self.info.fps), self._frames)}"
+        text, end = f"{self._words}, frame {self._frames}", self.info.end
+        if end is not None and (length := end - self.info.start) > 0.0:
+            share = min(max((second - self.info.start) / length, 0.0), 1.0)
+            text += f" of {max(round(length * self.info.fps), self._frames)}"
             self._share = max(self._share, share)
         self._progress(self._share, text)

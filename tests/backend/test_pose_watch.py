@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from stepsmith.backend.pose import watch as module
+from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.detections import Detections
 from stepsmith.backend.pose.mediapipe_graphs import Figure, Pose, Square
 from stepsmith.backend.pose.people import Spotter, Track, choose, distinct
@@ -114,12 +115,16 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Detections]:
 
     def run(pictures: Sequence[Image], person: int | None = None) -> Detections:
         class FakeVideo:
-            def __init__(self, path: Path) -> None:
+            def __init__(self, path: Path, start: float, duration: float | None) -> None:
                 height, width = pictures[0].shape[:2]
-                self.info = VideoInfo((2 * width, 2 * height), 25.0, len(pictures) / 25.0, None)
+                seconds = len(pictures) / 25.0
+                self.info = VideoInfo((2 * width, 2 * height), 25.0, seconds, None, 0.0, seconds)
 
             def frames(self) -> Iterator[Frame]:
                 return (Frame(i / 25.0, image) for i, image in enumerate(pictures))
+
+            def damage(self) -> list[Damage]:
+                return []
 
             def close(self) -> None:
                 pass

@@ -1,0 +1,80 @@
+"""Where a video file is damaged: what a decoder stumbles over, and where the pictures end too early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import av
+
+_TOGETHER = 1.0  # s between two faults of one damage
+_LOST = 0.5  # s that may be missing at the end, where files round what they state
+_UNREAD = 0.05  # of a file in fragments that may follow its last packet: their index
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Where a file is damaged, from ``start`` to ``end`` (seconds of the video).
+
+    ``pictures``: how many can't be decoded, or not whole. None where all pictures after ``start`` are missing; then
+    ``end`` is the second at which the last one should end, or ``start`` again where the file doesn't say.
+    """
+
+    start: float
+    end: float
+    pictures: int | None
+
+
+class Damages:
+    """Notes, while a video is decoded, what is wrong with it.
+
+    ``stated``: how many seconds the file says that it lasts, None where that can't be relied upon.
+    ``fragments``: the size in bytes of a file whose parts each state their own length alone; None for others.
+    """
+
+    def __init__(self, stated: float | None, fragments: int | None) -> None:
+        self._stated, self._fragments = stated, fragments
+        self._faults: set[float] = set()
+        self._reached, self._read, self._over = 0.0, 0, False
+
+    def read(self, packet: av.Packet, end: float | None) -> None:
+        """A packet of any stream was read, which ends at second ``end``."""
+        self._reached = max(self._reached, end or 0.0)
+        self._read = max(self._read, (packet.pos or 0) + packet.size)
+
+    def fault(self, time: float) -> None:
+        """The picture of that second can't be decoded, or only in part."""
+        self._faults.add(time)
+
+    def over(self) -> None:
+        """The file goes no further."""
+        self._over = True
+
+    def found(self, start: float, end: float | None, last: float, step: float) -> list[Damage]:
+        """What is damaged from second ``start`` to ``end`` of the video, in order, once all of that was read.
+
+        ``last``: when its last picture ends; ``step``: seconds from one picture to the next.
+        """
+        breaks = self._break(end, last)
+        runs = [run for run in self._runs(start, end, step) if breaks is None or run.end < breaks.start - _TOGETHER]
+        return runs if breaks is None else [*runs, breaks]
+
+    def _runs(self, start: float, end: float | None, step: float) -> Iterator[Damage]:
+        times = np.array(sorted(time for time in self._faults if start <= time < (np.inf if end is None else end)))
+        for run in np.split(times, np.flatnonzero(np.diff(times) > _TOGETHER) + 1):
+            if len(run):
+                yield Damage(float(run[0]), float(run[-1]) + step, len(run))
+
+    def _break(self, end: float | None, last: float) -> Damage | None:
+        """Where the pictures end before they should, if they do."""
+        if not self._over or (end is not None and end - last <= _LOST):
+            return None
+        if self._stated is not None and self._stated - max(self._reached, last) > _LOST:
+            return Damage(last, self._stated if end is None else min(end, self._stated), None)
+        if self._fragments is not None and self._fragments - self._read > _UNREAD * self._fragments:
+            return Damage(last, last, None)
+        return None
