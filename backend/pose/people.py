@@ -22,7 +22,11 @@ _ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
 _HIDDEN = 1.5  # s for which people are expected to go on as they went
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
-_CONFIRMED = 2  # times that somebody must have been found to count
+_CONFIRMED = 2  # times that somebody must have been found to be reckoned with
+# What it takes to be called a person, and not a coat on its hook: found so often, over so many seconds, as surely.
+_BELIEVED, _LASTING, _SURE = 3, 0.5, 0.65
+# Those who dance together: as large, and there for as long, at least, as shares of the largest and longest.
+_AS_LARGE, _AS_LONG = 0.5, 0.15
 
 
 class Finder(Protocol):
@@ -66,10 +70,11 @@ class Spotter:
         self._turns, self._searching = cycle([self._whole, *self._parts]), cycle(self._small)
         self._clock = 0.0
 
-    def everybody(self, image: Image) -> list[Figure]:
-        """All people: the whole picture, then its parts, then small parts while nobody is found."""
+    def everybody(self, image: Image, thorough: bool = False) -> list[Figure]:
+        """All people: in the whole picture and its parts; in small parts too while nobody is found, or where it is
+        to be ``thorough``."""
         found = self._in(image, [self._whole, *self._parts])
-        return found or self._in(image, self._small)
+        return distinct([*found, *self._in(image, self._small)]) if thorough or not found else found
 
     def glance(self, image: Image, near: Square | None) -> list[Figure]:
         """Those in one part of the picture, another one at each call; ``near``: around somebody."""
@@ -153,17 +158,26 @@ def unlike(a: Array, b: Array) -> float:
 
 @dataclass(eq=False)
 class Track:
-    """One person over time: ``times`` in seconds at which they were found, and the ``squares`` then."""
+    """One person over time: ``times`` in seconds at which they were found, the ``squares`` then, and the detector's
+    ``scores``; how often they were ``missed`` where they should have been found."""
 
     times: list[float]
     squares: list[Square]
     clothes: Array
+    scores: list[float] = field(default_factory=list)
+    missed: int = 0
 
-    def add(self, time: float, square: Square, seen: Array | None) -> None:
+    def add(self, time: float, figure: Figure, seen: Array | None) -> None:
         self.times.append(time)
-        self.squares.append(square)
+        self.squares.append(figure.square)
+        self.scores.append(figure.score)
         if seen is not None:
             self.clothes = (1.0 - _LEARN) * self.clothes + _LEARN * seen
+
+    @property
+    def seconds(self) -> Array:
+        """For how long each finding speaks: whoever was found twice in a row was there in between."""
+        return np.minimum(np.diff(self.times, append=self.times[-1] + 0.5), 2.0)
 
     @property
     def side(self) -> float:
@@ -218,8 +232,21 @@ class Tracker:
                 people[figure] = Track([], [], wears)
                 self.tracks.append(people[figure])
             alone = all(distance(figure.square, other.square) > 2 * _SAME for other in seen if other is not figure)
-            people[figure].add(time, figure.square, wears if alone else None)
+            people[figure].add(time, figure, wears if alone else None)
         return people
+
+    def doubtful(self, track: Track | None, time: float, patience: float) -> Track | None:
+        """Somebody other than ``track`` who was found in the last seconds, and may be nobody."""
+        doubted = [
+            one for one in self.tracks if one is not track and time - one.times[-1] < patience and not _is_believed(one)
+        ]
+        return min(doubted, key=lambda one: one.times[-1], default=None)
+
+    def miss(self, track: Track) -> None:
+        """Somebody wasn't found where they should be: they are forgotten once that is so as often as not."""
+        track.missed += 1
+        if track.missed >= len(track.times):
+            self.tracks.remove(track)
 
     def _unsure(self, time: float, figure: Figure, seen: dict[Figure, Array]) -> bool:
         """Whether a figure may be either of two people dressed alike, who should both be about here."""
@@ -276,8 +303,18 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
 
 
 def confirmed(tracks: Iterable[Track]) -> list[Track]:
-    """Those who were found often enough to be believed in."""
+    """Those who were found more than once, and may be people."""
     return [track for track in tracks if len(track.times) >= _CONFIRMED]
+
+
+def believed(tracks: Iterable[Track]) -> list[Track]:
+    """Those who were found for long enough, and surely enough, to be called people."""
+    return [track for track in tracks if _is_believed(track)]
+
+
+def _is_believed(track: Track) -> bool:
+    lasted = len(track.times) >= _BELIEVED and track.times[-1] - track.times[0] >= _LASTING
+    return lasted and float(np.mean(track.scores)) >= _SURE
 
 
 def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = None) -> Track | None:
@@ -285,8 +322,13 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = 
     are there for the first time; None: whoever is there for longest, largest and nearest to the middle."""
     if person is None:
         return max(tracks, key=lambda track: presence(track, size), default=None)
-    weights = [presence(track, size) for track in tracks]
-    lasting = [t for t, weight in zip(tracks, weights, strict=True) if weight > 0.15 * max(weights)]
+    sides = [float(np.median([square.side for square in track.squares])) for track in tracks]
+    spans = [float(track.seconds.sum()) for track in tracks]
+    lasting = [
+        track
+        for track, side, span in zip(tracks, sides, spans, strict=True)
+        if side >= _AS_LARGE * max(sides) and span >= _AS_LONG * max(spans)
+    ]
     if person > len(lasting):
         return None
     together = max(track.times[0] for track in lasting)  # when all have been seen, before they change places
@@ -297,14 +339,12 @@ def presence(track: Track, size: tuple[int, int]) -> float:
     """How much a person is the subject: seconds times the share of the picture times how near to the middle."""
     shares = np.array([square.side for square in track.squares]) ** 2 / (size[0] * size[1])
     off = np.abs(np.array([square.centre for square in track.squares]) / size - 0.5).max(axis=1)
-    # Half a second for each finding's surroundings: whoever was found twice in a row was there in between.
-    seconds = np.minimum(np.diff(track.times, append=track.times[-1] + 0.5), 2.0)
-    return float((seconds * shares * np.exp(-((off / 0.35) ** 2))).sum())
+    return float((track.seconds * shares * np.exp(-((off / 0.35) ** 2))).sum())
 
 
 def count(tracks: Sequence[Track], times: Array) -> Array:
     """(F,) how many were there at each of the ``times`` (F,)."""
     counts = np.zeros(len(times), dtype=int)
-    for track in confirmed(tracks):
+    for track in believed(tracks):
         counts += (times >= track.times[0]) & (times <= track.times[-1])
     return counts

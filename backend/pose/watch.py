@@ -23,6 +23,7 @@ from .people import (
     Spotter,
     Track,
     Tracker,
+    believed,
     choose,
     clothes,
     confirmed,
@@ -78,7 +79,11 @@ def watch(
     wanted = [shot.subject(person) for shot in shots]
     # Who is the subject of a shot is known at its end. Mostly that was who was followed.
     if any(shot.followed_wrongly(track, person) for shot, track in zip(shots, wanted, strict=True)):
-        shots, _ = _watch(source, person, wanted, teller)
+        again, _ = _watch(source, person, wanted, teller)
+        shots = [old if track is None else new for old, new, track in zip(shots, again, wanted, strict=True)]
+    if person is not None:
+        for shot, track in zip(shots, wanted, strict=True):
+            shot.poses = shot.poses if track is not None else [None] * len(shot.poses)
     return _with_jumps(unswap(_detections(shots, teller.info, damage)))
 
 
@@ -128,14 +133,15 @@ class Shot:
 
     def see(self, frame: Frame) -> None:
         """Find the person in the next frame."""
+        if self.guided and self.guide is None:
+            return
         pose = self.landmarks.find(frame.image, frame.time, self._square) if self._square else None
         if not self.times:
-            self._look(frame, None, self._spotter.everybody)
+            self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
         elif pose is None:
             self._look(frame, None, self._spotter.search)
         elif self._due(frame.time):
-            near = self._square if self._crowded(frame.time) else None
-            pose = self._look(frame, pose, lambda image: self._spotter.glance(image, near))
+            pose = self._glance(frame, pose)
         if pose is None and self._square is not None:
             pose = self.landmarks.find(frame.image, frame.time, self._square)
         self._square = pose.square if pose else None
@@ -144,12 +150,12 @@ class Shot:
 
     def subject(self, person: int | None) -> Track | None:
         """Whom to follow, now that the whole shot is known."""
-        return choose(confirmed(self._tracker.tracks), self.size, person)
+        return choose(believed(self._tracker.tracks), self.size, person)
 
     def followed_wrongly(self, wanted: Track | None, person: int | None) -> bool:
         """Whether another than the one wanted was followed."""
         if wanted is None:
-            return person is not None and any(pose is not None for pose in self.poses)
+            return False
         there = [t for t, pose in zip(self.times, self.poses, strict=True) if pose is not None]
         if person is None:
             followed = [track for track in self._followed if track is not wanted]
@@ -174,6 +180,20 @@ class Shot:
 
     def _crowded(self, now: float) -> bool:
         return self._track is not None and bool(self._tracker.rivals(self._track, now))
+
+    def _glance(self, frame: Frame, pose: Pose) -> Pose | None:
+        """See who else is there: around the person, where others are near, or where somebody was seen who may be
+        nobody, or else in a part of the picture."""
+        if self._crowded(frame.time):
+            return self._look(frame, pose, lambda image: self._spotter.glance(image, pose.square))
+        doubtful = self._tracker.doubtful(self._track, frame.time, _PATIENCE)
+        near = doubtful.expected(frame.time) if doubtful is not None else None
+        thorough = self.person is not None and near is None  # who was asked for may be small
+        search, glance = self._spotter.search, self._spotter.glance
+        pose = self._look(frame, pose, search if thorough else lambda image: glance(image, near))
+        if doubtful is not None and doubtful.times[-1] < frame.time:
+            self._tracker.miss(doubtful)
+        return pose
 
     def _look(self, frame: Frame, pose: Pose | None, spot: Callable[[Image], list[Figure]]) -> Pose | None:
         """See who is there; the ``pose`` where it is of whom we follow. Sets the square in which they are."""
@@ -207,7 +227,11 @@ class Shot:
         track = self._track
         if track is not None and (track in there.values() or now - track.times[-1] < _PATIENCE):
             return track
-        return choose([*there.values()], self.size, self.person if not self.times else None)
+        if track is not None:  # another one, who must be there indeed
+            return choose(confirmed(there.values()), self.size) or track
+        # Who is the how manieth is known at the end of the shot; meanwhile somebody has to be followed.
+        known = choose([*there.values()], self.size, self.person) if not self.times else None
+        return known or choose([*there.values()], self.size)
 
     def _is_other(self, frame: Frame, pose: Pose) -> bool:
         """Whether landmarks are on somebody else who is near, by the colours of the clothes, or may be."""

@@ -217,6 +217,47 @@ def test_looking_for_others_costs_little(follow: Callable[..., Detections], monk
     assert len(shown) <= 250 / 12 + 6
 
 
+@pytest.mark.parametrize(("every", "sure", "many"), [(40, 0.9, 1), (1, 0.55, 1), (1, 0.9, 2)])
+def test_what_looks_like_somebody_now_and_then_or_hardly_is_nobody(
+    follow: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch, every: int, sure: float, many: int
+) -> None:
+    """The detector takes something to the right for a person, now and then or always, and is more or less sure."""
+    find = FakePeople.find
+
+    def mistaken(self: FakePeople, image: Image, time: float) -> list[Figure]:
+        found = find(self, image, time)
+        coat = np.argwhere((image == GREEN).all(-1))
+        if len(coat) and self.shown % every == 0:
+            y, x = coat.mean(axis=0)
+            found.append(Figure(_square(x, y, 15.0), np.array([x, y + 14.0]), sure))
+        return found
+
+    monkeypatch.setattr(FakePeople, "find", mistaken)
+    stage, pictures = Stage(), []
+    for _ in range(150):
+        pictures.append(stage.picture((120, 100, 130, BLACK)))
+        pictures[-1][60:64, 270:274] = GREEN
+    seen = follow(pictures)
+    assert track_of(seen) == pytest.approx(120, abs=2)
+    assert int(np.median(seen.people)) == many
+    assert [one.kind for one in find_stretches(seen)[1]] == ["people"] * (many - 1)
+    for person in (1, 2):
+        there = np.isfinite(track_of(follow(pictures, person)))
+        assert there.all() if person == 1 else not there.any()  # nobody's landmarks are found on a coat
+
+
+def test_who_is_asked_for_is_not_counted_among_onlookers(follow: Callable[..., Detections]) -> None:
+    """Somebody small, to the left, is no dancer; who is asked for in vain is nobody else."""
+    stage = Stage(480, 180)
+    pictures = [stage.picture((60, 60, 60, RED), (250, 100, 150, BLACK), (400, 100, 140, GREEN)) for _ in range(100)]
+    assert track_of(follow(pictures, 1)) == pytest.approx(250, abs=2)
+    assert track_of(follow(pictures, 2)) == pytest.approx(400, abs=2)
+    seen = follow(pictures, 3)
+    assert np.isnan(track_of(seen)).all()
+    assert np.median(seen.people) >= 2
+    assert {one.kind for one in find_stretches(seen)[1]} == {"people", "nobody"}
+
+
 def test_nobody_is_followed_where_nobody_is(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     seen = follow([stage.picture() for _ in range(40)])
