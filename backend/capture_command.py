@@ -20,7 +20,7 @@ from .keying import Keying
 from .progress import Progress, part
 
 if TYPE_CHECKING:
-    from .performance import Performance
+    from .performance import Performance, Take
 
 capture_app = typer.Typer(help="Capture the dancer of a video.", add_completion=False, rich_markup_mode="rich")
 
@@ -35,6 +35,8 @@ stepsmith capture dancer.mp4 -o dancer.blend
 
 stepsmith capture dancer.mov -o hero.blend -o dancer.npz --rig hero.blend:Armature --keys 0.5,5
 
+stepsmith capture show.mp4 -o chorus.blend --start 75 --duration 30
+
 stepsmith capture duo.mp4 -o second.fbx --person 2 --report second.json --side-by-side look.mp4"""
 )
 def capture(
@@ -45,10 +47,20 @@ def capture(
         int | None,
         typer.Option(min=1, metavar="N", help="Whom to follow where there are several, counted from the left."),
     ] = None,
+    start: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Where in the video the part to capture begins.")
+    ] = 0.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long that part is; without it, to the video's end."),
+    ] = None,
     lifter: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Other weights than Stepsmith's: its own kind, or VideoPose3D's."),
     ] = None,
+    causal: Annotated[
+        bool, typer.Option("--causal", help="VideoPose3D's weights after --lifter are of a causal model.")
+    ] = False,
     field_of_view: Annotated[
         float | None,
         typer.Option(metavar="DEGREES", help="The camera's, across its picture's longer side, where it is known."),
@@ -77,7 +89,8 @@ def capture(
     how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
     character = file_options.one_rig(rig)
     sources = [video, *([split_rig(character)[0]] if character else []), *(file for file in (preset, lifter) if file)]
-    _check_inputs(video, lifter, field_of_view)
+    take = Take(video, person, lifter, field_of_view, start, duration, causal)
+    _check_inputs(take)
     _check_ending(side_by_side, "--side-by-side", ".mp4")
     outs = [*out, *([side_by_side] if side_by_side else [])]
     export.check(outs, character, sources, how)
@@ -85,7 +98,7 @@ def capture(
     # Drawing a picture of the character takes several times as long as finding the dancer in one.
     share = 0.25 if any(path.suffix.lower() == ".mp4" for path in outs) else 0.9
     with progress_bar() as progress:
-        performance = perform(Take(video, person, lifter, field_of_view), part(progress, 0.0, share))
+        performance = perform(take, part(progress, 0.0, share))
         stage = export.Stage(
             performance.song, performance.song_start, character, how, straight=side_by_side is not None
         )
@@ -102,14 +115,19 @@ def capture(
         print(path)
 
 
-def _check_inputs(video: Path, lifter: Path | None, field_of_view: float | None) -> None:
-    if not video.is_file():
-        raise StepsmithError(f"There is no video “{video}”: check the name.")
-    if lifter is not None and not lifter.is_file():
-        raise StepsmithError(f"There is no file of weights “{lifter}”: check the name after --lifter.")
-    if field_of_view is not None and not _NARROWEST <= field_of_view <= _WIDEST:
+def _check_inputs(take: Take) -> None:
+    from .pose.video import check_part
+
+    if not take.video.is_file():
+        raise StepsmithError(f"There is no video “{take.video}”: check the name.")
+    check_part(take.start, take.duration)
+    if take.lifter is not None and not take.lifter.is_file():
+        raise StepsmithError(f"There is no file of weights “{take.lifter}”: check the name after --lifter.")
+    if take.causal and take.lifter is None:
+        raise StepsmithError("--causal is said of VideoPose3D's weights: give them with --lifter, or leave it out.")
+    if take.field_of_view is not None and not _NARROWEST <= take.field_of_view <= _WIDEST:
         raise StepsmithError(
-            f"A camera sees between {_NARROWEST:g} and {_WIDEST:g} degrees, not {field_of_view:g}: leave"
+            f"A camera sees between {_NARROWEST:g} and {_WIDEST:g} degrees, not {take.field_of_view:g}: leave"
             " --field-of-view out where it is not known."
         )
 

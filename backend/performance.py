@@ -21,13 +21,18 @@ _SHORTEST_SOUND = 1.0  # seconds in which beats can be looked for
 class Take:
     """What to capture: a ``video``, and in it the ``person`` of that number (None: the most central one).
 
-    ``lifter``: weights, None for those of Stepsmith; ``field_of_view``: the camera's, degrees, where it is known.
+    ``lifter``: weights, None for those of Stepsmith; ``causal``: they are a checkpoint of a causal model;
+    ``field_of_view``: the camera's, degrees, where it is known. ``start``, ``duration``: the part of the video,
+    seconds (None: to the end).
     """
 
     video: Path
     person: int | None = None
     lifter: Path | None = None
     field_of_view: float | None = None
+    start: float = 0.0
+    duration: float | None = None
+    causal: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +58,10 @@ def perform(take: Take, progress: Progress = silent) -> Performance:
 
     captured = capture(
         take.video,
+        start=take.start,
+        duration=take.duration,
         lifter=take.lifter,
+        causal=take.causal,
         person=take.person,
         field_of_view=take.field_of_view,
         progress=part(progress, 0.0, 0.95),

@@ -98,6 +98,8 @@ class CaptureRequest(BaseModel):
     video: str | None = Field(default=None, pattern=_NAME)
     file: str | None = None
     person: int | None = Field(default=None, ge=1, le=100)
+    start: float = Field(default=0.0, ge=0.0)
+    duration: float | None = Field(default=None, ge=1.0, le=7200.0)
     field_of_view: float | None = Field(default=None, ge=1.0, le=170.0)
 
 

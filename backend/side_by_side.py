@@ -34,7 +34,11 @@ def compose(video: Path, begins: float, rendering: Path, out: Path, progress: Pr
     from .pose.video import Video
 
     try:
-        with closing(Video(video)) as film, av.open(str(rendering)) as character, av.open(str(out), "w") as written:
+        with (
+            closing(Video(video, begins)) as film,
+            av.open(str(rendering)) as character,
+            av.open(str(out), "w") as written,
+        ):
             shown = character.streams.video[0]
             left = _Film(film, begins, shown.height)
             picture = written.add_stream("libx264", rate=shown.average_rate, options=_QUALITY)

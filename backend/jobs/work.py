@@ -61,7 +61,8 @@ def capture(order: Order, progress: Progress) -> None:
     """The dancer of the order's video; what was wrong with it is in the motion's meta."""
     from ..performance import Take, perform
 
-    take = Take(order.song, order.request.get("person"), field_of_view=order.request.get("field_of_view"))
+    wishes = ("person", "field_of_view", "start", "duration")
+    take = Take(order.song, **{name: order.request[name] for name in wishes if name in order.request})
     save_motion(order.out, perform(take, progress).motion)
 
 

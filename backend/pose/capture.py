@@ -36,7 +36,8 @@ class Capture:
 
     ``parts``: the second of the video at which each begins, and its motion at 30 frames a second; at least one,
     in order, none over another. ``problems``: what was wrong and when, in order of time. ``size``: width and height
-    of the upright picture in pixels. ``duration``: of the video in seconds; ``fps``: its pictures a second, on average.
+    of the upright picture in pixels. ``duration``: seconds that were watched, from second ``start`` of the video on;
+    ``fps``: its pictures a second, on average.
     """
 
     parts: Sequence[tuple[float, Motion]]
@@ -44,6 +45,7 @@ class Capture:
     size: tuple[int, int]
     duration: float
     fps: float
+    start: float = 0.0
 
     @property
     def begins(self) -> float:
@@ -53,6 +55,7 @@ class Capture:
     def report(self) -> dict[str, Any]:
         """What was captured and what was wrong as plain values; times are seconds of the video."""
         return {
+            "start": round(self.start, 3),
             "duration": round(self.duration, 3),
             "fps": round(self.fps, 3),
             "size": list(self.size),
@@ -86,14 +89,19 @@ class Capture:
 def capture(
     video: Path,
     *,
+    start: float = 0.0,
+    duration: float | None = None,
     lifter: Path | None = None,
+    causal: bool = False,
     person: int | None = None,
     field_of_view: float | None = None,
     progress: Progress = silent,
 ) -> Capture:
-    """The motion of one person in a video.
+    """The motion of one person in a video, or in the part of it that begins at second ``start``.
 
+    ``duration``: seconds of that part, None for all that follows.
     ``lifter``: weights of Stepsmith's kind or a checkpoint of VideoPose3D, None for those that come with Stepsmith.
+    ``causal``: the checkpoint is one of a causal model, which it doesn't say itself.
     ``person``: which one to follow where there are several, counted from the left, None for the most central.
     ``field_of_view``: of the camera across the longer side of its picture, degrees; None where it is not known.
     Raises StepsmithError where the video can't be read or shows nobody; lets what ``progress`` raises through.
@@ -101,15 +109,14 @@ def capture(
     if not video.is_file():
         raise CaptureError(f"There is no video “{video}”: check the name.")
     progress(0.0, "Opening the video")
-    from .lifter.published import load_lifter
-    from .stretches import find_stretches
+    from .stretches import BRIDGED, find_stretches, missing
     from .watch import watch
 
-    network = load_lifter(lifter)  # first: what is wrong with a file of weights need not wait for the pictures
-    seen = watch(video, person=person, progress=part(progress, 0.0, _WATCHING))
+    network = _load(lifter, causal)  # first: what is wrong with a file of weights need not wait for the pictures
+    seen = watch(video, person=person, start=start, duration=duration, progress=part(progress, 0.0, _WATCHING))
     stretches, problems = find_stretches(seen)
     if not stretches:
-        raise _nobody(video, person, problems)
+        raise _nobody(video, person, problems, whole=start == 0.0 and duration is None)
     solving = part(progress, _WATCHING, 1.0)
     parts = []
     for number, stretch in enumerate(stretches):
@@ -117,8 +124,22 @@ def capture(
         parts.append((float(seen.times[stretch.start]), _solve(network, seen, stretch, field_of_view)))
     solving(1.0, "Captured")
     first, last = float(seen.times[0]), float(seen.times[-1])
+    if first - start > BRIDGED:
+        problems = [missing(start, first), *problems]
     fps = (len(seen) - 1) / (last - first) if last > first else FPS
-    return Capture(parts, problems, seen.size, last + 1.0 / fps, fps)
+    return Capture(parts, problems, seen.size, last + 1.0 / fps - start, fps, start)
+
+
+def _load(lifter: Path | None, causal: bool) -> Lifts:
+    from .lifter.published import PublishedLifter, load_lifter
+
+    network = load_lifter(lifter, causal=causal)
+    if causal and not isinstance(network, PublishedLifter):
+        raise CaptureError(
+            "Stepsmith's weights say themselves whether they are causal: leave --causal out, or give a causal"
+            " checkpoint of VideoPose3D with --lifter."
+        )
+    return network
 
 
 def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: float | None) -> Motion:
@@ -135,17 +156,18 @@ def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: fl
     return motion.with_meta(confidence=float(confidence.mean()))
 
 
-def _nobody(video: Path, person: int | None, problems: Sequence[Problem]) -> CaptureError:
+def _nobody(video: Path, person: int | None, problems: Sequence[Problem], whole: bool) -> CaptureError:
     # A problem's sentence says what is wrong before its colon, and behind it what became of it.
     reasons = [problem.sentence.partition(":")[0] for problem in problems if problem.kind == "short"]
     why = f" ({reasons[0]})" if reasons else ""
+    where = f"“{video.name}”" if whole else f"that part of “{video.name}”"
     if person is not None:
         return CaptureError(
-            f"Person {person} of “{video.name}” can't be seen well enough to be captured{why}: count people from the"
+            f"Person {person} of {where} can't be seen well enough to be captured{why}: count people from the"
             " left, or leave the number out for the most central one."
         )
     return CaptureError(
-        f"Nobody in “{video.name}” can be seen well enough to be captured{why}: film one person whole, from head to"
+        f"Nobody in {where} can be seen well enough to be captured{why}: film one person whole, from head to"
         " feet, in good light."
     )
 

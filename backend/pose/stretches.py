@@ -37,8 +37,9 @@ class Stretch:
 class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
-    ``kind``: "nobody", "missing" (pictures), "short", "cut", "people", "feet", "upside down", "away", "small" or
-    "unclear". The first three are left out of the stretches, unless they are short enough to be bridged.
+    ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "feet", "upside down",
+    "away", "small" or "unclear". The first three are left out of the stretches, unless they are short enough to be
+    bridged.
     """
 
     kind: str
@@ -55,7 +56,8 @@ def find_stretches(detections: Detections) -> tuple[list[Stretch], list[Problem]
     if len(detections) == 0:
         return [], []
     stretches, short = _split(detections)
-    problems = [*_gaps(detections), *short, *_cuts(detections), *_people(detections), *_poor(detections)]
+    lost = [*_gaps(detections), *short, *_damages(detections)]
+    problems = [*lost, *_cuts(detections), *_people(detections), *_poor(detections)]
     return stretches, sorted(problems, key=lambda problem: (problem.start, problem.end))
 
 
@@ -87,8 +89,25 @@ def _gaps(detections: Detections) -> Iterator[Problem]:
         elif end - start >= 2.5 * _step(times) and times[0] < start and end < times[-1]:
             yield Problem("nobody", start, end, f"The dancer is lost {_when(start, end)}: the motion is bridged there.")
     for i in np.flatnonzero(np.diff(times) > max(BRIDGED, 5.0 * _step(times))):
-        start, end = float(times[i]), float(times[i + 1])
-        yield Problem("missing", start, end, f"The video has no pictures {_when(start, end)}: that part is left out.")
+        yield missing(float(times[i]), float(times[i + 1]))
+
+
+def missing(start: float, end: float) -> Problem:
+    """That the video has no pictures there."""
+    return Problem("missing", start, end, f"The video has no pictures {_when(start, end)}: that part is left out.")
+
+
+def _damages(detections: Detections) -> Iterator[Problem]:
+    for start, end, pictures in ((one.start, one.end, one.pictures) for one in detections.damage):
+        if pictures is None:
+            lost = f"the pictures from there to {end:.1f} s are missing" if end > start else "the rest can't be read"
+            sentence = f"The video's file is damaged from {start:.1f} s on: {lost}."
+        else:
+            when = _when(start, end) if end - start >= _LASTING else f"at {start:.1f} s"
+            many = f"{pictures} pictures" if pictures > 1 else "a picture"
+            lost = f"{many} can't be decoded whole, and those after may be wrong"
+            sentence = f"The video's file is damaged {when}: {lost}."
+        yield Problem("damaged", start, end, sentence)
 
 
 def _cuts(detections: Detections) -> Iterator[Problem]:

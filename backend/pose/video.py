@@ -313,10 +313,10 @@ class Video:
         decoded = self._first
         while decoded is not None:
             time = clock.at(self._seconds(decoded.pts, decoded.time_base))
-            if time - self._begin > LONGEST:
-                raise self._too_long()
             if self._end is not None and time >= self._end - _HARDLY:
                 break
+            if time - self._begin > LONGEST:
+                raise self._too_long()
             # Two frames of one time, and frames that come too late, are of no use.
             if time > clock.last:
                 clock.last = time

@@ -17,7 +17,7 @@ from stepsmith.backend.pose import capture as room
 from stepsmith.backend.pose.capture import Capture, CaptureError, capture
 from stepsmith.backend.pose.detections import Detections, Lifted
 from stepsmith.backend.pose.landmarks import FROM_MEDIAPIPE
-from stepsmith.backend.pose.lifter import published
+from stepsmith.backend.pose.lifter import WEIGHTS, published
 from stepsmith.backend.pose.stretches import Problem, Stretch
 from stepsmith.backend.progress import Cancelled
 from stepsmith.retarget import rotations as rot
@@ -63,12 +63,16 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Have the room's stages see what a test says; returns what they were asked."""
 
     def make(
-        found: list[Stretch], problems: Sequence[Problem] = (), frames: int = 200, fps: float = 50.0
+        found: list[Stretch],
+        problems: Sequence[Problem] = (),
+        frames: int = 200,
+        fps: float = 50.0,
+        begins: float = 0.2,
     ) -> dict[str, Any]:
         asked: dict[str, Any] = {}
         mark = np.arange(33.0)
         seen = Detections(
-            times=0.2 + np.arange(frames) / fps,
+            times=begins + np.arange(frames) / fps,
             size=(640, 480),
             points=np.tile(np.stack([mark, mark], axis=-1), (frames, 1, 1)),
             confidence=np.tile(mark / 40.0, (frames, 1)),
@@ -83,13 +87,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
                 count = round((times[-1] - times[0]) * wishes["fps"]) + 1
                 return Lifted(wishes["fps"], np.zeros((count, 25, 3)), np.zeros((count, 24, 3)), np.array([0.0, -1, 0]))
 
-        def look(video: Path, *, person: int | None, progress: Any) -> Detections:
-            asked["person"] = person
+        def look(video: Path, *, progress: Any, **wishes: Any) -> Detections:
+            asked.update(wishes)
             for k in range(frames):
                 progress(k / frames, f"Frame {k + 1} of {frames}")
             return seen
 
-        def load(path: Path | None = None) -> Network:
+        def load(path: Path | None = None, *, causal: bool = False) -> Network:
             asked["lifter"] = path
             return Network()
 
@@ -172,6 +176,38 @@ def test_progress_only_grows_and_stops_the_work(pretend: Any, video: Path) -> No
         capture(video, progress=stop)
 
 
+@pytest.mark.parametrize("weights", [None, "ours"])
+def test_stepsmiths_own_weights_are_not_called_causal(video: Path, weights: str | None) -> None:
+    with pytest.raises(CaptureError, match=r"say themselves whether they are causal: leave --causal out"):
+        capture(video, lifter=None if weights is None else WEIGHTS, causal=True)
+
+
+# --- a part of a video -----------------------------------------------------------------------------------
+
+
+def test_a_part_is_watched_and_its_times_are_the_videos(pretend: Any, video: Path) -> None:
+    asked = pretend([Stretch(10, 110)], begins=30.0)
+    captured = capture(video, start=30.0, duration=4.0)
+    assert (asked["start"], asked["duration"]) == (30.0, 4.0)
+    assert captured.begins == pytest.approx(30.2)
+    assert captured.problems == []
+    report = captured.report()
+    assert (report["start"], report["duration"], report["fps"]) == (30.0, 4.0, 50.0)
+    assert report["parts"] == [[30.2, pytest.approx(32.2, abs=0.04)]]
+
+
+def test_nobody_in_a_part_says_that_it_is_a_part(pretend: Any, video: Path) -> None:
+    pretend([])
+    with pytest.raises(CaptureError, match=r"Nobody in that part of “dancer\.mp4” can be seen"):
+        capture(video, start=30.0)
+
+
+def test_a_beginning_without_pictures_is_told(pretend: Any, video: Path) -> None:
+    pretend([Stretch(0, 200)], [Problem("cut", 3.0, 3.0, "A cut.")], begins=2.5)
+    first, second = capture(video).problems
+    assert (first.kind, first.start, first.end, second.kind) == ("missing", 0.0, 2.5, "cut")
+
+
 # --- parts together --------------------------------------------------------------------------------------
 
 
@@ -244,6 +280,21 @@ def test_the_beats_are_those_of_the_videos_sound(
     assert motion.beats.min() >= 0.0
     assert motion.beats.max() < 6.0
     assert motion.meta["song_start"] == performance.song_start
+
+
+def test_what_is_asked_for_reaches_the_capture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, video: Path) -> None:
+    asked: dict[str, Any] = {}
+
+    def pretended(video: Path, *, progress: Any, **wishes: Any) -> Capture:
+        asked.update(wishes)
+        return captured((1.0, turning(1.0)))
+
+    monkeypatch.setattr(room, "capture", pretended)
+    weights = tmp_path / "weights.bin"
+    perform(Take(video, 2, weights, 60.0, 1.0, 5.0, True))
+    assert asked == {
+        "person": 2, "lifter": weights, "field_of_view": 60.0, "start": 1.0, "duration": 5.0, "causal": True
+    }  # fmt: skip
 
 
 def test_a_silent_film_has_no_song(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:

@@ -80,9 +80,10 @@ def test_a_dancer_becomes_motion_files_and_a_report(asked: dict[str, Any], video
     weights = tmp_path / "weights.bin"
     weights.touch()
     result = run(video, "-o", outs[0], "-o", outs[1], "--report", report, "--person", 2, "--field-of-view", 70,
-                 "--lifter", weights)  # fmt: skip
+                 "--lifter", weights, "--causal", "--start", 0.5, "--duration", 1)  # fmt: skip
     assert (result.exit_code, result.stdout.split()) == (0, [str(path) for path in (*outs, report)]), result.stderr
-    assert asked == {"video": video, "person": 2, "field_of_view": 70.0, "lifter": weights}
+    assert asked == {"video": video, "person": 2, "field_of_view": 70.0, "lifter": weights, "causal": True,
+                     "start": 0.5, "duration": 1.0}  # fmt: skip
     assert "stepsmith: There are 2 people from 61.0 s to 63.5 s.\n" in result.stderr
     motion = load_motion(outs[0])
     assert (motion.duration, motion.meta["song_start"]) == (1.0, pytest.approx(BEGINS, abs=0.03))
@@ -125,6 +126,10 @@ def test_the_video_beside_the_character_is_in_sync(asked: dict[str, Any], video:
         (["--report", "no/such/said.json"], "folder"),
         (["--lifter", "none.bin"], "no file of weights"),
         (["--field-of-view", "0.5"], "between 1 and 170 degrees"),
+        (["--causal"], "give them with --lifter"),
+        (["--start", "-1"], "must begin at 0 s or later, not at -1 s"),
+        (["--start", "nan"], "must begin at 0 s or later"),
+        (["--duration", "0.5"], "must last between 1 s and 2 hours, not 0.5 s"),
         (["--rig", "none.blend"], "no rig file"),
         (["-o", "dancer.mp4"], "is itself what the dance is made from"),
     ],
@@ -214,5 +219,6 @@ def test_a_video_of_the_character_is_drawn_once(
 def test_help_shows_examples() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for word in ("--side-by-side", "--person", "--lifter", "--report", "Examples", "keeps still"):
+    options = ("--start", "--duration", "--person", "--lifter", "--causal", "--report", "--side-by-side")
+    for word in (*options, "Examples", "keeps still"):
         assert word in result.stdout

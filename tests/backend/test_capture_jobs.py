@@ -53,6 +53,13 @@ def test_a_video_that_was_sent_is_captured(filming: Any, tmp_path: Path) -> None
     assert (motion.meta["video"], motion.meta.get("song")) == ("far.mp4", None)
 
 
+def test_a_part_of_a_video_is_captured(filming: Any, tmp_path: Path) -> None:
+    video = make_video(tmp_path / "dancer.mp4")
+    job = filming.wait(ask(filming, file=str(video), start=0.25, duration=2.0).json()["id"])
+    motion = motion_from_bytes(filming.client.get(f"/jobs/{job['id']}/motion").content)
+    assert motion.meta["start"] == 0.25
+
+
 def test_a_capture_is_cancelled(filming: Any, tmp_path: Path) -> None:
     video = make_video(tmp_path / "slow.mp4")
     job = ask(filming, file=str(video)).json()["id"]
@@ -82,6 +89,8 @@ def test_a_capture_goes_on_after_a_restart(filming: Any, tmp_path: Path) -> None
         ({"video": "../../etc/passwd"}, 422, "“video” is wrong"),
         ({"file": "/etc/hostname", "video": "0" * 64}, 422, "name one video"),
         ({"file": "/etc/hostname", "person": 0}, 422, "“person” is wrong"),
+        ({"file": "/etc/hostname", "start": -1}, 422, "“start” is wrong"),
+        ({"file": "/etc/hostname", "duration": 0.5}, 422, "“duration” is wrong"),
         ({"file": "/etc/hostname", "field_of_view": 200}, 422, "“field_of_view” is wrong"),
         ({"file": "/etc/hostname", "seed": 1}, 422, "“seed” is wrong"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.detections import Detections
 from stepsmith.backend.pose.landmarks import MEDIAPIPE
 from stepsmith.backend.pose.shots import jumps
@@ -261,3 +262,19 @@ def test_a_jump_of_the_body_is_found_and_fast_dancing_is_not() -> None:
     points = seen.points.copy()
     points[75:, :, 0] += 60.0
     assert jumps(seen.times, points, there, 60.0).tolist() == [75]
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (Damage(2.0, 9.04, None), "damaged from 2.0 s on: the pictures from there to 9.0 s are missing."),
+        (Damage(2.0, 2.0, None), "damaged from 2.0 s on: the rest can't be read."),
+        (Damage(1.0, 1.04, 1), "damaged at 1.0 s: a picture can't be decoded whole, and those after may be wrong."),
+        (Damage(1.0, 1.6, 15), "damaged from 1.0 s to 1.6 s: 15 pictures can't be decoded whole, and those after"),
+    ],
+)
+def test_a_damaged_file_is_told(damage: Damage, sentence: str) -> None:
+    found, (problem,) = find_stretches(replace(dancer(2.0), damage=[damage]))
+    assert len(found) == 1
+    assert (problem.kind, problem.start, problem.end) == ("damaged", damage.start, damage.end)
+    assert sentence in problem.sentence

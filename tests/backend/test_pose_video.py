@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from stepsmith.backend.audio.decode import decode
 from stepsmith.backend.audio.synth import synthesise
+from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.video import DETAIL, Frame, Video, VideoError, read
 from stepsmith.retarget.errors import StepsmithError
 
@@ -97,6 +98,10 @@ def test_reads_containers_codecs_and_pixels_of_every_kind(
     assert len(frames) == 10
     assert [frame.time for frame in frames] == pytest.approx(np.arange(10) / 25, abs=1e-3)
     assert all(colours(frame) == ["red", "black", "black", "green"] for frame in frames)
+    video = Video(tmp_path / name)
+    assert len(list(video.frames())) == 10
+    assert video.damage() == []
+    video.close()
     assert max(frames[0].image.shape) <= DETAIL
 
 
@@ -236,6 +241,185 @@ def test_a_broken_clock_is_mended(tmp_path: Path) -> None:
     assert len(times) > 90
     assert (np.diff(times) > 0.0).all()
     assert times[-1] == pytest.approx(4.0, abs=0.5)
+
+
+# --- a part of a video -----------------------------------------------------------------------------------
+
+LONG = [
+    ("indexed.mp4", "libx264"), ("indexed.mkv", "libx264"), ("few_keys.avi", "mpeg4"), ("intra.avi", "mjpeg"),
+    ("stream.ts", "mpeg2video"), ("stream.mpg", "mpeg2video"), ("new.webm", "libvpx-vp9"), ("raw.h264", "libx264"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty seconds each, with B frames where the codec has them, key frames two seconds apart."""
+    folder = tmp_path_factory.mktemp("long")
+    for name, codec in LONG:
+        pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        speed = {"libx264": {"preset": "veryfast"}, "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
+        write(folder / name, codec, pixels, frames=500, g="50", **speed.get(codec, {}))
+    return folder
+
+
+@pytest.mark.parametrize("name", [name for name, _ in LONG])
+@pytest.mark.parametrize(("start", "duration"), [(0.3, 1.0), (3.0, 2.0), (17.03, 1.5), (18.5, None), (19.0, 50.0)])
+def test_a_part_is_the_same_as_in_the_whole(long_videos: Path, name: str, start: float, duration: float | None) -> None:
+    end = np.inf if duration is None else start + duration
+    whole = [frame for frame in read(long_videos / name) if start - 1e-3 <= frame.time < end - 1e-3]
+    part = list(read(long_videos / name, start, duration))
+    assert len(part) >= 24
+    assert [frame.time for frame in part] == pytest.approx([frame.time for frame in whole], abs=1e-6)
+    for one, other in zip(part, whole, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize(("name", "most"), [("indexed.mp4", 110), ("indexed.mkv", 110), ("stream.ts", 370)])
+def test_what_comes_before_a_part_is_not_decoded(
+    long_videos: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+) -> None:
+    decoded, honest = 0, Video._decode
+
+    def counted(video: Video) -> Any:
+        nonlocal decoded
+        for frame in honest(video):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(Video, "_decode", counted)
+    assert len(list(read(long_videos / name, 18.5, 1.0))) == 25
+    assert decoded < most
+
+
+def test_a_part_says_where_it_is(long_videos: Path) -> None:
+    for start, duration, end in ((0.0, None, 20.0), (3.0, 2.0, 5.0), (19.0, 50.0, 20.0)):
+        video = Video(long_videos / "indexed.mp4", start, duration)
+        video.close()
+        assert (video.info.duration, video.info.start, video.info.end) == pytest.approx((20.0, start, end))
+
+
+@pytest.mark.parametrize("name", [name for name, _ in LONG])
+def test_a_part_behind_the_end_is_refused_in_one_sentence(long_videos: Path, name: str) -> None:
+    with pytest.raises(
+        VideoError, match=rf"“{name}” ends at 20\.\d s: choose a part that begins before that, not at 33"
+    ):
+        list(read(long_videos / name, 33.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "words"),
+    [
+        (-1.0, None, "begin at 0 s or later, not at -1 s"),
+        (np.nan, None, "begin at 0 s or later"),
+        (np.inf, None, "begin at 0 s or later"),
+        (0.0, 0.5, "last between 1 s and 2 hours, not 0.5 s"),
+        (0.0, np.nan, "last between 1 s and 2 hours"),
+        (0.0, 7201.0, "last between 1 s and 2 hours, not 7201 s"),
+    ],
+)
+def test_a_part_that_no_video_has_is_refused(
+    long_videos: Path, start: float, duration: float | None, words: str
+) -> None:
+    with pytest.raises(VideoError, match=words):
+        Video(long_videos / "indexed.mp4", start, duration)
+
+
+def test_a_part_of_a_joined_recording_has_the_mended_times(tmp_path: Path) -> None:
+    parts = [write(tmp_path / f"{i}.ts", "mpeg2video", frames=500, g="12") for i in range(2)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    whole = [frame for frame in read(joined) if 34.999 <= frame.time < 35.999]
+    part = list(read(joined, 35.0, 1.0))
+    assert [frame.time for frame in part] == pytest.approx([frame.time for frame in whole], abs=0.05)
+    assert len(part) == pytest.approx(25, abs=1)
+    assert np.abs(part[0].image.astype(int) - whole[0].image).mean() < 1.0
+
+
+def test_a_part_of_a_video_that_is_too_long_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "years.mkv", frames=20, times=[*range(0, 2000, 200), *range(10**8, 10**8 + 400, 40)])
+    with pytest.raises(VideoError, match=r"more than 2 hours: choose the part .* by start and duration"):
+        Video(path)
+    assert len(list(read(path, 0.0, 2.0))) == 10
+    assert len(list(read(path, 1e5, 2.0))) == 10
+
+
+# --- damage ----------------------------------------------------------------------------------------------
+
+
+def found(path: Path, start: float = 0.0, duration: float | None = None) -> list[Damage]:
+    video = Video(path, start, duration)
+    try:
+        for _ in video.frames():
+            pass
+        return video.damage()
+    finally:
+        video.close()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in LONG])
+def test_whole_videos_are_not_damaged(long_videos: Path, name: str) -> None:
+    assert found(long_videos / name) == []
+    assert found(long_videos / name, 5.0, 3.0) == []
+    assert found(long_videos / name, 15.0) == []
+
+
+@pytest.mark.parametrize("name", ["front.mp4", "indexed.mkv", "few_keys.avi", "intra.avi"])
+def test_a_video_that_was_cut_off_says_from_when_on(long_videos: Path, tmp_path: Path, name: str) -> None:
+    if name == "front.mp4":  # with its index in front, as videos for the web have it
+        remux(long_videos / "indexed.mp4", long_videos / name, movflags="faststart")
+    cut = tmp_path / name
+    cut.write_bytes((long_videos / name).read_bytes()[: (long_videos / name).stat().st_size // 2])
+    last = [frame.time for frame in read(cut)][-1]
+    assert 5.0 < last < 15.0
+    (damage,) = found(cut)
+    assert (damage.start, damage.end, damage.pictures) == (
+        pytest.approx(last + 0.04, abs=0.01), pytest.approx(20.0, abs=0.1), None
+    )  # fmt: skip
+    # A part that is whole is not damaged, one that is not ends where it should.
+    assert found(cut, 1.0, 2.0) == []
+    (damage,) = found(cut, last - 2.0, 5.0)
+    assert damage.end == pytest.approx(last + 3.0)
+    with pytest.raises(VideoError, match="choose a part that begins before"):
+        list(read(cut, 18.0))
+
+
+def test_the_rest_of_a_fragmented_video_behind_a_hole_is_missed(long_videos: Path, tmp_path: Path) -> None:
+    whole = remux(long_videos / "indexed.mp4", tmp_path / "whole.mp4", movflags="frag_keyframe+empty_moov")
+    assert found(whole) == []
+    holed = make_hole(whole, tmp_path / "holed.mp4", 0.5, 5000)
+    last = [frame.time for frame in read(holed)][-1]
+    assert last < 15.0
+    assert found(holed) == [Damage(pytest.approx(last + 0.04, abs=0.01), pytest.approx(last + 0.04, abs=0.01), None)]
+
+
+@pytest.mark.parametrize("name", ["indexed.mp4", "few_keys.avi", "stream.ts", "indexed.mkv"])
+def test_what_can_not_be_decoded_is_counted(long_videos: Path, tmp_path: Path, name: str) -> None:
+    holed = make_hole(long_videos / name, tmp_path / name, 0.5, 400)
+    (damage,) = found(holed)
+    assert damage.pictures is not None
+    assert damage.pictures >= 1
+    assert 7.0 < damage.start < damage.end < 13.0
+    assert found(holed, 15.0, 2.0) == []
+
+
+def make_hole(whole: Path, holed: Path, place: float, size: int) -> Path:
+    """A copy with nonsense from that share of the file on."""
+    data = bytearray(whole.read_bytes())
+    start = round(len(data) * place)
+    data[start : start + size] = np.random.default_rng(1).bytes(size)
+    holed.write_bytes(data)
+    return holed
+
+
+def remux(path: Path, out: Path, **options: str) -> Path:
+    """The same packets in another kind of file."""
+    with av.open(str(path)) as source, av.open(str(out), "w", options=options) as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return out
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:

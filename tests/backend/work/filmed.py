@@ -38,7 +38,7 @@ def pretend(video: Path, *, progress: Progress, person: int | None = None, **wis
             break
         time.sleep(0.05)
     problem = Problem("nobody", 1.5, 3.0, f"Nobody is seen{'' if person is None else f' of {person}'}.")
-    return room.Capture([(0.5, still(1.0)), (3.0, still(1.0, 1.0))], [problem], (640, 480), 4.0, 25.0)
+    return room.Capture([(0.5, still(1.0)), (3.0, still(1.0, 1.0))], [problem], (640, 480), 4.0, 25.0, wishes["start"])
 
 
 room.capture = pretend
