@@ -8,17 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from .client import Client, Job
 from .dance_task import Backend, Connection, Dance, Task
 
+_SHORTEST = 1.0  # s
+
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """Whom to capture: in ``video`` the how manieth ``person`` from the left, None for the most central one."""
+    """Whom to capture: in ``video`` the how manieth ``person`` from the left, None for the most central one.
+
+    ``start``, ``duration``: the part of the video, seconds (None: to the end). Raises StepsmithError where that is too
+    short for anybody to be captured.
+    """
 
     video: Path
     person: int | None = None
+    start: float = 0.0
+    duration: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.duration is not None and self.duration < _SHORTEST:
+            raise StepsmithError(
+                f"The part of a video must last {_SHORTEST:g} s or longer, not {self.duration:.2g} s: take more of it."
+            )
 
 
 @dataclass(frozen=True)
@@ -42,10 +57,15 @@ class CaptureTask(Task):
         super().__init__(backend, connection, keep_as)
 
     def _ask(self, client: Client) -> Job:
+        request = self.request
         if self._connection.url:
-            return client.capture(video=client.upload(self.request.video, self._uploading), person=self.request.person)
-        # A backend of this machine reads a video, however large, where it is.
-        return client.capture(file=str(self.request.video), person=self.request.person)
+            which = {"video": client.upload(request.video, self._uploading)}
+        else:  # A backend of this machine reads a video, however large, where it is.
+            which = {"file": str(request.video)}
+        # A wish that is none is left out: an older backend would not know it.
+        part = {"start": request.start or None, "duration": request.duration}
+        part = {name: seconds for name, seconds in part.items() if seconds is not None}
+        return client.capture(**which, person=request.person, **part)
 
     def _made(self, motion: Motion) -> Dance:
         """The strip beside it is the video's sound, where it has any."""
@@ -53,6 +73,14 @@ class CaptureTask(Task):
         if not isinstance(start, int | float):
             return Dance(motion, None, 0.0)
         return Dance(motion.with_meta(song=str(self.request.video)), self.request.video, float(start))
+
+
+def begins(motion: Motion) -> float:
+    """The second of the video at which a motion that was captured from it begins, as its ``meta`` says."""
+    parts = motion.meta.get("parts")
+    first = parts[0] if isinstance(parts, list) and parts else None
+    second = first[0] if isinstance(first, list) and first else None
+    return float(second) if isinstance(second, int | float) and math.isfinite(second) else 0.0
 
 
 def problems_of(motion: Motion) -> list[Problem]:

@@ -164,7 +164,7 @@ class Client:
 
     def capture(self, **wishes: Any) -> Job:
         """Ask for the dancer of a video; ``wishes``: video, the id of one that was uploaded as songs are, or file, its
-        path on the backend's machine; person."""
+        path on the backend's machine; person, start, duration."""
         return Job.from_answer(self._json("POST", "/jobs", {"kind": "capture", **wishes}))
 
     def job(self, job_id: str) -> Job:

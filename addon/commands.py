@@ -104,8 +104,9 @@ def _capture(wishes: argparse.Namespace) -> None:
     how = arguments.read(wishes)
     rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
+    request = VideoRequest(video, wishes.person, wishes.start, wishes.duration)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
-    task = CaptureTask(session.current.backend, connection, VideoRequest(video, wishes.person))
+    task = CaptureTask(session.current.backend, connection, request)
     dance = _finish(task, partial(_print_progress, ""))
     _warn(problem.text for problem in problems_of(dance.motion))
     _put_on(rigs, [dance] * max(len(rigs), 1), varied, how, out)
@@ -307,6 +308,16 @@ def _parser() -> argparse.ArgumentParser:
         type=_person,
         metavar="N",
         help="whom to follow where there are several, from the left; the first: 1",
+    )
+    capture.add_argument(
+        "--start",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="where in the video the part to capture begins",
+    )
+    capture.add_argument(
+        "--duration", type=_seconds, metavar="SECONDS", help="how long that part is; without it, to the video's end"
     )
     capture.add_argument("--backend", metavar="COMMAND", help="the stepsmith program, instead of the preferences' one")
     retarget = commands.add_parser(

@@ -53,6 +53,8 @@ class Session:
         self.backend = Backend()
         self.task: Task | DancesTask | None = None
         self.last: Dance | None = None
+        # The frame on which the last dance begins, and the frames a second that it was keyed at, once it is applied.
+        self.last_at: tuple[int, float] | None = None
         self.dancers = Dancers()
         self.error = ""
         self.note = ""
@@ -162,7 +164,7 @@ class Session:
         if status.dance is None:
             self.error = status.error or ""
             return True
-        self.last = status.dance
+        self.last, self.last_at = status.dance, None
         place = self._place[0] if isinstance(self._place, tuple) else self._place
         assert place is not None
         scene = next((s for s in bpy.data.scenes if s.session_uid == place.scene), None)

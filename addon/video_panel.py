@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..retarget.errors import StepsmithError
 from . import preferences, session
-from .capture_task import VideoRequest, problems_of
+from .capture_task import Problem, VideoRequest, begins, problems_of
+from .dance_task import Dance
 from .operators import chosen_target, failed, place_of
 from .panel import draw_progress, wrapped
 from .sidebar import Sidebar
@@ -24,6 +25,20 @@ class VideoSettings(bpy.types.PropertyGroup):
         description="Whom to follow where there are several, counted from the left. 0: the most central one",
         min=0,
         max=100,
+    )
+    start: FloatProperty(
+        name="Start",
+        description="Where in the video the part to capture begins",
+        min=0.0,
+        soft_max=3600.0,
+        unit="TIME_ABSOLUTE",
+    )
+    duration: FloatProperty(
+        name="Duration",
+        description="How long the part to capture is. 0: to the end of the video",
+        min=0.0,
+        soft_max=600.0,
+        unit="TIME_ABSOLUTE",
     )
 
 
@@ -72,10 +87,28 @@ class STEPSMITH_OT_capture_video(bpy.types.Operator):
             if not video.is_file():
                 raise StepsmithError(f"The video {settings.video} is not there: choose another file.")
             place = place_of(context, chosen_target(context))
-            request = VideoRequest(video, settings.person or None)
+            request = VideoRequest(video, settings.person or None, settings.start, settings.duration or None)
             session.current.begin(preferences.connection(), request, place)
         except StepsmithError as error:
             return failed(self, error)
+        return {"FINISHED"}
+
+
+class STEPSMITH_OT_go_to_problem(bpy.types.Operator):
+    """Go to the frame at which this problem of the video begins"""
+
+    bl_idname = "stepsmith.go_to_problem"
+    bl_label = "Go to Problem"
+    bl_options = {"INTERNAL"}
+
+    frame: IntProperty(name="Frame", description="The frame to go to", options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return f"Go to frame {properties.frame}, where this problem of the video begins"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.frame_set(self.frame)
         return {"FINISHED"}
 
 
@@ -94,6 +127,9 @@ class STEPSMITH_PT_video(Sidebar, bpy.types.Panel):
         row.prop(settings, "video", placeholder="Video of a dancer")
         row.operator("stepsmith.choose_video", text="", icon="FILE_FOLDER")
         layout.prop(settings, "person")
+        column = layout.column(align=True)
+        column.prop(settings, "start")
+        column.prop(settings, "duration")
         status = session.current.status
         if status is not None and session.current.captures:
             draw_progress(layout, status)
@@ -106,19 +142,37 @@ class STEPSMITH_PT_video(Sidebar, bpy.types.Panel):
 
 def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What was wrong with the video that the last dance was captured from, and when."""
-    problems = [] if session.current.last is None else problems_of(session.current.last.motion)
-    if not problems or session.current.task is not None or session.current.settling:
+    dance = session.current.last
+    problems = [] if dance is None else problems_of(dance.motion)
+    if dance is None or not problems or session.current.task is not None or session.current.settling:
         return
     column = layout.box().column()
-    column.scale_y = 0.8
     for problem in problems[:_SHOWN]:
+        row = column.row()
+        lines = row.column()
+        lines.scale_y = 0.8
         for k, line in enumerate(wrapped(context, problem.text)):
-            column.label(text=line, icon="BLANK1" if k else "ERROR")
+            lines.label(text=line, icon="BLANK1" if k else "ERROR")
+        if session.current.last_at is not None:
+            go = row.operator("stepsmith.go_to_problem", text="", icon="TIME", emboss=False)
+            go.frame = _frame(problem, dance, *session.current.last_at)
     if len(problems) > _SHOWN:
         column.label(text=f"and {len(problems) - _SHOWN} more", icon="BLANK1")
 
 
-CLASSES = (VideoSettings, STEPSMITH_OT_choose_video, STEPSMITH_OT_capture_video, STEPSMITH_PT_video)
+def _frame(problem: Problem, dance: Dance, first: int, fps: float) -> int:
+    """The scene's frame at which a problem begins; the nearest of the dance's, which begins at ``first``."""
+    second = min(max(problem.start - begins(dance.motion), 0.0), dance.motion.duration)
+    return first + min(round(second * fps), round(dance.motion.duration * fps) - 1)
+
+
+CLASSES = (
+    VideoSettings,
+    STEPSMITH_OT_choose_video,
+    STEPSMITH_OT_capture_video,
+    STEPSMITH_OT_go_to_problem,
+    STEPSMITH_PT_video,
+)
 
 
 def register() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from stepsmith.addon.capture_task import Problem, problems_of
+from stepsmith.addon.capture_task import Problem, begins, problems_of
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 
@@ -38,7 +38,7 @@ def files(
         {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."},
         {"kind": "people", "start": 3.0, "end": 3.5, "text": "There are 2 people from 3.0 s to 3.5 s."},
     ]
-    facts = {"video": "dancer.wav", "problems": problems}
+    facts = {"video": "dancer.wav", "parts": [[BEGINS, 2.5]], "problems": problems}
     motion = still(frames=60).with_meta(**facts, song="dancer.wav", song_start=BEGINS)
     save_motion(folder / "captured.npz", motion)
     save_motion(folder / "silent.npz", replace(motion, meta=facts))
@@ -127,6 +127,22 @@ def test_a_local_backend_reads_the_video_where_it_is(
     assert json.loads(memory.read_text())["songs"] == []
 
 
+def test_a_part_of_the_video_is_asked_for(session: ModuleType, installed: str, files: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "memory.json"
+    use_backend(installed, files, "--seconds", "0", "--memory", str(memory))
+    chosen().start, chosen().duration = 75.5, 30.0
+    capture(session)
+    (wishes,) = asked(memory)
+    assert (wishes["start"], wishes["duration"]) == (75.5, 30.0)
+
+
+def test_a_part_that_is_too_short_is_refused_before_the_work(session: ModuleType) -> None:
+    chosen().duration = 0.25
+    with pytest.raises(RuntimeError, match=r"must last 1 s or longer, not 0\.25 s"):
+        bpy.ops.stepsmith.capture_video()
+    assert session.current.task is None
+
+
 def test_a_backend_elsewhere_is_sent_the_video(
     session: ModuleType, installed: str, files: Path, tmp_path: Path
 ) -> None:
@@ -213,11 +229,11 @@ def test_without_a_video_the_button_says_what_to_do(session: ModuleType) -> None
 class Layout:
     """A layout that notes what is drawn in it and all its parts."""
 
-    def __init__(self, drawn: list[str]) -> None:
-        self.drawn = drawn
+    def __init__(self, drawn: list[str], buttons: list[Any]) -> None:
+        self.drawn, self.buttons = drawn, buttons
 
     def row(self, **_: Any) -> Layout:
-        return Layout(self.drawn)
+        return Layout(self.drawn, self.buttons)
 
     box = column = row
 
@@ -228,39 +244,81 @@ class Layout:
         assert owner.bl_rna.properties[name].description
         self.drawn.append(name)
 
-    def operator(self, name: str, **_: Any) -> None:
+    def operator(self, name: str, **_: Any) -> Any:
         assert getattr(bpy.ops, name.split(".")[0]).__getattr__(name.split(".")[1]).get_rna_type().description
         self.drawn.append(name)
+        self.buttons.append(SimpleNamespace(name=name))
+        return self.buttons[-1]
 
     def progress(self, *, factor: float, text: str) -> None:
         self.drawn.append("progress")
 
 
-def drawn(installed: str, name: str = "video_panel", panel: str = "STEPSMITH_PT_video") -> list[str]:
+def drawn(
+    installed: str, name: str = "video_panel", panel: str = "STEPSMITH_PT_video", buttons: list[Any] | None = None
+) -> list[str]:
     found: list[str] = []
     # Without a window Blender's own interface has no scale.
     scale = SimpleNamespace(system=SimpleNamespace(ui_scale=1.0))
     context = SimpleNamespace(scene=bpy.context.scene, region=SimpleNamespace(width=400), preferences=scale)
     drawing = getattr(importlib.import_module(f"{installed}.addon.{name}"), panel)
-    drawing.draw(SimpleNamespace(layout=Layout(found)), context)
+    drawing.draw(SimpleNamespace(layout=Layout(found, [] if buttons is None else buttons)), context)
     return found
 
 
 def test_the_panel_shows_progress_and_then_what_was_wrong(session: ModuleType, installed: str, files: Path) -> None:
-    plain = ["video", "stepsmith.choose_video", "person", "stepsmith.capture_video"]
+    plain = ["video", "stepsmith.choose_video", "person", "start", "duration", "stepsmith.capture_video"]
     assert drawn(installed) == plain
     use_backend(installed, files, "--seconds", "2")
     assert bpy.ops.stepsmith.capture_video() == {"FINISHED"}
     tick_until(session, lambda: session.current.status.text == "Dancing")
-    assert drawn(installed) == [*plain[:3], "progress", "stepsmith.cancel", "Dancing"]
+    assert drawn(installed) == [*plain[:5], "progress", "stepsmith.cancel", "Dancing"]
     # One bar is enough: where songs are danced to, the button stays.
     assert "progress" not in drawn(installed, "panel", "STEPSMITH_PT_dance")
     tick_until(session, lambda: session.current.task is None)
     session.current.tick()
     said = drawn(installed)
-    assert said[:4] == plain
-    assert "Nobody is seen from 1.0 s to 2.5 s." in " ".join(said[4:])
-    assert "There are 2 people from 3.0 s to 3.5 s." in " ".join(said[4:])
+    assert said[:6] == plain
+    assert "Nobody is seen from 1.0 s to 2.5 s." in " ".join(said[6:])
+    assert "There are 2 people from 3.0 s to 3.5 s." in " ".join(said[6:])
+
+
+def problem_buttons(installed: str) -> list[Any]:
+    """What the buttons beside the problems in the panel would do."""
+    buttons: list[Any] = []
+    drawn(installed, buttons=buttons)
+    return [button for button in buttons if button.name == "stepsmith.go_to_problem"]
+
+
+@pytest.mark.parametrize(("rate", "first"), [(30, 1), (24, 100)])
+def test_each_problem_has_a_button_that_goes_to_its_frame(
+    session: ModuleType, installed: str, new_armature: Callable[[str], Any], rate: int, first: int
+) -> None:
+    scene = bpy.context.scene
+    if rate != 30:  # what else moves keeps the scene's frame rate
+        new_armature("Other").keyframe_insert("location", frame=1)
+        scene.render.fps, scene.frame_start = rate, first
+    capture(session)
+    session.current.tick()
+    nobody, people = problem_buttons(installed)
+    # Half a second after the motion's beginning, which is the video's second 0.5; and behind its end.
+    assert nobody.frame == first + rate / 2
+    assert people.frame == first + 2 * rate - 1
+    assert bpy.ops.stepsmith.go_to_problem(frame=nobody.frame) == {"FINISHED"}
+    assert scene.frame_current == nobody.frame
+    operator = importlib.import_module(f"{installed}.addon.video_panel").STEPSMITH_OT_go_to_problem
+    assert operator.description(bpy.context, nobody) == (
+        f"Go to frame {nobody.frame}, where this problem of the video begins"
+    )
+
+
+def test_problems_of_a_dance_that_was_not_applied_have_no_button(session: ModuleType, installed: str) -> None:
+    assert bpy.ops.stepsmith.capture_video() == {"FINISHED"}
+    bpy.context.scene.collection.objects.unlink(bpy.context.scene.stepsmith_settings.target)
+    tick_until(session, lambda: session.current.task is None)
+    session.current.tick()
+    assert "Nobody is seen" in " ".join(drawn(installed))
+    assert problem_buttons(installed) == []
 
 
 @pytest.mark.parametrize(
@@ -272,6 +330,15 @@ def test_the_panel_shows_progress_and_then_what_was_wrong(session: ModuleType, i
 )  # fmt: skip
 def test_a_motion_may_say_anything(still: Callable[..., Motion], problems: Any) -> None:
     assert problems_of(still(frames=2).with_meta(problems=problems)) == []
+
+
+@pytest.mark.parametrize("parts", [None, 7, [], [[]], [7], [["x", 2.0]], [[math.inf, 2.0]]])
+def test_where_a_motion_begins_may_be_unknown(still: Callable[..., Motion], parts: Any) -> None:
+    assert begins(still(frames=2).with_meta(parts=parts)) == 0.0
+
+
+def test_where_a_motion_begins_is_read(still: Callable[..., Motion]) -> None:
+    assert begins(still(frames=2).with_meta(parts=[[2.5, 3.5], [4.0, 5.0]])) == 2.5
 
 
 def test_a_motions_problems_are_read(still: Callable[..., Motion]) -> None:
@@ -323,9 +390,22 @@ def test_several_rigs_do_what_one_dancer_does(run: Callable[..., int], files: Pa
     assert np.linalg.norm(places[0] - places[1]) == pytest.approx(1.5, abs=0.01)
 
 
+def test_a_part_of_a_video_is_asked_for_without_a_window(run: Callable[..., int], files: Path, tmp_path: Path) -> None:
+    memory, out = tmp_path / "memory.json", tmp_path / "out.blend"
+    part = ("--start", 75.5, "--duration", 30)
+    options = ("--seconds", "0", "--memory", str(memory))
+    assert run(files / "dancer.wav", "--rig", "Rig", "-o", out, *part, options=options) == 0
+    (wishes,) = asked(memory)
+    assert (wishes["start"], wishes["duration"]) == (75.5, 30.0)
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
+        (
+            ["{files}/dancer.wav", "--rig", "Rig", "-o", "{folder}/out.blend", "--duration", "0.5"],
+            "must last 1 s or longer, not 0.5 s",
+        ),
         (["{files}/none.mp4", "--rig", "Rig", "-o", "{folder}/out.blend"], "There is no video"),
         (["{files}/dancer.wav", "--rig", "Nobody", "-o", "{folder}/out.blend"], "Nobody is not in the scene"),
         (["{files}/dancer.wav", "--rig", "Rig", "-o", "{folder}/out.fbx"], "end the name after -o in .blend"),

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 from stepsmith.backend.audio.synth import synthesise
 from stepsmith.backend.performance import Take, perform
 from stepsmith.backend.pose import body, stretches, watch
@@ -18,6 +19,7 @@ from stepsmith.backend.pose.capture import Capture, CaptureError, capture
 from stepsmith.backend.pose.detections import Detections, Lifted
 from stepsmith.backend.pose.landmarks import FROM_MEDIAPIPE
 from stepsmith.backend.pose.lifter import WEIGHTS, published
+from stepsmith.backend.pose.lifter.network import TemporalNetwork
 from stepsmith.backend.pose.stretches import Problem, Stretch
 from stepsmith.backend.progress import Cancelled
 from stepsmith.retarget import rotations as rot
@@ -180,6 +182,26 @@ def test_progress_only_grows_and_stops_the_work(pretend: Any, video: Path) -> No
 def test_stepsmiths_own_weights_are_not_called_causal(video: Path, weights: str | None) -> None:
     with pytest.raises(CaptureError, match=r"say themselves whether they are causal: leave --causal out"):
         capture(video, lifter=None if weights is None else WEIGHTS, causal=True)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_checkpoint_of_a_causal_model_is_lifted_with_as_one(
+    pretend: Any, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, causal: bool
+) -> None:
+    load = published.load_lifter
+    pretend([Stretch(0, 100)])
+    monkeypatch.setattr(published, "load_lifter", load)
+    weights, used = tmp_path / "theirs.bin", []
+    torch.save({"model_pos": TemporalNetwork(34, 51, 8, (3, 3), causal).state_dict()}, weights)
+    lift = published.PublishedLifter.lift
+
+    def noted(lifter: published.PublishedLifter, *words: Any, **wishes: Any) -> Lifted:
+        used.append(lifter.position.causal)
+        return lift(lifter, *words, **wishes)
+
+    monkeypatch.setattr(published.PublishedLifter, "lift", noted)
+    assert len(capture(video, lifter=weights, causal=causal).parts) == 1
+    assert used == [causal]
 
 
 # --- a part of a video -----------------------------------------------------------------------------------
