@@ -190,10 +190,10 @@ class Shot:
         near = doubtful.expected(frame.time) if doubtful is not None else None
         thorough = self.person is not None and near is None  # who was asked for may be small
         search, glance = self._spotter.search, self._spotter.glance
-        pose = self._look(frame, pose, search if thorough else lambda image: glance(image, near))
+        own = self._look(frame, pose, search if thorough else lambda image: glance(image, near))
         if doubtful is not None and doubtful.times[-1] < frame.time:
             self._tracker.miss(doubtful)
-        return pose
+        return own
 
     def _look(self, frame: Frame, pose: Pose | None, spot: Callable[[Image], list[Figure]]) -> Pose | None:
         """See who is there; the ``pose`` where it is of whom we follow. Sets the square in which they are."""

@@ -306,12 +306,76 @@ def test_cuts_are_found_at_their_frame() -> None:
     assert _cuts([_scene(i // 20) for i in range(100)]) == [20, 40, 60, 80]
 
 
+def _mixed(before: Sequence[Image], after: Sequence[Image]) -> list[Image]:
+    """One scene's pictures dissolving into another's."""
+    shares = np.arange(1, len(before) + 1) / (len(before) + 1)
+    return [((1 - s) * a + s * b).astype(np.uint8) for s, a, b in zip(shares, before, after, strict=True)]
+
+
+@pytest.mark.parametrize("length", [10, 15, 25, 30])
+@pytest.mark.parametrize("pan", [0, 1])
+def test_dissolves_are_cuts_in_their_middle(length: int, pan: int) -> None:
+    one = [_scene(3, shift=pan * i) for i in range(60)]
+    other = [_scene(4, shift=pan * i) for i in range(60)]
+    pictures = [*one[:-length], *_mixed(one[-length:], other[:length]), *other[length:]]
+    (cut,) = _cuts(pictures)
+    assert cut == pytest.approx(60 - length / 2, abs=2 + length / 10)
+
+
+@pytest.mark.parametrize("shade", [0, 255], ids=["black", "white"])
+@pytest.mark.parametrize("hold", [0, 1, 30])
+def test_a_fade_out_and_another_scene_in_is_a_cut_and_the_same_scene_is_none(shade: int, hold: int) -> None:
+    plain = np.full((90, 160, 3), shade, np.uint8)
+
+    def faded(after: int) -> list[Image]:
+        out, back = (_mixed([a] * 12, [b] * 12) for a, b in ((_scene(5), plain), (plain, _scene(after))))
+        return [*[_scene(5)] * 30, *out, *[plain] * hold, *back, *[_scene(after)] * 30]
+
+    assert _cuts(faded(5)) == []
+    (cut,) = _cuts(faded(6))
+    assert cut == pytest.approx(42 + hold + 3, abs=5)
+
+
+def test_coloured_and_pulsing_light_makes_no_cuts() -> None:
+    def lit(light: Callable[[int], Sequence[float] | float]) -> list[Image]:
+        return [(_scene(7, shift=i // 4) * np.asarray(light(i))).clip(0, 255).astype(np.uint8) for i in range(100)]
+
+    assert _cuts(lit(lambda i: [0.6 + 0.4 * np.sin(i / s) for s in (7, 11, 17)])) == []
+    assert _cuts(lit(lambda i: 0.2 if i % 5 < 2 else 1.0)) == []
+    assert _cuts(lit(lambda i: 1.0 + 1.5 * np.exp(-(i % 40) / 8.0))) == []
+
+
+def test_who_passes_before_the_camera_is_no_cut() -> None:
+    pictures = [_scene(8) for _ in range(60)]
+    for i, image in enumerate(pictures):
+        image[:, max(4 * i - 60, 0) : max(4 * i, 0)] = (30, 25, 35)
+    assert _cuts(pictures) == []
+
+
+def test_few_pictures_are_held_back_however_many_come_a_second() -> None:
+    taken = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal taken
+        for i in range(400):
+            taken += 1
+            yield Frame(i / 240.0, _scene(i // 200))
+
+    cuts = []
+    for given, (_, cut) in enumerate(mark_cuts(frames())):
+        assert taken - given <= 80
+        cuts += [given] if cut else []
+    assert cuts == [200]
+
+
 def test_flashes_and_fast_cameras_and_fades_are_no_cuts() -> None:
     flashes = [_scene(0, light=3.0 if i in (20, 21, 50) else 1.0) for i in range(80)]
     panned = [_scene(0, shift=int(100 + 100 * np.sin(i / 8))) for i in range(80)]
+    slowly = [_scene(seed, shift=i) for seed in (1, 2) for i in (range(60) if seed == 1 else range(60, 0, -1))]
     faded = [_scene(0, light=i / 40) for i in range(41)]
     assert _cuts(flashes) == []
     assert _cuts(panned) == []
+    assert _cuts(slowly) == [60]
     assert _cuts(faded) == []
 
 
