@@ -84,9 +84,10 @@ def _gaps(detections: Detections) -> Iterator[Problem]:
     """Where nobody is seen, and where the video itself has no pictures."""
     times = detections.times
     for start, end in _runs(times, ~_seen(detections), shortest=0.0, together=0.0):
+        cut = ((times[detections.cuts] >= start - 1e-6) & (times[detections.cuts] <= end + 1e-6)).any()
         if end - start > BRIDGED + 1e-6:
             yield Problem("nobody", start, end, f"Nobody to follow is seen {_when(start, end)}: that part is left out.")
-        elif end - start >= 2.5 * _step(times) and times[0] < start and end < times[-1]:
+        elif end - start >= 2.5 * _step(times) and times[0] < start and end < times[-1] and not cut:
             yield Problem("nobody", start, end, f"The dancer is lost {_when(start, end)}: the motion is bridged there.")
     for i in np.flatnonzero(np.diff(times) > max(BRIDGED, 5.0 * _step(times))):
         yield missing(float(times[i]), float(times[i + 1]))

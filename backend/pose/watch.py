@@ -208,14 +208,21 @@ class Shot:
         there = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
         self._track = self._whom(frame.time, there)
         if self._track is not None and self._track not in self._followed[-1:]:
-            if self._followed:
-                self.breaks.append(len(self.times))
-            self._followed.append(self._track)
+            self._follow(self._track)
         where = next((figure for figure, track in there.items() if track is self._track), None)
         if pose is not None and where is figures[0]:
             return pose
         self._square = where.square if where is not None else None
         return None
+
+    def _follow(self, track: Track) -> None:
+        """Follow somebody from now on; whoever was followed until now, but was hardly there, was nobody."""
+        if self._followed and not confirmed(self._followed[-1:]):
+            begun = self._followed.pop().times[0]
+            self.poses = [pose if t < begun else None for t, pose in zip(self.times, self.poses, strict=True)]
+        elif self._followed:
+            self.breaks.append(len(self.times))
+        self._followed.append(track)
 
     def _whom(self, now: float, there: Mapping[Figure, Track]) -> Track | None:
         """Whom to follow from now on, of those who are there."""
@@ -225,9 +232,9 @@ class Shot:
             best = min(near, key=near.__getitem__, default=None)
             return best if best is not None and near[best] < _NEAR else self._track
         track = self._track
-        if track is not None and (track in there.values() or now - track.times[-1] < _PATIENCE):
+        if track is not None and (track in there.values() or now - track.times[-1] < _patience(track)):
             return track
-        if track is not None:  # another one, who must be there indeed
+        if track is not None and confirmed([track]):  # another one, who must be there indeed
             return choose(confirmed(there.values()), self.size) or track
         # Who is the how manieth is known at the end of the shot; meanwhile somebody has to be followed.
         known = choose([*there.values()], self.size, self.person) if not self.times else None
@@ -250,6 +257,11 @@ class Shot:
             if now - self.times[i] > _DOUBTED:
                 return
             self.poses[i] = None
+
+
+def _patience(track: Track) -> float:
+    """Seconds for which somebody is waited for: no longer than they were there."""
+    return min(track.times[-1] - track.times[0], _PATIENCE)
 
 
 def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]) -> Detections:

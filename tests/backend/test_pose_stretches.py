@@ -121,6 +121,7 @@ def test_a_cut_ends_a_stretch() -> None:
 def test_a_cut_within_a_gap_keeps_it_from_being_bridged() -> None:
     seen = replace(without(dancer(), 2.0, 2.4), cuts=np.array([66]))
     assert spans(seen) == [(0.0, 2.0), (2.4, 6.0)]
+    assert problem(seen).kind == "cut"  # which says all
 
 
 def test_pictures_missing_from_the_video_are_left_out_and_said() -> None:

@@ -274,6 +274,16 @@ def test_who_comes_back_is_followed_again(follow: Callable[..., Detections]) -> 
     assert known[55:].all()
 
 
+def test_who_is_there_for_a_moment_only_is_nobody_to_wait_for(follow: Callable[..., Detections]) -> None:
+    """As where two shots dissolve: who was in the first is still to be seen when the second begins."""
+    stage = Stage()
+    pictures = [stage.picture((80, 100, 130, RED) if i < 2 else (230, 100, 130, BLACK)) for i in range(60)]
+    seen = follow(pictures)
+    assert track_of(seen)[4:] == pytest.approx(230, abs=2)
+    assert seen.cuts.tolist() == []
+    assert find_stretches(seen)[1] == []
+
+
 def test_a_cut_begins_anew_with_whoever_is_central_then(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     first = [stage.picture((80, 100, 130, BLACK)) for _ in range(50)]
