@@ -69,6 +69,12 @@ def steps() -> Iterator[float]:
             seen["texts"].append(status.text)
         yield 0.05
     yield 1.0
+    # What was wrong with the video is at the panel's end.
+    sidebar = next(r for r in area.regions if r.type == "UI")
+    with bpy.context.temp_override(window=window, area=area, region=sidebar):
+        for _ in range(20):
+            bpy.ops.view2d.scroll_down()
+    yield 0.5
     take_picture("captured.png")
     seen["error"] = current.error
     seen["applied"] = counts()
@@ -76,6 +82,9 @@ def steps() -> Iterator[float]:
         bpy.ops.ed.undo()
     yield 0.5
     seen["undone"] = counts()
+    with bpy.context.temp_override(window=window):
+        bpy.ops.stepsmith.go_to_problem("EXEC_DEFAULT", True, frame=16)
+    seen["frame"] = bpy.context.scene.frame_current
 
 
 bpy.context.preferences.view.show_splash = False

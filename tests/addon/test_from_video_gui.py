@@ -47,8 +47,11 @@ def video(tmp_path: Path) -> Path:
 @pytest.fixture
 def command(tmp_path: Path, still: Callable[..., Motion]) -> str:
     """A backend that takes a second to capture three seconds of a dancer."""
-    problem = {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."}
-    captured = still(frames=90).with_meta(song="dancer.mp4", song_start=0.5, problems=[problem])
+    nobody = {"kind": "nobody", "start": 1.0, "end": 2.5, "text": "Nobody is seen from 1.0 s to 2.5 s."}
+    lost = "The video's file is damaged from 2.5 s on: the pictures from there to 9.0 s are missing."
+    damaged = {"kind": "damaged", "start": 2.5, "end": 9.0, "text": lost}
+    facts = {"parts": [[0.5, 3.5]], "problems": [nobody, damaged], "song": "dancer.mp4", "song_start": 0.5}
+    captured = still(frames=90).with_meta(**facts)
     save_motion(tmp_path / "captured.npz", captured)
     return shlex.join([sys.executable, str(FAKE), "--motion", str(tmp_path / "captured.npz"), "--seconds", "2"])
 
@@ -74,6 +77,7 @@ def test_a_capture_in_a_window(
     assert any(0.0 < fraction < 1.0 for fraction in seen["fractions"])
     assert seen["applied"] == {"actions": 1, "strips": [["SOUND", "dancer.mp4"]], "markers": 6, "end": 90}
     assert seen["undone"] == seen["before"], "one undo takes everything back"
+    assert seen["frame"] == 16
     picture, keep = tmp_path / "captured.png", os.environ.get("STEPSMITH_PICTURES")
     if keep and picture.exists():
         shutil.copy(picture, keep)
