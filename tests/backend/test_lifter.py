@@ -471,3 +471,16 @@ def test_detectors_that_doubt_err_the_more_the_less_sure_they_are() -> None:
     nose = confidence[:, :, 0]
     given_ = nose > 0.0
     assert np.median(nose[given_ & (away > 0.05)]) < 0.6 * np.median(nose[given_ & (away < -0.05)])
+
+
+def test_varied_legs_are_raised_forwards_and_trunks_bow_over_them() -> None:
+    standing = bodies.turns(rot.from_axis_angle(np.zeros((2, 24, 3)))).astype(np.float32)
+    varied = vary(np.random.default_rng(2), np.stack([standing] * 1000))[:, 0]
+    pelvis = np.swapaxes(varied[:, 0], -1, -2)
+    thighs = (pelvis[:, None] @ varied[:, [1, 2]] @ [0.0, 0.0, -1.0])[..., 1]  # how far behind the hips
+    assert (thighs < -0.7).mean() > 3.0 * (thighs > 0.7).mean()
+    assert (thighs < -0.7).mean() > 0.05
+    trunk = (varied[:, 9] @ [0.0, 0.0, 1.0])[:, 1]
+    legs = (varied[:, [4, 5]] @ [0.0, 0.0, -1.0])[..., 2].max(axis=1)
+    bowed = (trunk < -0.6) & (legs < -0.9)
+    assert bowed.mean() > 0.02

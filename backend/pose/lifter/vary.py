@@ -10,12 +10,16 @@ from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
 
 # How much joints are bent beyond what was recorded, radians.
 _BENT = {
-    "left_hip": 0.35, "right_hip": 0.35, "spine1": 0.2, "spine2": 0.2, "neck": 0.3, "head": 0.35, "left_shoulder": 0.4,
+    "left_hip": 0.3, "right_hip": 0.3, "spine1": 0.2, "spine2": 0.2, "neck": 0.3, "head": 0.35, "left_shoulder": 0.4,
     "right_shoulder": 0.4, "left_elbow": 0.3, "right_elbow": 0.3, "left_ankle": 0.15, "right_ankle": 0.15,
 }  # fmt: skip
 # Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: half are made straighter.
 _KNEES = {"left_knee": "left_hip", "right_knee": "right_hip"}
 _KNEE_BENT = 0.5
+# Thighs are raised forwards, with knees bent, hardly ever backwards; trunks bow, from hips and spine alike. Shares of
+# the bodies that raise a leg, or both as who crouches or sits, and that bow; the most of it, radians.
+_RAISED, _CROUCHED, _BOWED = 0.15, 0.1, 0.25
+_MOST_RAISED, _MOST_FLEXED, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 1.5, 0.4
 _BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
 _MIXED = {"spine1": 0.3, "left_collar": 0.25, "right_collar": 0.25}  # share of the bodies that have another's part
@@ -43,30 +47,59 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
         out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
     straight = rng.random(count) < 0.5
     for name, hip in _KNEES.items():
-        flexed = _flexion(out[:, :, SMPL_NAMES.index(hip)], out[:, :, SMPL_NAMES.index(name)]).mean(axis=1)
+        flexed = _flexion(out, hip, name)
         straighter = -rng.uniform(0.3, 1.0, count) * np.maximum(flexed, 0.0)
-        by = np.where(straight, straighter, np.abs(rng.normal(0.0, _KNEE_BENT, count)))
+        more = np.minimum(np.abs(rng.normal(0.0, _KNEE_BENT, count)), np.maximum(_MOST_FLEXED - flexed, 0.0))
+        by = np.where(straight, straighter, more)
         _bend(out, name, by[:, None] * [1.0, 0.0, 0.0])
     bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
         _bend(out, name, bold * rng.normal(0.0, size, (count, 3)))
+    _raise_legs(rng, out)
+    _bow(rng, out)
     lean = rng.normal(0.0, _LEAN, (count, 3)) * [1.0, 1.0, 0.0] * (rng.random((count, 1)) < _LEANING)
     leant: Array = rot.to_matrix(rot.from_axis_angle(lean)).astype(out.dtype)[:, None, None] @ out
     return leant
 
 
-def _bend(orientations: Array, name: str, by: Array) -> None:
-    """Turn a joint, and all below it, in its own frame, in place; ``by``: (N, 3) axis-angle."""
+def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
+    count = len(orientations)
+    both = rng.random(count) < _CROUCHED
+    one = (rng.random(count) < _RAISED) & ~both
+    left = rng.random(count) < 0.5
+    high, bent = rng.random(count), rng.random(count)
+    for (knee, hip), this in zip(_KNEES.items(), (left, ~left), strict=True):
+        # Of both legs neither is quite as the other.
+        share = (both | (one & this)) * rng.uniform(0.7, 1.0, count)
+        raised = share * high * np.maximum(_MOST_RAISED + _flexion(orientations, "pelvis", hip), 0.0)
+        flexed = share * bent * np.maximum(_MOST_FLEXED - _flexion(orientations, hip, knee), 0.0)
+        _bend(orientations, hip, -raised[:, None] * [1.0, 0.0, 0.0])
+        _bend(orientations, knee, flexed[:, None] * [1.0, 0.0, 0.0])
+
+
+def _bow(rng: np.random.Generator, orientations: Array) -> None:
+    """Trunks bent forwards, or somewhat back; the legs stay where they are."""
+    count = len(orientations)
+    by = (rng.random(count) < _BOWED) * rng.uniform(-_MOST_ARCHED, _MOST_BOWED, count)
+    share = rng.dirichlet([2.0, 1.0, 1.0, 1.0], count) * by[:, None]
+    for name, angle in zip(("pelvis", "spine1", "spine2", "spine3"), share.T, strict=True):
+        moved = [0, *_below(SMPL_NAMES.index("spine1"))] if name == "pelvis" else None
+        _bend(orientations, name, angle[:, None] * [1.0, 0.0, 0.0], moved)
+
+
+def _bend(orientations: Array, name: str, by: Array, moved: list[int] | None = None) -> None:
+    """Turn a joint, and all below it or those ``moved``, in its own frame, in place; ``by``: (N, 3) axis-angle."""
     joint = SMPL_NAMES.index(name)
     local = rot.to_matrix(rot.from_axis_angle(by)).astype(orientations.dtype)[:, None]
     here = orientations[:, :, joint]
     turn = (here @ local @ np.swapaxes(here, -1, -2))[:, :, None]
-    below = _below(joint)
+    below = moved or _below(joint)
     orientations[:, :, below] = turn @ orientations[:, :, below]
 
 
-def _flexion(upper: Array, lower: Array) -> Array:
-    """(N, T) radians about x by which the (N, T, 3, 3) orientations of a limb's lower part differ from its upper's."""
-    local = np.swapaxes(upper, -1, -2) @ lower
+def _flexion(orientations: Array, upper: str, lower: str) -> Array:
+    """(N,) radians about x by which a joint is turned against the one that carries it, over the frames' mean."""
+    above, here = (orientations[:, :, SMPL_NAMES.index(name)] for name in (upper, lower))
+    local = np.swapaxes(above, -1, -2) @ here
     flexion: Array = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
-    return flexion
+    return flexion.mean(axis=1)
