@@ -19,7 +19,7 @@ _KNEE_BENT = 0.5
 # Thighs are raised forwards, with knees bent, hardly ever backwards; trunks bow, from hips and spine alike. Shares of
 # the bodies that raise a leg, or both as who crouches or sits, and that bow; the most of it, radians.
 _RAISED, _CROUCHED, _BOWED = 0.15, 0.1, 0.25
-_MOST_RAISED, _MOST_FLEXED, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 1.5, 0.4
+_MOST_RAISED, _MOST_FLEXED, _MOST_SPREAD, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 0.9, 1.5, 0.4
 _BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
 _MIXED = {"spine1": 0.3, "left_collar": 0.25, "right_collar": 0.25}  # share of the bodies that have another's part
@@ -68,12 +68,13 @@ def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
     one = (rng.random(count) < _RAISED) & ~both
     left = rng.random(count) < 0.5
     high, bent = rng.random(count), rng.random(count)
-    for (knee, hip), this in zip(_KNEES.items(), (left, ~left), strict=True):
+    for (knee, hip), this, outwards in zip(_KNEES.items(), (left, ~left), (-1.0, 1.0), strict=True):
         # Of both legs neither is quite as the other.
         share = (both | (one & this)) * rng.uniform(0.7, 1.0, count)
         raised = share * high * np.maximum(_MOST_RAISED + _flexion(orientations, "pelvis", hip), 0.0)
         flexed = share * bent * np.maximum(_MOST_FLEXED - _flexion(orientations, hip, knee), 0.0)
-        _bend(orientations, hip, -raised[:, None] * [1.0, 0.0, 0.0])
+        spread = share * rng.uniform(-0.2, _MOST_SPREAD, count) * outwards
+        _bend(orientations, hip, np.stack([-raised, spread, np.zeros(count)], axis=1))
         _bend(orientations, knee, flexed[:, None] * [1.0, 0.0, 0.0])
 
 
