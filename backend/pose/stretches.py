@@ -38,8 +38,8 @@ class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
     ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "feet", "upside down",
-    "away", "small" or "unclear". The first three are left out of the stretches, unless they are short enough to be
-    bridged.
+    "away", "small", "dark" or "unclear". The first three are left out of the stretches, unless they are short enough
+    to be bridged.
     """
 
     kind: str
@@ -57,7 +57,7 @@ def find_stretches(detections: Detections) -> tuple[list[Stretch], list[Problem]
         return [], []
     stretches, short = _split(detections)
     lost = [*_gaps(detections), *short, *_damages(detections)]
-    problems = [*lost, *_cuts(detections), *_people(detections), *_poor(detections)]
+    problems = [*lost, *_cuts(detections), *_people(detections), *_dark(detections), *_poor(detections)]
     return stretches, sorted(problems, key=lambda problem: (problem.start, problem.end))
 
 
@@ -130,6 +130,13 @@ def _people(detections: Detections) -> Iterator[Problem]:
             where = "on the left" if place < 0.4 else "on the right" if place > 0.6 else "in the middle"
             text += f": the one {where} is followed, another one can be chosen by number from the left"
         yield Problem("people", start, end, f"{text}.")
+
+
+def _dark(detections: Detections) -> Iterator[Problem]:
+    flags = np.isin(np.arange(len(detections)), detections.dark)
+    for start, end in _runs(detections.times, flags, shortest=1.0):
+        sentence = f"The video is very dark {_when(start, end)}: the motion is less exact there, film in more light."
+        yield Problem("dark", start, end, sentence)
 
 
 def _poor(detections: Detections) -> Iterator[Problem]:

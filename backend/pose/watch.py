@@ -17,6 +17,7 @@ from ..progress import Progress, silent
 from .damage import Damage
 from .detections import Detections
 from .landmarks import MEDIAPIPE
+from .light import Light
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
 from .people import (
     Finder,
@@ -43,6 +44,7 @@ _LOOK = 0.25
 _LOOK_FRAMES, _LOOK_FRAMES_ALONE = 8, 12
 _LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
 _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
+_MOMENT = 0.4  # s for which somebody is looked for where they were
 _NEAR = 0.25  # squares between where the person is and where the person is known to have been
 _TELLING = 0.1  # distance of colours from which on clothes tell two people apart
 _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
@@ -125,9 +127,11 @@ class Shot:
         self.size = width, height
         self._spotter = Spotter(self.people, width, height)
         self._tracker = Tracker()
+        self._light = Light()
         self._track: Track | None = None  # whom we follow
         self._followed: list[Track] = []
         self._square: Square | None = None  # where they should be in the next frame
+        self._last: tuple[float, Square | None] = (-np.inf, None)  # when and where they were seen last
         self._looked = -np.inf
         self._looked_frame = 0
 
@@ -135,6 +139,7 @@ class Shot:
         """Find the person in the next frame."""
         if self.guided and self.guide is None:
             return
+        frame = self._light.brighten(frame)
         pose = self.landmarks.find(frame.image, frame.time, self._square) if self._square else None
         if not self.times:
             self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
@@ -144,7 +149,11 @@ class Shot:
             pose = self._glance(frame, pose)
         if pose is None and self._square is not None:
             pose = self.landmarks.find(frame.image, frame.time, self._square)
-        self._square = pose.square if pose else None
+        if pose is not None:
+            self._last = frame.time, pose.square
+        # Whoever is lost for a moment is mostly where they were.
+        waiting = frame.time - self._last[0] < _MOMENT and not self._crowded(frame.time)
+        self._square = self._last[1] if pose is not None or waiting else None
         self.times.append(frame.time)
         self.poses.append(pose)
 
@@ -170,6 +179,11 @@ class Shot:
         counted = count(self._tracker.tracks, np.array(self.times))
         seen = np.array([pose is not None for pose in self.poses])
         return [int(number) for number in np.maximum(counted, seen)]
+
+    @property
+    def dark(self) -> list[bool]:
+        """Which of the pictures were very dark."""
+        return self._light.dark
 
     def _due(self, now: float) -> bool:
         if self._crowded(now):
@@ -279,7 +293,15 @@ def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]
         if pose is not None:
             points[i], confidence[i], world[i] = pose.points * scale, pose.visibility, pose.world
     return Detections(
-        np.array(times), info.size, points, confidence, world, np.array(counts), np.array(cuts, dtype=int), damage
+        np.array(times),
+        info.size,
+        points,
+        confidence,
+        world,
+        np.array(counts),
+        np.array(cuts, dtype=int),
+        damage,
+        np.flatnonzero([one for shot in shots for one in shot.dark]).tolist(),
     )
 
 

@@ -214,6 +214,13 @@ def test_every_stretch_can_be_solved_and_all_else_is_explained(runs: list[bool],
     assert all(one.sentence.endswith(".") and one.sentence.count(". ") == 0 for one in problems)
 
 
+def test_pictures_that_are_very_dark_are_said_where_they_last() -> None:
+    seen = replace(dancer(), dark=[*range(60, 120), 150])
+    found = problem(seen)
+    assert (found.kind, round(found.start, 1), round(found.end, 1)) == ("dark", 2.0, 4.0)
+    assert spans(seen) == [(0.0, 6.0)]
+
+
 def _swapped(detections: Detections, first: int, last: int, which: list[int]) -> Detections:
     """Left and right taken for each other in some frames and landmarks."""
     points, confidence, world = (a.copy() for a in (detections.points, detections.confidence, detections.world))

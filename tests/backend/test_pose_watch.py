@@ -13,6 +13,7 @@ from scipy import ndimage
 from stepsmith.backend.pose import watch as module
 from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.detections import Detections
+from stepsmith.backend.pose.light import Light
 from stepsmith.backend.pose.mediapipe_graphs import Figure, Pose, Square
 from stepsmith.backend.pose.people import Spotter, Track, choose, distinct
 from stepsmith.backend.pose.shots import mark_cuts
@@ -517,6 +518,42 @@ def test_a_real_dancer_upside_down_without_feet_and_gone_is_reported(tmp_path: P
     assert problems["nobody"].start == pytest.approx(2.4, abs=0.3)
     seen = watch(_write(tmp_path / "close.mp4", [image.astype(np.uint8) for image in close]))
     assert "feet" in {one.kind for one in find_stretches(seen)[1]}
+
+
+@pytest.mark.data
+@needs_data
+def test_a_real_dancer_in_the_dark_is_seen_nearly_as_in_light_and_the_dark_is_said(tmp_path: Path) -> None:
+    rng, light = np.random.default_rng(0), [image for image, _ in _dancer(7.0, 50)]
+    dark = [(0.1 * image + rng.normal(0.0, 1.5, image.shape)).round() for image in light]
+    bright, dim = (
+        watch(_write(tmp_path / f"{i}.mp4", [np.clip(image, 0, 255).astype(np.uint8) for image in images]))
+        for i, images in enumerate((light, dark))
+    )
+    assert find_stretches(bright)[1] == []
+    assert [one.kind for one in find_stretches(dim)[1]] == ["dark"]
+    assert (dim.confidence.max(axis=1) > 0.0).mean() > 0.9
+    body = [11, 12, 23, 24, 25, 26, 27, 28]
+    trunk = np.linalg.norm(bright.points[:, 11:13].mean(axis=1) - bright.points[:, 23:25].mean(axis=1), axis=-1)
+    off = np.linalg.norm(dim.points - bright.points, axis=-1)[:, body] / trunk[:, None]
+    assert np.median(off) < 0.1
+
+
+def test_pictures_are_brightened_without_flicker_and_only_where_they_are_dark() -> None:
+    rng = np.random.default_rng(1)
+    bright = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    light = Light()
+    assert light.brighten(Frame(0.0, bright)).image is bright
+    assert light.dark == [False]
+    light, levels = Light(), []
+    for i in range(50):
+        flicker = 0.1 * (1.0 + 0.3 * np.sin(2.0 * i))
+        levels.append(float(light.brighten(Frame(i / 25.0, (bright * flicker).astype(np.uint8))).image.mean()))
+    assert light.dark == [True] * 50
+    assert min(levels) > 0.5 * bright.mean()
+    was = 0.1 * (1.0 + 0.3 * np.sin(2.0 * np.arange(50)))
+    assert np.std(levels[10:]) / np.mean(levels[10:]) < 1.2 * np.std(was) / np.mean(was)  # no more than it had
+    # The light goes on: nothing is blinding.
+    assert light.brighten(Frame(2.0, bright)).image is bright
 
 
 @pytest.mark.data
