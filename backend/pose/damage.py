@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _TOGETHER = 1.0  # s between two faults of one damage
 _LOST = 0.5  # s that may be missing at the end, where files round what they state
 _UNREAD = 0.05  # of a file in fragments that may follow its last packet: their index
+
+_MOST_BOXES = 100_000  # that are looked at; a fragment of a second's length has two
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Damages:
     """Notes, while a video is decoded, what is wrong with it.
 
     ``stated``: how many seconds the file says that it lasts, None where that can't be relied upon.
-    ``fragments``: the size in bytes of a file whose parts each state their own length alone; None for others.
+    ``fragments``: the file, if it is an MP4 whose parts each state their own length alone; None for others.
     """
 
-    def __init__(self, stated: float | None, fragments: int | None) -> None:
+    def __init__(self, stated: float | None, fragments: Path | None) -> None:
         self._stated, self._fragments = stated, fragments
         self._faults: set[float] = set()
         self._reached, self._read, self._over = 0.0, 0, False
@@ -75,6 +78,30 @@ class Damages:
             return None
         if self._stated is not None and self._stated - max(self._reached, last) > _LOST:
             return Damage(last, self._stated if end is None else min(end, self._stated), None)
-        if self._fragments is not None and self._fragments - self._read > _UNREAD * self._fragments:
+        if self._fragments is not None and (self._much_unread(self._fragments) or not boxes_end_well(self._fragments)):
             return Damage(last, last, None)
         return None
+
+    def _much_unread(self, file: Path) -> bool:
+        size = file.stat().st_size
+        return size - self._read > _UNREAD * size
+
+
+def boxes_end_well(mp4: Path) -> bool:
+    """Whether the last of the boxes that an MP4 is a row of ends with the file (ISO/IEC 14496-12, 4.2)."""
+    size, place = mp4.stat().st_size, 0
+    with mp4.open("rb") as file:
+        for _ in range(_MOST_BOXES):
+            if place >= size:
+                break
+            file.seek(place)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:  # too long for four bytes
+                length = int.from_bytes(head[8:16], "big")
+            elif length == 0:  # to the end of the file
+                return True
+            if length < 8:
+                return False
+            place += length
+    return place <= size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -113,23 +113,12 @@ class Video:
 
     def _open(self) -> None:
         """Open the file, and decode its first picture."""
-        import av  # loads FFmpeg: only those who decode pay for it
-
-        try:
-            # Without "file:" FFmpeg would take the start of some names for a protocol.
-            self._container = av.open(
-                f"file:{self._path}",
-                metadata_errors="ignore",
-                options={"protocol_whitelist": "file", "max_streams": "100"},
-            )
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._unreadable() from error
+        self._container = self._opened()
         try:
             self._stream = self._pictures()
             self._damages = Damages(self._stated(), self._fragments())
             self._clock = _Clock(1.0 / self._fps())
-            # Of all streams, since the file's length is that of the longest.
-            self._packets = self._container.demux()
+            self._packets = self._read()
             self._decoded = self._decode()
             first = next(self._decoded, None)
             if first is None:
@@ -144,6 +133,21 @@ class Video:
         except BaseException:
             self.close()
             raise
+
+    def _opened(self) -> av.container.InputContainer:
+        import av  # loads FFmpeg: only those who decode pay for it
+
+        self._one_way = False
+        # Without "file:" FFmpeg would take the start of some names for a protocol.
+        name, options = f"file:{self._path}", {"protocol_whitelist": "file", "max_streams": "100"}
+        try:
+            return av.open(name, metadata_errors="ignore", options=options)
+        except (av.error.FFmpegError, ValueError) as error:
+            # Where it can, FFmpeg looks up all fragments of an MP4 at once, and gives up at half a one.
+            self._one_way = True
+            with suppress(av.error.FFmpegError, ValueError):
+                return av.open(name, metadata_errors="ignore", options={**options, "seekable": "0"})
+            raise self._unreadable() from error
 
     def _pictures(self) -> av.VideoStream:
         """The stream to watch."""
@@ -170,6 +174,12 @@ class Video:
         return pictures[0]
 
     def _unreadable(self) -> VideoError:
+        with self._path.open("rb") as file:
+            if file.read(8)[4:] == b"ftyp":
+                return VideoError(
+                    f"“{self._path.name}” can't be read, since its index is damaged or missing, as where a recording or"
+                    " a download breaks off: copy it again."
+                )
         return VideoError(f"“{self._path.name}” can't be read as a video: it is damaged, or something else.")
 
     def _fps(self) -> float:
@@ -179,10 +189,11 @@ class Video:
     def _info(self) -> VideoInfo:
         stream, container = self._stream, self._container
         duration = None
-        if stream.duration is not None and stream.time_base is not None:
-            duration = float(stream.duration * stream.time_base)
-        elif container.duration is not None:
-            duration = container.duration / 1e6
+        if not self._one_way:  # else it is that of the first fragment alone
+            if stream.duration is not None and stream.time_base is not None:
+                duration = float(stream.duration * stream.time_base)
+            elif container.duration is not None:
+                duration = container.duration / 1e6
         duration = duration if duration and duration > 0.0 else None
         end = min((end for end in (duration, self._end) if end is not None), default=None)
         if end is not None and end - self._begin > LONGEST:
@@ -192,8 +203,8 @@ class Video:
         return VideoInfo(self._upright.size, self._fps(), duration, sound, self._begin, end)
 
     def _timeless(self) -> bool:
-        """Whether times in a file of this kind may begin anew, or are guesses."""
-        return bool(self._container.format.flags & _TIMELESS)
+        """Whether the file can't be gone through by its times: they may begin anew, or are guesses."""
+        return self._one_way or bool(self._container.format.flags & _TIMELESS)
 
     def _stated(self) -> float | None:
         """Seconds that the file says it lasts, as far as it can be relied upon: that of its longest stream."""
@@ -205,10 +216,10 @@ class Video:
             stated = max(stated, float(self._stream.frames * self._stream.time_base))
         return stated
 
-    def _fragments(self) -> int | None:
-        """The size of an MP4 in fragments, which says nothing of them as a whole."""
+    def _fragments(self) -> Path | None:
+        """The file, if it is an MP4 in fragments, which states no length of the whole."""
         whole = not self._container.format.name.startswith("mov") or self._stream.frames > 0
-        return None if whole else self._path.stat().st_size
+        return None if whole else self._path
 
     def _too_long(self) -> VideoError:
         return VideoError(
@@ -251,7 +262,7 @@ class Video:
         base = self._stream.time_base
         stamp = (second * 1e6 + (self._container.start_time or 0)) / 1e6 / float(base or 1)
         self._container.seek(round(stamp), stream=self._stream)
-        self._packets, self._decoded = self._container.demux(), self._decode()
+        self._packets, self._decoded = self._read(), self._decode()
 
     def _skip(self, second: float) -> None:
         """Read on to a second, without decoding, to learn how often the clock begins anew before it."""
@@ -269,6 +280,18 @@ class Video:
         if stamp is None or base is None:
             return None
         return float(stamp * base) - (self._container.start_time or 0) / 1e6
+
+    def _read(self) -> Iterator[av.Packet]:
+        """The packets of all streams, since the file's length is that of the longest."""
+        import av
+
+        try:
+            yield from self._container.demux()
+        except IndexError:
+            # PyAV's, at the end of a file in which it met more streams than it knew of: the decoder is not emptied yet.
+            last = av.Packet()
+            last.stream = self._stream
+            yield last
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """The frames that can be decoded; where the file breaks off, the video ends."""

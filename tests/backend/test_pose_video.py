@@ -210,7 +210,7 @@ def _not_videos(folder: Path) -> dict[str, str]:
         "empty.mp4": "empty",
         "noise.mp4": "can't be read",
         "text.mp4": "can't be read",
-        "half.mp4": "can't be read",
+        "half.mp4": "index is damaged or missing",
         "list.m3u8": "can't be read",
         "list.ffconcat": "list of other files",
         "song.wav": "sound alone",
@@ -381,6 +381,19 @@ def test_a_video_that_was_cut_off_says_from_when_on(long_videos: Path, tmp_path:
     assert damage.end == pytest.approx(last + 3.0)
     with pytest.raises(VideoError, match="choose a part that begins before"):
         list(read(cut, 18.0))
+
+
+def test_a_fragmented_video_that_was_cut_off_is_told(long_videos: Path, tmp_path: Path) -> None:
+    """Its fragments don't say how many there are, but the last one is shorter than it says."""
+    whole = remux(long_videos / "indexed.mp4", tmp_path / "whole.mp4", movflags="frag_keyframe+empty_moov")
+    cut = tmp_path / "cut.mp4"
+    for share in (0.3, 0.5, 0.9, 0.93):
+        cut.write_bytes(whole.read_bytes()[: round(whole.stat().st_size * share)])
+        last = [frame.time for frame in read(cut)][-1]
+        (damage,) = found(cut)
+        assert (damage.start, damage.pictures) == (pytest.approx(last + 0.04), None)
+        assert damage.end < 20.0
+        assert len(list(read(cut, last - 2.02))) == 51
 
 
 def test_the_rest_of_a_fragmented_video_behind_a_hole_is_missed(long_videos: Path, tmp_path: Path) -> None:
