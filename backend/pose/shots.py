@@ -161,8 +161,10 @@ def _is_dissolve(known: Array, before: Array, times: Array, ahead: Array) -> boo
         first = int(np.searchsorted(known, times[0] - window - 1e-6))
         last = int(np.searchsorted(times, times[0] + window + 1e-6)) - 1
         whole = known[0] <= times[0] - 0.8 * window and times[last] >= times[0] + 0.8 * window
+        if not whole or first == len(known):  # nothing is known of the time between, where pictures are missing
+            continue
         change = float(_change(before[first], ahead[last]))
-        if not whole or change < _DISSOLVED:
+        if change < _DISSOLVED:
             continue
         middle = len(before) - first
         mixed = np.concatenate([before[first:], ahead[: last + 1]])

@@ -317,6 +317,13 @@ def test_cuts_are_found_at_their_frame() -> None:
     assert _cuts([_scene(i // 20) for i in range(100)]) == [20, 40, 60, 80]
 
 
+@pytest.mark.parametrize("gap", [0.2, 0.6, 1.3, 5.0])
+def test_pictures_that_are_missing_are_no_cut(gap: float) -> None:
+    """As behind a damaged place of the file."""
+    frames = [Frame(i / 25.0 + (gap if i >= 60 else 0.0), _scene(0, i // 4)) for i in range(120)]
+    assert [i for i, (_, cut) in enumerate(mark_cuts(frames)) if cut] == []
+
+
 def _mixed(before: Sequence[Image], after: Sequence[Image]) -> list[Image]:
     """One scene's pictures dissolving into another's."""
     shares = np.arange(1, len(before) + 1) / (len(before) + 1)
