@@ -122,7 +122,7 @@ class Video:
             self._decoded = self._decode()
             first = next(self._decoded, None)
             if first is None:
-                raise VideoError(f"No picture of “{self._path.name}” can be decoded: it is damaged, or no video.")
+                raise self._undecodable()
             self._upright = _Upright(self._stream, first)
             if min(self._upright.size) < SMALLEST:
                 raise VideoError(
@@ -163,7 +163,9 @@ class Video:
                     f"“{self._path.name}” holds sound alone: choose a video, or make a dance to this song."
                 )
             raise self._unreadable()
-        codec = pictures[0].codec_context
+        codec: av.VideoCodecContext | None = pictures[0].codec_context
+        if codec is None:
+            raise self._undecodable()
         if max(codec.width, codec.height) > LARGEST:
             raise VideoError(
                 f"“{self._path.name}” is {codec.width} by {codec.height} pixels, more than {LARGEST} a side: make it"
@@ -181,6 +183,11 @@ class Video:
                     " a download breaks off: copy it again."
                 )
         return VideoError(f"“{self._path.name}” can't be read as a video: it is damaged, or something else.")
+
+    def _undecodable(self) -> VideoError:
+        return VideoError(
+            f"No picture of “{self._path.name}” can be decoded: it is damaged, or of a kind to convert to MP4 first."
+        )
 
     def _fps(self) -> float:
         rate = self._stream.average_rate or self._stream.guessed_rate or self._stream.base_rate
@@ -332,6 +339,8 @@ class Video:
 
         What is damaged is left out: its frames are missing between the others' times.
         """
+        import av
+
         clock, seen = self._clock, False
         decoded = self._first
         while decoded is not None:
@@ -344,11 +353,16 @@ class Video:
             if time > clock.last:
                 clock.last = time
                 if time >= self._begin - _HARDLY:
-                    seen = True
-                    yield Frame(time, self._upright.picture(decoded))
+                    try:
+                        image = self._upright.picture(decoded)
+                    except av.error.FFmpegError:
+                        self._damages.fault(time)
+                    else:
+                        seen = True
+                        yield Frame(time, image)
             decoded = next(self._decoded, None)
         if not seen:
-            raise self._ends_before(max(clock.last + clock.step, 0.0))
+            raise self._ends_before(max(clock.last + clock.step, 0.0)) if self._begin > 0.0 else self._undecodable()
 
     def damage(self) -> list[Damage]:
         """Where what was read of the file is damaged, in order; known once all frames were read."""
@@ -386,6 +400,17 @@ class _Upright:
         self.scaled = max(1, round(width * scale)), max(1, round(height * scale))
 
     def picture(self, frame: av.VideoFrame) -> Image:
+        """The frame's picture. Raises FFmpegError where it can't be made."""
+        import av
+
+        try:
+            return self._picture(frame)
+        except av.error.FFmpegError:
+            # FFmpeg converts no colours of a kind that it doesn't know, or that there isn't: to find somebody, any do.
+            frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = 2, 0, 2, 2
+            return self._picture(frame)
+
+    def _picture(self, frame: av.VideoFrame) -> Image:
         width, height = self.scaled
         if frame.width * frame.height > 2 * width * height:
             # Averaged, so that fine patterns don't flicker; the fewer pixels are then turned into RGB, the faster.

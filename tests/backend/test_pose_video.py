@@ -105,6 +105,21 @@ def test_reads_containers_codecs_and_pixels_of_every_kind(
     assert max(frames[0].image.shape) <= DETAIL
 
 
+@pytest.mark.parametrize("colours_of", [8, 10, 14])
+def test_colours_of_an_unknown_kind_are_read_as_usual_ones(tmp_path: Path, colours_of: int) -> None:
+    path = write(tmp_path / "colours.mkv", colorspace=str(colours_of))
+    with av.open(str(path)) as container:
+        assert next(container.decode(video=0)).colorspace == colours_of
+    assert [colours(frame) for frame in read(path)] == [["red", "black", "black", "green"]] * 10
+
+
+def test_a_codec_that_nobody_knows_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    data = write(tmp_path / "whole.avi", "mjpeg", "yuvj420p").read_bytes()
+    (tmp_path / "unknown.avi").write_bytes(data.replace(b"MJPG", b"ABCD"))
+    with pytest.raises(VideoError, match=r"No picture of “unknown\.avi” can be decoded"):
+        Video(tmp_path / "unknown.avi")
+
+
 def test_interlaced_pictures_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "field.mp4", x264opts="tff=1", flags="+ildct+ilme")
     assert [colours(frame)[0] for frame in read(path)] == ["red"] * 10
