@@ -388,14 +388,15 @@ def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
     assert [stage.steps for stage in config.stages] == [200, 40, 30, 15]
 
 
-def test_half_of_the_varied_knees_are_straighter_and_none_bends_forwards() -> None:
+def test_most_varied_knees_are_straighter_and_none_bends_forwards() -> None:
     turns = np.zeros((10, 24, 3))
     turns[:, 4:6, 0] = 0.6
     crouched = bodies.turns(rot.from_axis_angle(turns)).astype(np.float32)
     varied = vary(np.random.default_rng(1), np.stack([crouched] * 300))
     local = np.swapaxes(varied[:, :, 1], -1, -2) @ varied[:, :, 4]
     flexion = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
-    assert 0.4 < (flexion < 0.59).mean() < 0.6
+    assert 0.5 < (flexion < 0.59).mean() < 0.7
+    assert (flexion < 0.07).mean() > 0.25
     assert flexion.min() > -0.01
 
 

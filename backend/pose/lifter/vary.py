@@ -10,11 +10,13 @@ from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
 
 # How much joints are bent beyond what was recorded, radians.
 _BENT = {
-    "left_hip": 0.3, "right_hip": 0.3, "spine1": 0.2, "spine2": 0.2, "neck": 0.3, "head": 0.35, "left_shoulder": 0.4,
+    "left_hip": 0.3, "right_hip": 0.3, "spine1": 0.2, "spine2": 0.2, "neck": 0.4, "head": 0.5, "left_shoulder": 0.4,
     "right_shoulder": 0.4, "left_elbow": 0.3, "right_elbow": 0.3, "left_ankle": 0.15, "right_ankle": 0.15,
 }  # fmt: skip
-# Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: half are made straighter.
-_KNEES = {"left_knee": "left_hip", "right_knee": "right_hip"}
+# Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: shares of the bodies whose legs are
+# made straighter, and of those the ones that are stretched wholly; the others bend them further (radians).
+_LEGS = (("left_hip", "left_knee", "left_ankle"), ("right_hip", "right_knee", "right_ankle"))
+_STRAIGHTER, _STRETCHED = 0.6, 0.6
 _KNEE_BENT = 0.5
 # Thighs are raised forwards, with knees bent, hardly ever backwards; trunks bow, from hips and spine alike. Shares of
 # the bodies that raise a leg, or both as who crouches or sits, and that bow; the most of it, radians.
@@ -45,13 +47,7 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
         theirs = orientations[other[mixed]]
         turn = out[mixed, :, above] @ np.swapaxes(theirs[:, :, above], -1, -2)
         out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
-    straight = rng.random(count) < 0.5
-    for name, hip in _KNEES.items():
-        flexed = _flexion(out, hip, name)
-        straighter = -rng.uniform(0.3, 1.0, count) * np.maximum(flexed, 0.0)
-        more = np.minimum(np.abs(rng.normal(0.0, _KNEE_BENT, count)), np.maximum(_MOST_FLEXED - flexed, 0.0))
-        by = np.where(straight, straighter, more)
-        _bend(out, name, by[:, None] * [1.0, 0.0, 0.0])
+    _bend_knees(rng, out)
     bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
         _bend(out, name, bold * rng.normal(0.0, size, (count, 3)))
@@ -62,13 +58,26 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
     return leant
 
 
+def _bend_knees(rng: np.random.Generator, orientations: Array) -> None:
+    """Legs made straighter or bent, the feet as they were and about where they were under the hips."""
+    count = len(orientations)
+    straight, wholly = rng.random(count) < _STRAIGHTER, rng.random(count) < _STRETCHED
+    for hip, knee, ankle in _LEGS:
+        flexed = _flexion(orientations, hip, knee)
+        straighter = np.where(wholly, rng.uniform(0.9, 1.0, count), rng.uniform(0.3, 0.9, count))
+        more = np.minimum(np.abs(rng.normal(0.0, _KNEE_BENT, count)), np.maximum(_MOST_FLEXED - flexed, 0.0))
+        by = np.where(straight, -straighter * np.maximum(flexed, 0.0), more)
+        for joint, share in ((hip, -0.5), (knee, 1.0), (ankle, -0.5)):
+            _bend(orientations, joint, share * by[:, None] * [1.0, 0.0, 0.0])
+
+
 def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
     count = len(orientations)
     both = rng.random(count) < _CROUCHED
     one = (rng.random(count) < _RAISED) & ~both
     left = rng.random(count) < 0.5
     high, bent = rng.random(count), rng.random(count)
-    for (knee, hip), this, outwards in zip(_KNEES.items(), (left, ~left), (-1.0, 1.0), strict=True):
+    for (hip, knee, _), this, outwards in zip(_LEGS, (left, ~left), (-1.0, 1.0), strict=True):
         # Of both legs neither is quite as the other.
         share = (both | (one & this)) * rng.uniform(0.7, 1.0, count)
         raised = share * high * np.maximum(_MOST_RAISED + _flexion(orientations, "pelvis", hip), 0.0)
