@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = 1.0  # s between two faults of one damage
 _LOST = 0.5  # s that may be missing at the end, where files round what they state
+_BEYOND = 60.0  # s that a file may go on behind what it states
 _UNREAD = 0.05  # of a file in fragments that may follow its last packet: their index
 
 _MOST_BOXES = 100_000  # that are looked at; a fragment of a second's length has two
@@ -46,7 +47,9 @@ class Damages:
 
     def read(self, packet: av.Packet, end: float | None) -> None:
         """A packet of any stream was read, which ends at second ``end``."""
-        self._reached = max(self._reached, end or 0.0)
+        # Far behind what is stated, it is the time that is damaged.
+        if end is not None and self._stated is not None and end < self._stated + _BEYOND:
+            self._reached = max(self._reached, end)
         self._read = max(self._read, (packet.pos or 0) + packet.size)
 
     def fault(self, time: float) -> None:

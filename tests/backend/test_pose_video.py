@@ -398,6 +398,19 @@ def test_a_video_that_was_cut_off_says_from_when_on(long_videos: Path, tmp_path:
         list(read(cut, 18.0))
 
 
+def test_a_time_that_is_nonsense_hides_no_loss(long_videos: Path, tmp_path: Path) -> None:
+    """One of the durations in an index is made an hour, so that all after it comes too late."""
+    data = bytearray((long_videos / "indexed.mp4").read_bytes())
+    table = data.index(b"stts") + 12
+    assert int.from_bytes(data[table - 4 : table], "big") == 1, "all durations in one entry"
+    step = int.from_bytes(data[table + 4 : table + 8], "big")
+    data[table + 4 : table + 8] = (step * 90_000).to_bytes(4, "big")
+    (tmp_path / "late.mp4").write_bytes(data)
+    (damage,) = found(tmp_path / "late.mp4", 0.0, 7200.0)
+    assert (damage.end, damage.pictures) == (pytest.approx(20.0, abs=0.1), None)
+    assert damage.start < 0.1
+
+
 def test_a_fragmented_video_that_was_cut_off_is_told(long_videos: Path, tmp_path: Path) -> None:
     """Its fragments don't say how many there are, but the last one is shorter than it says."""
     whole = remux(long_videos / "indexed.mp4", tmp_path / "whole.mp4", movflags="frag_keyframe+empty_moov")
