@@ -23,7 +23,7 @@ class Light:
 
     def brighten(self, frame: Frame) -> Frame:
         """The next frame, brighter if it is dark."""
-        level = max(float(_brightest(frame.image)), _DARKEST)
+        level = max(_brightest(frame.image), _DARKEST)
         if level > self._level:
             self._level = level  # at once, or the picture would be blinding for a moment
         else:
@@ -35,10 +35,11 @@ class Light:
         return Frame(frame.time, np.take(_brighter(self._level), frame.image))
 
 
-def _brightest(image: Image) -> np.floating:
+def _brightest(image: Image) -> float:
     """The level that the brightest hundredth of a picture reaches in its brightest colour."""
-    rows, columns = (np.linspace(0, length - 1, min(length, 64)).astype(int) for length in image.shape[:2])
-    return np.percentile(image[rows[:, None], columns].max(axis=-1), 99.0)
+    rows, columns = (max(1, length // 48) for length in image.shape[:2])
+    levels = np.sort(image[rows // 2 :: rows, columns // 2 :: columns].max(axis=-1), axis=None)
+    return float(levels[int(0.99 * len(levels))])
 
 
 def _brighter(level: float) -> Image:

@@ -11,15 +11,15 @@ from ...retarget.rotations import Array
 from .detections import Detections
 from .landmarks import MEDIAPIPE
 
-# The upper and the lower body are swapped each on its own; what lies on the midline stays.
+# The body is swapped as a whole, or the upper and the lower part each on its own; what lies on the midline stays.
 _LOWER = ("hip", "knee", "ankle", "heel", "toe")
-_PARTNER = np.array([MEDIAPIPE.index(_other) for _other in (
+PARTNERS = np.array([MEDIAPIPE.index(_other) for _other in (
     name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MEDIAPIPE
 )])  # fmt: skip
 _IS_LOWER = np.array([name.endswith(_LOWER) for name in MEDIAPIPE])
 # In lengths of the trunk. Swapped landmarks jump by the body's width, there and back.
 _PER_SECOND = 0.5  # what it takes to believe that they were swapped for a second
-_PER_SWITCH = 0.1  # and that they begin or cease to be
+_PER_SWITCH = 0.05  # and that they begin or cease to be
 _GAP = 0.25  # s without landmarks after which nothing is known from before
 
 
@@ -29,17 +29,18 @@ def unswap(detections: Detections) -> Detections:
     Of all ways to swap frames back, the one after which the landmarks move least: a shortest path through the frames
     (Viterbi), in which swapping costs something, so that the detector is right where it is as likely as not.
     """
-    order = np.tile(np.arange(len(MEDIAPIPE)), (len(detections), 1))
-    for part in (_IS_LOWER, ~_IS_LOWER):
+    for part in (_IS_LOWER | True, _IS_LOWER, ~_IS_LOWER):
+        order = np.tile(np.arange(len(MEDIAPIPE)), (len(detections), 1))
         swapped = _swapped(detections, part)
-        order[np.ix_(swapped, part)] = _PARTNER[part]
-    rows = np.arange(len(detections))[:, None]
-    return replace(
-        detections,
-        points=detections.points[rows, order],
-        confidence=detections.confidence[rows, order],
-        world=detections.world[rows, order],
-    )
+        order[np.ix_(swapped, part)] = PARTNERS[part]
+        rows = np.arange(len(detections))[:, None]
+        detections = replace(
+            detections,
+            points=detections.points[rows, order],
+            confidence=detections.confidence[rows, order],
+            world=detections.world[rows, order],
+        )
+    return detections
 
 
 def _swapped(detections: Detections, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -48,7 +49,7 @@ def _swapped(detections: Detections, part: NDArray[np.bool_]) -> NDArray[np.bool
     swapped = np.zeros(len(detections), dtype=bool)
     if len(frames) < 3:
         return swapped
-    points, partners = detections.points[frames][:, part], detections.points[frames][:, _PARTNER[part]]
+    points, partners = detections.points[frames][:, part], detections.points[frames][:, PARTNERS[part]]
     sure = detections.confidence[frames][:, part]
     spans = np.diff(detections.times[frames])
     moved = _moves(points, points, sure), _moves(points, partners, sure)

@@ -16,6 +16,7 @@ from ...retarget.errors import StepsmithError
 from ..progress import Progress, silent
 from .damage import Damage
 from .detections import Detections
+from .facing import Facing
 from .landmarks import MEDIAPIPE
 from .light import Light
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
@@ -41,7 +42,7 @@ from .video import Frame, Video, VideoInfo
 # Between two looks at who is in the picture: as many seconds, and frames, at least. Looking at a part of the picture
 # takes half as long as finding the landmarks; less often while nobody else is there.
 _LOOK = 0.25
-_LOOK_FRAMES, _LOOK_FRAMES_ALONE = 8, 12
+_LOOK_FRAMES, _LOOK_FRAMES_ALONE = 8, 16
 _LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
 _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
 _MOMENT = 0.4  # s for which somebody is looked for where they were
@@ -128,6 +129,7 @@ class Shot:
         self._spotter = Spotter(self.people, width, height)
         self._tracker = Tracker()
         self._light = Light()
+        self._facing = Facing()
         self._track: Track | None = None  # whom we follow
         self._followed: list[Track] = []
         self._square: Square | None = None  # where they should be in the next frame
@@ -140,7 +142,7 @@ class Shot:
         if self.guided and self.guide is None:
             return
         frame = self._light.brighten(frame)
-        pose = self.landmarks.find(frame.image, frame.time, self._square) if self._square else None
+        pose = self._expected(frame, self._square) if self._square else None
         if not self.times:
             self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
         elif pose is None:
@@ -156,6 +158,15 @@ class Shot:
         self._square = self._last[1] if pose is not None or waiting else None
         self.times.append(frame.time)
         self.poses.append(pose)
+
+    def _expected(self, frame: Frame, square: Square) -> Pose | None:
+        """The person, where they should be."""
+
+        def find(square: Square) -> Pose | None:
+            return self.landmarks.find(frame.image, frame.time, square)
+
+        pose = find(square)
+        return None if pose is None else self._facing.steady(pose, frame.time, square, find)
 
     def subject(self, person: int | None) -> Track | None:
         """Whom to follow, now that the whole shot is known."""

@@ -13,6 +13,7 @@ from scipy import ndimage
 from stepsmith.backend.pose import watch as module
 from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.detections import Detections
+from stepsmith.backend.pose.facing import breadth
 from stepsmith.backend.pose.light import Light
 from stepsmith.backend.pose.mediapipe_graphs import Figure, Pose, Square
 from stepsmith.backend.pose.people import Spotter, Track, choose, distinct
@@ -561,6 +562,17 @@ def test_pictures_are_brightened_without_flicker_and_only_where_they_are_dark() 
     assert np.std(levels[10:]) / np.mean(levels[10:]) < 1.2 * np.std(was) / np.mean(was)  # no more than it had
     # The light goes on: nothing is blinding.
     assert light.brighten(Frame(2.0, bright)).image is bright
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize("start", [8.0, 39.0, 53.0])
+def test_a_real_dancer_who_faces_the_camera_is_seen_facing_it(start: float) -> None:
+    """There the landmark network takes her front for her back, while her arms cross or hang down."""
+    seen = watch(DATA / "dancer.avi", start=start, duration=1.0)
+    facing = np.array([breadth(points) for points in seen.points])
+    assert (facing > -0.1).mean() > 0.9
+    assert np.median(facing) > 0.2
 
 
 @pytest.mark.data
