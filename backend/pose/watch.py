@@ -18,6 +18,7 @@ from .damage import Damage
 from .detections import Detections
 from .facing import Facing
 from .landmarks import MEDIAPIPE
+from .leaps import doubt_leaps
 from .light import Light
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
 from .people import (
@@ -87,7 +88,7 @@ def watch(
     if person is not None:
         for shot, track in zip(shots, wanted, strict=True):
             shot.poses = shot.poses if track is not None else [None] * len(shot.poses)
-    return _with_jumps(unswap(_detections(shots, teller.info, damage)))
+    return doubt_leaps(_with_jumps(unswap(_detections(shots, teller.info, damage))))
 
 
 def _watch(
