@@ -390,13 +390,14 @@ def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
 
 def test_most_varied_knees_are_straighter_and_none_bends_forwards() -> None:
     turns = np.zeros((10, 24, 3))
-    turns[:, 4:6, 0] = 0.6
+    turns[:, 4:6] = [0.6, 0.0, 0.1]
     crouched = bodies.turns(rot.from_axis_angle(turns)).astype(np.float32)
     varied = vary(np.random.default_rng(1), np.stack([crouched] * 300))
     local = np.swapaxes(varied[:, :, 1], -1, -2) @ varied[:, :, 4]
     flexion = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
     assert 0.5 < (flexion < 0.59).mean() < 0.7
     assert (flexion < 0.07).mean() > 0.25
+    assert (np.linalg.norm(rot.to_axis_angle(rot.from_matrix(local)), axis=-1) < 0.07).mean() > 0.25
     assert flexion.min() > -0.01
 
 

@@ -66,9 +66,12 @@ def _bend_knees(rng: np.random.Generator, orientations: Array) -> None:
         flexed = _flexion(orientations, hip, knee)
         straighter = np.where(wholly, rng.uniform(0.9, 1.0, count), rng.uniform(0.3, 0.9, count))
         more = np.minimum(np.abs(rng.normal(0.0, _KNEE_BENT, count)), np.maximum(_MOST_FLEXED - flexed, 0.0))
-        by = np.where(straight, -straighter * np.maximum(flexed, 0.0), more)
-        for joint, share in ((hip, -0.5), (knee, 1.0), (ankle, -0.5)):
-            _bend(orientations, joint, share * by[:, None] * [1.0, 0.0, 0.0])
+        # Straight in every direction: recordings have knees bent sideways as well, by their markers' errors.
+        turned = -straighter[:, None] * _local(orientations, hip, knee)
+        by = np.where(straight[:, None], turned, more[:, None] * [1.0, 0.0, 0.0])
+        _bend(orientations, knee, by)
+        for joint in (hip, ankle):
+            _bend(orientations, joint, -0.5 * by * [1.0, 0.0, 0.0])
 
 
 def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
@@ -105,6 +108,13 @@ def _bend(orientations: Array, name: str, by: Array, moved: list[int] | None = N
     turn = (here @ local @ np.swapaxes(here, -1, -2))[:, :, None]
     below = moved or _below(joint)
     orientations[:, :, below] = turn @ orientations[:, :, below]
+
+
+def _local(orientations: Array, upper: str, lower: str) -> Array:
+    """(N, 3) axis-angle by which a joint is turned against the one that carries it, in the middle frame."""
+    middle = orientations.shape[1] // 2
+    above, here = (orientations[:, middle, SMPL_NAMES.index(name)] for name in (upper, lower))
+    return rot.to_axis_angle(rot.from_matrix(np.swapaxes(above, -1, -2) @ here))
 
 
 def _flexion(orientations: Array, upper: str, lower: str) -> Array:
