@@ -25,13 +25,13 @@ _TURNED = 0.1  # breadth, as a share of the full one, from which on somebody fac
 _FACING = 0.25  # breadth to have been seen a moment ago for a turn to be surprising
 _MEMORY = 0.2  # s over which that is remembered
 _LONGEST = 0.8  # s for which the surprising is not believed
-_AGREED = 4  # pictures one after the other that show a turn in all squares, for it to be believed
+_AGREED = 3  # pictures one after the other that show a turn in all squares, for it to be believed
 # Other squares to show to the network: how much larger, and turned by how many radians.
 _OTHERS = ((1.25, 0.0), (1.0, -0.2), (0.85, 0.0))
 _AT_ONCE = 2  # of them for one picture, the others for the next
-_SETTLED = 0.1  # s for which an answer holds
+_SETTLED = 0.2  # s for which an answer holds
 # How often it may be asked: so many times a frame on average, and in a row.
-_ALLOWED, _IN_A_ROW = 0.04, 24.0
+_ALLOWED, _IN_A_ROW = 0.02, 12.0
 
 
 class Facing:
@@ -39,7 +39,6 @@ class Facing:
 
     def __init__(self) -> None:
         self._breadth, self._time = 0.0, -np.inf
-        self._points: Array = np.zeros((len(MEDIAPIPE), 2))
         self._surprised: float | None = None  # when the person first seemed to have turned at once
         self._denied = -np.inf  # when another square said last that they have not
         self._agreed = 0
@@ -55,11 +54,9 @@ class Facing:
         if known and side * now < -_TURNED:
             right = self._doubt(pose, time, side, square, find)
             if right is not None:
-                self._points = right.points
                 return right
         elif known and side * now > _TURNED:
             self._surprised = None
-        self._points = pose.points
         if self._surprised is None:
             share = float(1.0 - np.exp(-passed / _MEMORY)) if known else 1.0
             self._breadth += share * (now - self._breadth)
@@ -80,8 +77,8 @@ class Facing:
             for other in self._others(square, find):
                 if side * breadth(other.points) > 0.5 * _TURNED:
                     self._agreed, self._denied = 0, time
-                    other = replace(other, square=pose.square)
-                    return min(swapped, other, key=lambda one: float(np.abs(one.points - self._points).mean()))
+                    # Where it was of two minds it saw neither front nor back well.
+                    return swapped if side * breadth(swapped.points) > _FACING else replace(other, square=pose.square)
             self._agreed += 1
             if self._agreed < _AGREED:
                 return None

@@ -196,8 +196,10 @@ class Track:
         return Square((float(x), float(y)), self.side, last.turn)
 
     def at(self, time: float) -> Square | None:
-        """Where the person was, None where that is not known to half a second."""
-        return self.nearest(time) if np.abs(np.subtract(self.times, time)).min() <= 0.5 else None
+        """Where the person was, None where that is not known to half a second; of somebody new a bit before, for
+        they are found some time after they came."""
+        known = 0.5 if time >= self.times[0] else 1.2
+        return self.nearest(time) if np.abs(np.subtract(self.times, time)).min() <= known else None
 
     def nearest(self, time: float) -> Square:
         """Where the person was when found nearest to a time."""

@@ -69,6 +69,7 @@ class _Judge:
     def __init__(self) -> None:
         self._times: list[float] = []
         self._before: list[Array] = []
+        self._shown: list[float] = []  # the features of each of them
         self._kept: Array | None = None  # the last picture with features, while there is none
         self._faintest = 0.0
         self._dissolved = -np.inf
@@ -79,11 +80,13 @@ class _Judge:
         if begins:
             self._times.clear()
             self._before.clear()
+            self._shown.clear()
             self._kept = None
         self._times.append(float(times[0]))
         self._before.append(ahead[0])
+        self._shown.append(float(_features(ahead[0])))
         while len(self._times) > _BEFORE and (self._times[1] < times[0] - _WINDOWS[-1] or len(self._times) > _MOST):
-            del self._times[0], self._before[0]
+            del self._times[0], self._before[0], self._shown[0]
         return begins
 
     def _is_other(self, times: Array, ahead: Array) -> bool:
@@ -91,9 +94,9 @@ class _Judge:
         now = float(_features(ahead[0]))
         if self._kept is not None:
             return self._emerges(self._kept, now, ahead)
-        features = _features(before)
-        if _is_blank(now, features.max()):
-            self._kept, self._faintest = before[int(features.argmax())], now
+        most = max(self._shown)
+        if _is_blank(now, most):
+            self._kept, self._faintest = before[self._shown.index(most)], now
             return False
         soon = max(_AFTER + 1, int(np.searchsorted(times, times[0] + _FLASH)))
         late = min(len(before) - _BEFORE, int(np.searchsorted(known, times[0] - _FLASH)))

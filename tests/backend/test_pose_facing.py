@@ -86,7 +86,7 @@ def test_where_nobody_else_knows_it_stays_as_it_was_found() -> None:
 def test_the_network_is_asked_seldom_however_much_it_wavers() -> None:
     raw = [pose(20.0 if i // 5 % 2 else 160.0) for i in range(1500)]
     _, asked = steadied(raw, lambda i: pose(20.0))
-    assert asked <= 24 + 0.04 * 1500
+    assert asked <= 12 + 0.02 * 1500
 
 
 def test_a_turn_while_nobody_was_seen_is_none_to_doubt() -> None:
