@@ -159,12 +159,13 @@ def unlike(a: Array, b: Array) -> float:
 @dataclass(eq=False)
 class Track:
     """One person over time: ``times`` in seconds at which they were found, the ``squares`` then, and the detector's
-    ``scores``; how often they were ``missed`` where they should have been found."""
+    ``scores``; how often they were found ``beside`` somebody else, and ``missed`` where they should have been."""
 
     times: list[float]
     squares: list[Square]
     clothes: Array
     scores: list[float] = field(default_factory=list)
+    beside: int = 0
     missed: int = 0
 
     def add(self, time: float, figure: Figure, seen: Array | None) -> None:
@@ -235,6 +236,7 @@ class Tracker:
                 self.tracks.append(people[figure])
             alone = all(distance(figure.square, other.square) > 2 * _SAME for other in seen if other is not figure)
             people[figure].add(time, figure, wears if alone else None)
+            people[figure].beside += len(seen) > 1
         return people
 
     def doubtful(self, track: Track | None, time: float, patience: float) -> Track | None:
@@ -345,8 +347,9 @@ def presence(track: Track, size: tuple[int, int]) -> float:
 
 
 def count(tracks: Sequence[Track], times: Array) -> Array:
-    """(F,) how many were there at each of the ``times`` (F,)."""
+    """(F,) how many were there together at each of the ``times`` (F,); 0 where there was one at most, who may have
+    been taken for another for a while."""
     counts = np.zeros(len(times), dtype=int)
-    for track in believed(tracks):
+    for track in believed(track for track in tracks if track.beside >= _CONFIRMED):
         counts += (times >= track.times[0]) & (times <= track.times[-1])
     return counts

@@ -248,6 +248,15 @@ def test_what_looks_like_somebody_now_and_then_or_hardly_is_nobody(
         assert there.all() if person == 1 else not there.any()  # nobody's landmarks are found on a coat
 
 
+def test_who_is_found_elsewhere_while_lost_is_still_one(follow: Callable[..., Detections]) -> None:
+    """The detector finds the dancer at the wrong places while they bend, and nobody else is ever beside them."""
+    stage = Stage()
+    places = [(160, BLACK)] * 60 + [(250, GREEN)] * 25 + [(160, BLACK)] * 60
+    seen = follow([stage.picture((x, 100, 130, colour)) for x, colour in places])
+    assert seen.people.max() == 1
+    assert "people" not in {one.kind for one in find_stretches(seen)[1]}
+
+
 def test_who_is_asked_for_is_not_counted_among_onlookers(follow: Callable[..., Detections]) -> None:
     """Somebody small, to the left, is no dancer; who is asked for in vain is nobody else."""
     stage = Stage(480, 180)
