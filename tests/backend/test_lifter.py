@@ -24,6 +24,7 @@ from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import SMPL_PARENTS
 
 SEEDS = st.integers(0, 2**31)
 
@@ -486,3 +487,12 @@ def test_varied_legs_are_raised_forwards_and_trunks_bow_over_them() -> None:
     legs = (varied[:, [4, 5]] @ [0.0, 0.0, -1.0])[..., 2].max(axis=1)
     standing_up = legs < -0.8
     assert (standing_up & (trunk < -0.6)).mean() > max(0.02, 2.0 * (standing_up & (trunk > 0.6)).mean())
+
+
+def test_lightly_varied_bodies_differ_in_knees_and_head_alone() -> None:
+    orientations = np.stack([recording().turns[:5]] * 50)
+    varied = vary_module.vary_lightly(np.random.default_rng(3), orientations)
+    local = [np.swapaxes(o[:, :, SMPL_PARENTS[1:]], -1, -2) @ o[:, :, 1:] for o in (orientations, varied)]
+    changed = np.abs(local[1] - local[0]).max(axis=(1, 3, 4)) > 1e-4
+    assert changed[:, [j - 1 for j in (1, 2, 4, 5, 7, 8, 12, 15)]].mean() > 0.5
+    assert not changed[:, [j - 1 for j in (3, 6, 9, 10, 11, 13, 14, 16, 17, 18, 19, 20, 21)]].any()

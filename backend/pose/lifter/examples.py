@@ -12,8 +12,9 @@ from .bodies import pose, random_bodies
 from .camera import STATURE, View, follow, look_along, random_cameras
 from .data import Library
 from .noise import COCO_LIKE, MEDIAPIPE_LIKE, detect
-from .vary import vary
+from .vary import vary, vary_lightly
 
+_AS_RECORDED = 0.5  # share of the bodies not varied of which knees and head are not either
 # Shares of the examples seen without error, and by a detector of COCO's points alone.
 _IDEAL, _COCO = 0.25, 0.3
 _UNSURE_FOCAL = 0.2  # standard deviation of the error in the focal length's logarithm
@@ -66,12 +67,15 @@ def make_examples(
 ) -> Examples:
     """``count`` windows of ``frames`` of the library's recordings; some begin before or end after one.
 
-    A share of them ``varied``: other halves of bodies, bent joints, bodies that lean, lie or fall. ``causal``: the view
-    follows what was seen up to each frame alone.
+    A share of them ``varied``: other parts of bodies, bent joints, bodies that lean, lie or fall; of the others some in
+    knees and head alone, and the rest are as they were recorded. ``causal``: the view follows what was seen up to each
+    frame alone.
     """
     orientations, root, valid = library.draw(rng, count, frames)
-    other = rng.random(count) < varied
+    chance = rng.random(count)
+    other, nearly = chance < varied, (chance >= varied) & (chance < 1.0 - (1.0 - varied) * _AS_RECORDED)
     orientations[other] = vary(rng, orientations[other])
+    orientations[nearly] = vary_lightly(rng, orientations[nearly])
     turned = rng.random(count) < 0.5
     orientations[turned], root[turned] = mirrored(orientations[turned], root[turned])
     points, joints = pose(random_bodies(rng, count), orientations, root)

@@ -10,9 +10,10 @@ from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
 
 # How much joints are bent beyond what was recorded, radians.
 _BENT = {
-    "left_hip": 0.3, "right_hip": 0.3, "spine1": 0.2, "spine2": 0.2, "neck": 0.4, "head": 0.5, "left_shoulder": 0.4,
+    "left_hip": 0.3, "right_hip": 0.3, "spine1": 0.2, "spine2": 0.2, "left_shoulder": 0.4,
     "right_shoulder": 0.4, "left_elbow": 0.3, "right_elbow": 0.3, "left_ankle": 0.15, "right_ankle": 0.15,
 }  # fmt: skip
+_HEAD = {"neck": 0.4, "head": 0.5}
 # Knees bend one way only. Dancers hardly ever stretch theirs, people who stand do: shares of the bodies whose legs are
 # made straighter, and of those the ones that are stretched wholly; the others bend them further (radians).
 _LEGS = (("left_hip", "left_knee", "left_ankle"), ("right_hip", "right_knee", "right_ankle"))
@@ -47,7 +48,7 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
         theirs = orientations[other[mixed]]
         turn = out[mixed, :, above] @ np.swapaxes(theirs[:, :, above], -1, -2)
         out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
-    _bend_knees(rng, out)
+    out = vary_lightly(rng, out)
     bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
         _bend(out, name, bold * rng.normal(0.0, size, (count, 3)))
@@ -56,6 +57,18 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
     lean = rng.normal(0.0, _LEAN, (count, 3)) * [1.0, 1.0, 0.0] * (rng.random((count, 1)) < _LEANING)
     leant: Array = rot.to_matrix(rot.from_axis_angle(lean)).astype(out.dtype)[:, None, None] @ out
     return leant
+
+
+def vary_lightly(rng: np.random.Generator, orientations: Array) -> Array:
+    """(N, T, 24, 3, 3) orientations with knees and head as others hold them, all else as it was.
+
+    Whoever looks like a recorded dancer would else be taken for one whose knees are never stretched.
+    """
+    out = orientations.copy()
+    _bend_knees(rng, out)
+    for name, size in _HEAD.items():
+        _bend(out, name, rng.normal(0.0, size, (len(out), 3)))
+    return out
 
 
 def _bend_knees(rng: np.random.Generator, orientations: Array) -> None:
