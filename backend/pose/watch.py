@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -95,16 +96,30 @@ def _watch(
     opened: Callable[[], Video], person: int | None, wanted: Sequence[Track | None] | None, teller: _Teller
 ) -> tuple[list[Shot], list[Damage]]:
     """What is seen in every shot of the video that ``opened`` opens, and where the file is damaged."""
-    with closing(People()) as people, closing(Landmarks()) as landmarks, closing(opened()) as source:
+    with (
+        closing(People()) as people,
+        closing(Landmarks()) as landmarks,
+        closing(opened()) as source,
+        closing(_ahead(mark_cuts(source.frames()))) as frames,
+    ):
         teller.begin(source.info)
         shots: list[Shot] = []
-        for frame, cut in mark_cuts(source.frames()):
+        for frame, cut in frames:
             teller.tell(frame.time)
             if cut or not shots:
                 guide = wanted[len(shots)] if wanted is not None else None
                 shots.append(Shot(frame, people, landmarks, person, guide, wanted is not None))
             shots[-1].see(frame)
         return shots, source.damage()
+
+
+def _ahead(frames: Iterator[tuple[Frame, bool]]) -> Generator[tuple[Frame, bool], None, None]:
+    """The same frames, each decoded while the one before it is looked at."""
+    with ThreadPoolExecutor(1) as decoder:
+        coming = decoder.submit(next, frames, None)
+        while (frame := coming.result()) is not None:
+            coming = decoder.submit(next, frames, None)
+            yield frame
 
 
 @dataclass(eq=False)
