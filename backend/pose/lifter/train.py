@@ -56,15 +56,15 @@ class TrainConfig:
     """``stages``: each with filters as wide as the last's, or wider.
 
     Short fields learn from many windows of few frames, as different as can be, what a pose looks like; longer ones
-    what movement tells beside; the last, of which many frames are made, how it goes on from frame to frame.
+    what movement tells beside. Of one frame each, no more is computed than that one needs.
     ``average``: how much of the running mean of the weights a step keeps.
     """
 
     stages: tuple[Stage, ...] = (
         Stage((3, 3, 1, 1, 1), 20000, 512, 1, rate=5e-3),
         Stage((3, 3, 3, 1, 1), 10000, 256, 1, rate=2.5e-3),
-        Stage((3, 3, 3, 3, 1), 5000, 128, 1, varied=0.45, rate=1.5e-3),
-        Stage((3, 3, 3, 3, 1), 1500, 40, 40, varied=0.35, rate=4e-4),
+        Stage((3, 3, 3, 3, 1), 6500, 128, 1, varied=0.45, rate=1.5e-3),
+        Stage((3, 3, 3, 3, 1), 2000, 256, 1, varied=0.45, rate=8e-4),
     )
     channels: int = 512
     last_rate: float = 2e-5
