@@ -51,6 +51,7 @@ _MOMENT = 0.4  # s for which somebody is looked for where they were
 _NEAR = 0.25  # squares between where the person is and where the person is known to have been
 _TELLING = 0.1  # distance of colours from which on clothes tell two people apart
 _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
+_COLLAPSED = 0.5  # share of its length in the picture before to which no trunk is shortened from frame to frame
 _BETTER = 1.2  # how much more somebody else must be the subject to watch a video once more
 _TELL = 0.2  # s between two words on the progress
 
@@ -161,8 +162,8 @@ class Shot:
         pose = self._expected(frame, self._square) if self._square else None
         if not self.times:
             self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
-        elif pose is None:
-            self._look(frame, None, self._spotter.search)
+        elif pose is None or self._collapsed(pose):
+            pose = self._look(frame, None, self._spotter.search)
         elif self._due(frame.time):
             pose = self._glance(frame, pose)
         if pose is None and self._square is not None:
@@ -183,6 +184,14 @@ class Shot:
 
         pose = find(square)
         return None if pose is None else self._facing.steady(pose, frame.time, square, find)
+
+    def _collapsed(self, pose: Pose) -> bool:
+        """Whether the trunk is of a sudden half as long as before: then nobody is where the person should be."""
+        before = self.poses[-1]
+        if before is None:
+            return False
+        was, now = trunk_lengths(np.stack([before.points, pose.points]))
+        return bool(now < _COLLAPSED * was)
 
     def subject(self, person: int | None) -> Track | None:
         """Whom to follow, now that the whole shot is known."""

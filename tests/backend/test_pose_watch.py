@@ -531,7 +531,7 @@ def test_a_real_dancer_upside_down_without_feet_and_gone_is_reported(tmp_path: P
     seen = watch(_write(tmp_path / "hard.mp4", pictures))
     problems = {one.kind: one for one in find_stretches(seen)[1]}
     assert {"upside down", "nobody"} <= set(problems)
-    assert problems["upside down"].end == pytest.approx(1.2, abs=0.4)
+    assert problems["upside down"].end == pytest.approx(1.2, abs=0.2)
     assert problems["nobody"].start == pytest.approx(2.4, abs=0.3)
     seen = watch(_write(tmp_path / "close.mp4", [image.astype(np.uint8) for image in close]))
     assert "feet" in {one.kind for one in find_stretches(seen)[1]}
