@@ -51,8 +51,8 @@ class Detector:
     last; ``bias``: those of a whole clip. ``bursts``: how often a limb's point is somewhere else for some frames
     (``burst`` from, to), of a median size ``burst_size``; hidden points five times as often. ``turned``: how often
     the whole body is taken for its mirror image; ``swapped``: an arm or leg for the other. ``losses`` of a point,
-    ``gaps`` of the person. ``sure``: it gives torso and face whatever it sees of them, its confidence in those tells
-    nothing; others are the less sure the more they err.
+    ``gaps`` of the person. ``sure``: its confidence in torso and face tells nothing; others are the less sure the
+    more they err, and see no face from behind.
     """
 
     points: int
