@@ -14,11 +14,9 @@ from itertools import cycle, islice
 import numpy as np
 
 from ...retarget.rotations import Array
-from .landmarks import MEDIAPIPE
 from .mediapipe_graphs import Pose, Square
-from .swaps import PARTNERS
+from .swaps import PARTNERS, TRUNK
 
-_TRUNK = [MEDIAPIPE.index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
 # Breadths in lengths of the trunk, of somebody who faces the camera.
 _SHOULDERS, _HIPS = 0.6, 0.36
 _TURNED = 0.1  # breadth, as a share of the full one, from which on somebody faces the camera, or away
@@ -100,7 +98,7 @@ class Facing:
 def breadth(points: Array) -> float:
     """About 1 where somebody with the landmarks (33, 2) faces the camera, -1 with the back to it, 0 sideways."""
     # Plain numbers: numpy takes ten times as long for so few.
-    left, right, left_hip, right_hip = points[_TRUNK].tolist()
+    left, right, left_hip, right_hip = points[TRUNK].tolist()
     x = (left[0] + right[0] - left_hip[0] - right_hip[0]) / 2.0
     y = (left[1] + right[1] - left_hip[1] - right_hip[1]) / 2.0
     total = 0.0

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
 from .detections import Detections
-from .swaps import trunk_lengths
+from .swaps import TRUNK, trunk_lengths
 
 _LONGEST, _MOST = 0.2, 12  # s, and frames, that a leap may take, from where it begins to where it is back
 _BACK = 0.5  # how near to where it began it ends, as a share of how far it went
 _FAR = 0.5  # share of that from which on a frame belongs to the leap
-_TRUNK = 0.5  # m
+_TRUNK_LENGTH = 0.5  # m
 _LEAST = 0.08  # m that are no noise
 # Acceleration in m/s² that is believed of a point that is not seen at all, and how much more of one that is seen
 # well. A dancer's hand reaches about 150.
@@ -39,8 +39,8 @@ def doubt_leaps(detections: Detections) -> Detections:
 
 def _metres(points: Array) -> Array:
     """(F, 33, 2) metres or so from the middle of the trunk, of landmarks in pixels."""
-    middle = points[:, [11, 12, 23, 24]].mean(axis=1, keepdims=True)
-    return (points - middle) * (_TRUNK / max(float(np.median(trunk_lengths(points))), 1e-6))
+    middle = points[:, TRUNK].mean(axis=1, keepdims=True)
+    return (points - middle) * (_TRUNK_LENGTH / max(float(np.median(trunk_lengths(points))), 1e-6))
 
 
 def _leaps(times: Array, places: Array, sure: Array) -> NDArray[np.bool_]:

@@ -16,6 +16,8 @@ _LOWER = ("hip", "knee", "ankle", "heel", "toe")
 PARTNERS = np.array([MEDIAPIPE.index(_other) for _other in (
     name.replace("left", "*").replace("right", "left").replace("*", "right") for name in MEDIAPIPE
 )])  # fmt: skip
+# The corners of the trunk: both shoulders, both hips.
+TRUNK = [MEDIAPIPE.index(f"{side}_{name}") for name in ("shoulder", "hip") for side in ("left", "right")]
 _IS_LOWER = np.array([name.endswith(_LOWER) for name in MEDIAPIPE])
 # In lengths of the trunk. Swapped landmarks jump by the body's width, there and back.
 _PER_SECOND = 0.5  # what it takes to believe that they were swapped for a second
@@ -29,7 +31,7 @@ def unswap(detections: Detections) -> Detections:
     Of all ways to swap frames back, the one after which the landmarks move least: a shortest path through the frames
     (Viterbi), in which swapping costs something, so that the detector is right where it is as likely as not.
     """
-    for part in (_IS_LOWER | True, _IS_LOWER, ~_IS_LOWER):
+    for part in (np.ones_like(_IS_LOWER), _IS_LOWER, ~_IS_LOWER):
         order = np.tile(np.arange(len(MEDIAPIPE)), (len(detections), 1))
         swapped = _swapped(detections, part)
         order[np.ix_(swapped, part)] = PARTNERS[part]
@@ -88,8 +90,5 @@ def _moves(points: Array, others: Array, sure: Array) -> Array:
 
 def trunk_lengths(points: Array) -> Array:
     """(N,) pixels between the middles of the shoulders and the hips, of landmarks (N, 33, 2)."""
-    shoulders, hips = (
-        points[:, [MEDIAPIPE.index(f"{side}_{name}") for side in ("left", "right")]].mean(axis=1)
-        for name in ("shoulder", "hip")
-    )
+    shoulders, hips = (points[:, part].mean(axis=1) for part in (TRUNK[:2], TRUNK[2:]))
     return np.linalg.norm(shoulders - hips, axis=-1)

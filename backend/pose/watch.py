@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ...retarget.errors import StepsmithError
+from ..ahead import ahead
 from ..progress import Progress, silent
 from .damage import Damage
 from .detections import Detections
@@ -101,7 +101,7 @@ def _watch(
         closing(People()) as people,
         closing(Landmarks()) as landmarks,
         closing(opened()) as source,
-        closing(_ahead(mark_cuts(source.frames()))) as frames,
+        closing(ahead(mark_cuts(source.frames()))) as frames,
     ):
         teller.begin(source.info)
         shots: list[Shot] = []
@@ -112,15 +112,6 @@ def _watch(
                 shots.append(Shot(frame, people, landmarks, person, guide, wanted is not None))
             shots[-1].see(frame)
         return shots, source.damage()
-
-
-def _ahead(frames: Iterator[tuple[Frame, bool]]) -> Generator[tuple[Frame, bool], None, None]:
-    """The same frames, each decoded while the one before it is looked at."""
-    with ThreadPoolExecutor(1) as decoder:
-        coming = decoder.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = decoder.submit(next, frames, None)
-            yield frame
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
+from scipy.special import expit
 
 from ....retarget.rotations import Array
 from ..landmarks import COCO, MIRROR, POINTS
@@ -100,7 +101,7 @@ def detect(
     if not detector.sure:
         hidden[..., _FACE] |= _turned_away(seen)
     level = _levels(rng, detector, hidden)
-    worse = np.where(hidden, np.float32(1.6), np.float32(1.0)) if detector.sure else _error_at(_logistic(level))
+    worse = np.where(hidden, np.float32(1.6), np.float32(1.0)) if detector.sure else _error_at(expit(level))
     # Some videos are worse than others.
     scale = np.exp(rng.normal(0.0, 0.35, (clips, 1, 1, 1))).astype(np.float32) * worse[..., None]
     error = scale * (
@@ -169,18 +170,13 @@ def _confidence(rng: np.random.Generator, detector: Detector, level: Array) -> A
     """(N, T, 25) what the detector says of its points, on a scale that differs between detectors; now and then 1
     throughout."""
     clip = (len(level), 1, 1)
-    confidence = _logistic(level)
+    confidence = expit(level)
     if detector.sure:
         confidence[..., ~_LIMBS] = 1.0 - 0.001 * rng.random(confidence[..., ~_LIMBS].shape, dtype=np.float32)
     else:
         confidence = confidence ** np.exp(rng.uniform(np.log(0.6), np.log(1.7), clip)).astype(np.float32)
     confidence[rng.random(len(level)) < 0.1] = 1.0
     return confidence
-
-
-def _logistic(level: Array) -> Array:
-    chance: Array = 1.0 / (1.0 + np.exp(-level))
-    return chance
 
 
 def _hidden(seen: Array, pixels: Array) -> NDArray[np.bool_]:

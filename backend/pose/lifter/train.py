@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ....retarget.errors import StepsmithError
+from ...ahead import ahead
 from ...dance.sources import Skip, ignore
 from ...progress import Progress, silent
 from .data import Library, Recording, load_recordings
@@ -83,9 +84,9 @@ class TrainConfig:
         return sum(stage.steps for stage in self.stages)
 
     def stage_at(self, step: int) -> Stage:
-        """The stage of a step; beyond the end, the last."""
+        """The stage of a step before the end."""
         ends = accumulate(stage.steps for stage in self.stages)
-        return next((stage for stage, end in zip(self.stages, ends, strict=True) if step < end), self.stages[-1])
+        return next(stage for stage, end in zip(self.stages, ends, strict=True) if step < end)
 
 
 def train(
@@ -144,14 +145,10 @@ class Trainer:
         """Train from where it stands to the end. Raises StepsmithError where the loss is no longer finite."""
         saved = time.monotonic()
         sums: dict[str, float] = {}
-        # What the next step learns from is made while this one learns.
-        with ThreadPoolExecutor(1) as maker:
-            coming = maker.submit(self._examples, self.step)
-            while self.step < self.config.steps:
+        with closing(ahead(map(self._examples, range(self.step, self.config.steps)))) as coming:
+            for examples in coming:
                 while self.step >= sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
                     self._next_stage()
-                examples = coming.result()
-                coming = maker.submit(self._examples, self.step + 1)
                 for name, value in self._train_step(examples).items():
                     sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
                 self.step += 1

@@ -48,7 +48,7 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
         theirs = orientations[other[mixed]]
         turn = out[mixed, :, above] @ np.swapaxes(theirs[:, :, above], -1, -2)
         out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
-    out = vary_lightly(rng, out)
+    _hold_otherwise(rng, out)
     bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
         _bend(out, name, bold * rng.normal(0.0, size, (count, 3)))
@@ -65,10 +65,15 @@ def vary_lightly(rng: np.random.Generator, orientations: Array) -> Array:
     Whoever looks like a recorded dancer would else be taken for one whose knees are never stretched.
     """
     out = orientations.copy()
-    _bend_knees(rng, out)
-    for name, size in _HEAD.items():
-        _bend(out, name, rng.normal(0.0, size, (len(out), 3)))
+    _hold_otherwise(rng, out)
     return out
+
+
+def _hold_otherwise(rng: np.random.Generator, orientations: Array) -> None:
+    """Knees and head, in place."""
+    _bend_knees(rng, orientations)
+    for name, size in _HEAD.items():
+        _bend(orientations, name, rng.normal(0.0, size, (len(orientations), 3)))
 
 
 def _bend_knees(rng: np.random.Generator, orientations: Array) -> None:
