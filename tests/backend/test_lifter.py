@@ -10,10 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from stepsmith.backend.evaluate.anatomy import MARGIN, RANGES, joint_angles
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
 from stepsmith.backend.pose.lifter import vary as vary_module
-from stepsmith.backend.pose.lifter.data import Library, Recording, held_out, load_recordings
+from stepsmith.backend.pose.lifter.data import FPS, Library, Recording, held_out, load_recordings
+from stepsmith.backend.pose.lifter.invent import invent
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
@@ -156,11 +158,43 @@ def test_examples_are_the_same_for_the_same_seed_and_mark_what_is_not_there() ->
     one, two = (examples.make_examples(np.random.default_rng(5), library, 6, 100) for _ in range(2))
     np.testing.assert_array_equal(one.inputs, two.inputs)
     assert one.inputs.shape == (6, 100, INPUTS)
-    there = one.valid.sum(axis=1)
-    assert ((there >= 20) & (there <= 40)).all()
     assert not one.inputs[one.valid == 0.0].any()
     assert all(np.isfinite(part).all() for part in (one.inputs, one.shape, one.place, one.up))
     np.testing.assert_allclose(np.linalg.norm(one.up, axis=-1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.4, -1.7])
+def test_windows_are_played_as_fast_as_asked_and_say_where_the_recording_ends(speed: float) -> None:
+    """Turning evenly, and walking: at another speed both are faster, or backwards."""
+    frames = np.arange(120.0)
+    root = np.stack([frames, np.zeros(120), np.ones(120)], axis=1)
+    angles = np.zeros((120, 24, 3))
+    angles[:, 0, 2] = 0.02 * frames
+    library = Library.of([Recording("turning", bodies.turns(rot.from_axis_angle(angles)), root)])
+    turns, root, valid = library.draw(np.random.default_rng(2), np.full(50, speed), 31)
+    both = (valid[:, 1:] * valid[:, :-1]).astype(bool)
+    np.testing.assert_allclose(np.diff(root[..., 0], axis=1)[both], speed, atol=1e-6)
+    heading = np.arctan2(turns[..., 0, 1, 0], turns[..., 0, 0, 0])
+    np.testing.assert_allclose(heading, 0.02 * root[..., 0], atol=1e-4)
+    assert (valid[:, 15] == 1.0).all()
+    assert (valid.min(axis=1) == 0.0).any()
+    assert np.isin(root[..., 0][valid == 0.0], [0.0, 119.0]).all()
+
+
+def test_invented_movement_is_of_human_joints_on_the_floor() -> None:
+    invented = list(invent(np.random.default_rng(3), 2))
+    for one in invented:
+        parents = np.array(SMPL_PARENTS[1:])
+        local = one.turns.copy()
+        local[:, 1:] = np.swapaxes(one.turns[:, parents], -1, -2) @ one.turns[:, 1:]
+        for name, angles in joint_angles(rot.from_matrix(local)).items():
+            out = np.maximum(RANGES[name][0] - angles, angles - RANGES[name][1]) > MARGIN
+            # Hips and shoulders, which turn every way, may leave their ranges between two poses.
+            assert out.mean() < (0.1 if name.startswith(("hip", "shoulder")) else 0.001), name
+        joints = bodies.pose(bodies.STANDARD, one.turns, one.root)[1]
+        assert np.ptp(joints[..., 2].min(axis=1)) < 1e-5
+        assert np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() * FPS < 20.0  # m/s
+    assert np.abs(invented[0].turns - invented[1].turns).max(axis=(1, 2, 3)).min() > 0.1
 
 
 def test_mirroring_orientations_is_mirroring_the_motion() -> None:

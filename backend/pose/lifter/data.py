@@ -57,19 +57,28 @@ class Library:
             chance / chance.sum(),
         )
 
-    def draw(self, rng: np.random.Generator, count: int, frames: int) -> tuple[Array, Array, Array]:
-        """``count`` windows of ``frames``: (N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) 1 where a frame
-        is the recording's, else 0.
+    def draw(self, rng: np.random.Generator, speed: Array, frames: int) -> tuple[Array, Array, Array]:
+        """A window of ``frames`` for each of N speeds: (N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) 1
+        where a frame is the recording's, else 0.
 
-        At least half of a window, or of the recording, is there; beyond it its first or last frame is repeated.
+        ``speed``: (N,) how fast each is played; 1 as recorded, below 0 backwards. Every window's middle is within its
+        recording; beyond its ends the first or last frame is repeated.
         """
-        picks = rng.choice(len(self.length), count, p=self.chance)
+        picks = rng.choice(len(self.length), len(speed), p=self.chance)
         length = self.length[picks]
-        begins = rng.integers(-(frames // 2), np.maximum(length - frames // 2, 1 - frames // 2))
-        at = begins[:, None] + np.arange(frames)
+        at = rng.integers(length)[:, None] + speed[:, None] * (np.arange(frames) - frames // 2)
         there = np.clip(at, 0, length[:, None] - 1)
-        where = self.first[picks, None] + there
-        return self.turns[where], self.root[where], (there == at).astype(np.float32)
+        before = there.astype(int)
+        where = self.first[picks, None] + before
+        turns, root = self.turns[where], self.root[where]
+        between = np.nonzero((there > before).any(axis=1))[0]
+        if between.size:
+            # Straight from one frame's matrix to the next's: a few degrees apart, it stays a rotation near enough.
+            share = (there - before)[between].astype(turns.dtype)
+            after = np.minimum(before + 1, length[:, None] - 1)[between] + self.first[picks[between], None]
+            turns[between] += share[..., None, None, None] * (self.turns[after] - turns[between])
+            root[between] += share[..., None] * (self.root[after] - root[between])
+        return turns, root, (there == at).astype(np.float32)
 
 
 def held_out(recording: str) -> bool:

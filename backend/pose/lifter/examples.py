@@ -17,6 +17,7 @@ from .vary import vary, vary_lightly
 _AS_RECORDED = 0.5  # share of the bodies not varied of which knees and head are not either
 # Shares of the examples seen without error, and by a detector of COCO's points alone.
 _IDEAL, _COCO = 0.25, 0.3
+_SPEED, _BACKWARDS = 0.3, 0.4  # standard deviation of the logarithm of a varied window's speed; share played backwards
 _UNSURE_FOCAL = 0.2  # standard deviation of the error in the focal length's logarithm
 _OFF_CENTRE, _OFF_SIZE = 0.06, 0.08  # how far a window's box differs from its whole stretch's, in its size
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
@@ -67,13 +68,13 @@ def make_examples(
 ) -> Examples:
     """``count`` windows of ``frames`` of the library's recordings; some begin before or end after one.
 
-    A share of them ``varied``: other parts of bodies, bent joints, bodies that lean, lie or fall; of the others some in
-    knees and head alone, and the rest are as they were recorded. ``causal``: the view follows what was seen up to each
-    frame alone.
+    A share of them ``varied``: faster, slower, backwards, other parts of bodies, bent joints, bodies that lean, lie or
+    fall; of the others some in knees and head alone, and the rest are as they were recorded. ``causal``: the view
+    follows what was seen up to each frame alone.
     """
-    orientations, root, valid = library.draw(rng, count, frames)
     chance = rng.random(count)
     other, nearly = chance < varied, (chance >= varied) & (chance < 1.0 - (1.0 - varied) * _AS_RECORDED)
+    orientations, root, valid = library.draw(rng, np.where(other, _speeds(rng, count), 1.0), frames)
     orientations[other] = vary(rng, orientations[other])
     orientations[nearly] = vary_lightly(rng, orientations[nearly])
     turned = rng.random(count) < 0.5
@@ -95,6 +96,13 @@ def make_examples(
     shape = np.concatenate([points, joints[..., 1:, :]], axis=-2) - pelvis
     made = (inputs, shape, encode_place(view, place), up, valid)
     return Examples(*(np.asarray(part, dtype=np.float32) for part in made))
+
+
+def _speeds(rng: np.random.Generator, count: int) -> Array:
+    """(N,) how fast recordings are played; some backwards."""
+    backwards = rng.random(count) < _BACKWARDS
+    speeds: Array = np.exp(rng.normal(0.0, _SPEED, count)) * np.where(backwards, -1.0, 1.0)
+    return speeds
 
 
 def mirrored(orientations: Array, root: Array) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from ...dance.sources import Skip, ignore
 from ...progress import Progress, silent
 from .data import Library, Recording, load_recordings
 from .examples import Examples, make_examples
+from .invent import invent
 from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
 from .weights import save_network
@@ -30,6 +31,7 @@ from .weights import save_network
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
+_INVENTED = 50  # recordings that nobody made, beside those that somebody did
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def train(
             f"{out} holds a training already: go on with --resume, or choose another folder with --out."
         )
     progress(0.0, "Reading the motions")
-    trainer = Trainer(load_recordings(data, skip=skip), config, out)
+    invented = invent(np.random.default_rng(config.seed), _INVENTED)
+    trainer = Trainer([*load_recordings(data, skip=skip), *invented], config, out)
     if resume:
         trainer.resume()
     trainer.run(progress)

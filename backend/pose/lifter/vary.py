@@ -25,7 +25,8 @@ _RAISED, _CROUCHED, _BOWED = 0.15, 0.1, 0.25
 _MOST_RAISED, _MOST_FLEXED, _MOST_SPREAD, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 0.9, 1.5, 0.4
 _BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
-_MIXED = {"spine1": 0.3, "left_collar": 0.25, "right_collar": 0.25}  # share of the bodies that have another's part
+# Share of the bodies that have another's part.
+_MIXED = {"spine1": 0.3, "left_collar": 0.25, "right_collar": 0.25, "left_hip": 0.15, "right_hip": 0.15}
 
 
 def _below(joint: int) -> list[int]:
@@ -121,11 +122,12 @@ def _bow(rng: np.random.Generator, orientations: Array) -> None:
 def _bend(orientations: Array, name: str, by: Array, moved: list[int] | None = None) -> None:
     """Turn a joint, and all below it or those ``moved``, in its own frame, in place; ``by``: (N, 3) axis-angle."""
     joint = SMPL_NAMES.index(name)
-    local = rot.to_matrix(rot.from_axis_angle(by)).astype(orientations.dtype)[:, None]
-    here = orientations[:, :, joint]
-    turn = (here @ local @ np.swapaxes(here, -1, -2))[:, :, None]
-    below = moved or _below(joint)
-    orientations[:, :, below] = turn @ orientations[:, :, below]
+    rows = np.nonzero(by.any(axis=1))[0]
+    local = rot.to_matrix(rot.from_axis_angle(by[rows])).astype(orientations.dtype)[:, None]
+    here = orientations[rows, :, joint]
+    turn = here @ local @ np.swapaxes(here, -1, -2)
+    for part in moved or _below(joint):
+        orientations[rows, :, part] = turn @ orientations[rows, :, part]
 
 
 def _local(orientations: Array, upper: str, lower: str) -> Array:
