@@ -19,7 +19,8 @@ from .bodies import STANDARD, pose, turns
 from .data import FPS, Recording
 
 _SECONDS = 20.0  # of a recording
-_PACE, _PACES = 0.55, 0.45  # seconds from pose to pose: the median, and the deviation of the logarithm
+# Seconds from pose to pose: the median, the deviation of the logarithm, and the least.
+_PACE, _PACES, _QUICKEST = 0.55, 0.45, 0.25
 # Angles that are mostly small: their mean and standard deviation, degrees. All others are anywhere in their range.
 _USUAL = {
     "trunk flexion": (15.0, 25.0), "trunk lateral bending": (0.0, 12.0), "trunk rotation": (0.0, 18.0),
@@ -66,7 +67,7 @@ def _paces(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.int64], Ar
     """Of each frame the pose before it and how far it is on the way to the next, eased; how many poses there are."""
     # The shortest of so many paces fill the frames, but for a chance in thousands.
     seconds = np.exp(rng.normal(np.log(_PACE), _PACES, 2 + 3 * round(frames / FPS / _PACE)))
-    at = np.concatenate([[0.0], np.cumsum(np.maximum(seconds, 2.0 / FPS))])
+    at = np.concatenate([[0.0], np.cumsum(np.maximum(seconds, _QUICKEST))])
     time = np.arange(frames) / FPS
     before = np.searchsorted(at, time, side="right") - 1
     share = (time - at[before]) / (at[before + 1] - at[before])
