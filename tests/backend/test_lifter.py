@@ -319,6 +319,18 @@ def test_uneven_times_and_gaps_give_even_frames(count: int) -> None:
     assert np.linalg.norm(lifted.up) == pytest.approx(1.0)
 
 
+def test_every_frame_of_a_fast_video_counts() -> None:
+    """What trembles from one to the next of 60 frames a second is not there at 30."""
+    lifter = Lifter(random_network())
+    times = np.arange(121) / 60.0
+    points = np.random.default_rng(1).uniform(100, 500, (1, 25, 2)) + 40.0 * times[:, None, None]
+    trembling = points + 5.0 * (-1.0) ** np.arange(121)[:, None, None]
+    still, found = (lifter.lift(times, seen, np.ones((121, 25)), (640, 480)) for seen in (points, trembling))
+    # At the ends there is nothing beyond to average with.
+    np.testing.assert_allclose(found.points[6:-6], still.points[6:-6], atol=0.02)
+    assert np.abs(found.points[0] - still.points[0]).max() > 1e-4
+
+
 def test_long_stretches_are_lifted_in_pieces_without_seams() -> None:
     lifter = Lifter(random_network())
     rng = np.random.default_rng(6)

@@ -54,7 +54,7 @@ class Lifter:
         what is made of the picture's mirror image. The frames returned are evenly spaced from the first time on.
         """
         at = even_times(times, fps)
-        points, confidence = _resample(times, *_all_points(points, confidence), at)
+        points, confidence = _resample(times, *_all_points(points, confidence), at, fps)
         focal = np.array(focal_length(size, field_of_view))
         view = find_view(points, confidence, np.array(size, dtype=float), focal, self.causal)
         inputs = encode(view, points, confidence)
@@ -97,17 +97,29 @@ def _all_points(points: Array, confidence: Array) -> tuple[Array, Array]:
     return np.pad(points, ((0, 0), (0, lacking), (0, 0))), np.pad(confidence, ((0, 0), (0, lacking)))
 
 
-def _resample(times: Array, points: Array, confidence: Array, at: Array) -> tuple[Array, Array]:
-    """Points and confidence at other times: where both frames beside have a point in proportion, else the nearer's."""
+def _resample(times: Array, points: Array, confidence: Array, at: Array, fps: float) -> tuple[Array, Array]:
+    """Points and confidence at other times, ``fps`` apart: means over the frames around, the nearer the more.
+
+    So of a fast video no frame is lost; between the frames of a slow one it is straight on. A point is there if it is
+    in the nearer half of them.
+    """
     after = np.clip(np.searchsorted(times, at, side="right"), 1, max(len(times) - 1, 1))
-    before = np.minimum(after - 1, len(times) - 1)
-    after = np.minimum(after, len(times) - 1)
-    gap = np.maximum(times[after] - times[before], 1e-9)
-    share = np.clip((at - times[before]) / gap, 0.0, 1.0)[:, None]
-    both = (confidence[before] > 0.0) & (confidence[after] > 0.0)
-    share = np.where(both, share, np.round(share))
-    mixed = points[before] * (1.0 - share[..., None]) + points[after] * share[..., None]
-    return mixed, confidence[before] * (1.0 - share) + confidence[after] * share
+    gap = times[np.minimum(after, len(times) - 1)] - times[after - 1]
+    reach = np.maximum(gap, 1.0 / fps)
+    first, last = np.searchsorted(times, at - reach, side="right"), np.searchsorted(times, at + reach, side="left")
+    sums, there, sure = np.zeros((len(at), *points.shape[1:])), *np.zeros((2, len(at), points.shape[1]))
+    weights = np.zeros((len(at), 1))
+    for frame in range(int((last - first).max())):
+        which = np.minimum(first + frame, len(times) - 1)
+        near = np.where(first + frame < last, 1.0 - np.abs(times[which] - at) / reach, 0.0)[:, None]
+        weights += near
+        near = near * (confidence[which] > 0.0)
+        there += near
+        sums += near[..., None] * points[which]
+        sure += near * confidence[which]
+    seen = there >= 0.5 * weights - 1e-9
+    there = np.maximum(there, 1e-9)
+    return sums / there[..., None], np.where(seen, sure / there, 0.0)
 
 
 def _flip_inputs(inputs: Array) -> Array:
