@@ -26,7 +26,6 @@ from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
-from stepsmith.retarget.skeleton import SMPL_PARENTS
 
 SEEDS = st.integers(0, 2**31)
 
@@ -44,6 +43,11 @@ def swinging(frames: int = 90) -> Motion:
 def recording(frames: int = 90) -> Recording:
     motion = swinging(frames)
     return Recording("swing", bodies.turns(motion.rotations).astype(np.float32), np.float32(motion.root))
+
+
+def windows(turns: np.ndarray, count: int) -> np.ndarray:
+    """(24, N, T, 3, 3): so many times the same of (24, T, 3, 3)."""
+    return np.stack([turns] * count, axis=1)
 
 
 def random_network(widths: tuple[int, ...] = (3, 3), causal: bool = False) -> TemporalNetwork:
@@ -174,7 +178,7 @@ def test_windows_are_played_as_fast_as_asked_and_say_where_the_recording_ends(sp
     turns, root, valid = library.draw(np.random.default_rng(2), np.full(50, speed), 31)
     both = (valid[:, 1:] * valid[:, :-1]).astype(bool)
     np.testing.assert_allclose(np.diff(root[..., 0], axis=1)[both], speed, atol=1e-6)
-    heading = np.arctan2(turns[..., 0, 1, 0], turns[..., 0, 0, 0])
+    heading = np.arctan2(turns[0, ..., 1, 0], turns[0, ..., 0, 0])
     np.testing.assert_allclose(heading, 0.02 * root[..., 0], atol=1e-4)
     assert (valid[:, 15] == 1.0).all()
     assert (valid.min(axis=1) == 0.0).any()
@@ -184,23 +188,20 @@ def test_windows_are_played_as_fast_as_asked_and_say_where_the_recording_ends(sp
 def test_invented_movement_is_of_human_joints_on_the_floor() -> None:
     invented = list(invent(np.random.default_rng(3), 2))
     for one in invented:
-        parents = np.array(SMPL_PARENTS[1:])
-        local = one.turns.copy()
-        local[:, 1:] = np.swapaxes(one.turns[:, parents], -1, -2) @ one.turns[:, 1:]
-        for name, angles in joint_angles(rot.from_matrix(local)).items():
+        for name, angles in joint_angles(rot.from_matrix(np.swapaxes(one.turns, 0, 1))).items():
             out = np.maximum(RANGES[name][0] - angles, angles - RANGES[name][1]) > MARGIN
             # Hips and shoulders, which turn every way, may leave their ranges between two poses.
             assert out.mean() < (0.1 if name.startswith(("hip", "shoulder")) else 0.001), name
         joints = bodies.pose(bodies.STANDARD, one.turns, one.root)[1]
         assert np.ptp(joints[..., 2].min(axis=1)) < 1e-5
         assert np.linalg.norm(np.diff(joints, axis=0), axis=-1).max() * FPS < 20.0  # m/s
-    assert np.abs(invented[0].turns - invented[1].turns).max(axis=(1, 2, 3)).min() > 0.1
+    assert np.abs(invented[0].turns - invented[1].turns).max(axis=(0, 2, 3)).min() > 0.1
 
 
-def test_mirroring_orientations_is_mirroring_the_motion() -> None:
+def test_mirroring_turns_is_mirroring_the_motion() -> None:
     motion = swinging()
-    orientations, root = examples.mirrored(bodies.turns(motion.rotations), np.array(motion.root))
-    points, joints = bodies.pose(bodies.STANDARD, orientations, root)
+    turns, root = examples.mirrored(bodies.turns(motion.rotations), np.array(motion.root))
+    points, joints = bodies.pose(bodies.STANDARD, turns, root)
     np.testing.assert_allclose(joints, motion.mirror().positions(), atol=1e-9)
     np.testing.assert_allclose(points, bodies.body_points(motion)[0][:, list(MIRROR)] * [-1, 1, 1], atol=1e-9)
 
@@ -402,13 +403,13 @@ def test_a_tenth_is_held_out_and_no_other_is_read(tmp_path: Path) -> None:
 
 def test_varied_bodies_keep_their_lengths_and_differ() -> None:
     rng = np.random.default_rng(8)
-    orientations = np.stack([recording().turns[:20]] * 12)
-    varied = vary(rng, orientations)
+    turns = windows(recording().turns[:, :20], 12)
+    varied = vary(rng, turns)
     np.testing.assert_allclose(
         varied @ np.swapaxes(varied, -1, -2), np.broadcast_to(np.eye(3), varied.shape), atol=1e-4
     )
-    assert (np.abs(varied - orientations).max(axis=(1, 2, 3, 4)) > 0.1).all()
-    knees = np.linalg.norm(np.diff(varied, axis=1), axis=(-1, -2)).max()
+    assert (np.abs(varied - turns).max(axis=(0, 2, 3, 4)) > 0.1).all()
+    knees = np.linalg.norm(np.diff(varied, axis=2), axis=(-1, -2)).max()
     assert knees < 1.0  # still moves as smoothly
 
 
@@ -439,8 +440,7 @@ def test_most_varied_knees_are_straighter_and_none_bends_forwards() -> None:
     turns = np.zeros((10, 24, 3))
     turns[:, 4:6] = [0.6, 0.0, 0.1]
     crouched = bodies.turns(rot.from_axis_angle(turns)).astype(np.float32)
-    varied = vary(np.random.default_rng(1), np.stack([crouched] * 300))
-    local = np.swapaxes(varied[:, :, 1], -1, -2) @ varied[:, :, 4]
+    local = vary(np.random.default_rng(1), windows(crouched, 300))[4]
     flexion = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
     assert 0.5 < (flexion < 0.59).mean() < 0.7
     assert (flexion < 0.07).mean() > 0.25
@@ -490,12 +490,12 @@ def test_a_varied_body_has_its_parts_of_others_whole() -> None:
     rng = np.random.default_rng(4)
     turns = np.zeros((200, 3, 24, 3))
     turns[:, :, 18, 2] = np.linspace(0.0, 2.0, 200)[:, None]  # each bends the left elbow by an angle of its own
-    orientations = np.stack([bodies.turns(rot.from_axis_angle(one)) for one in turns])
+    recorded = np.stack([bodies.turns(rot.from_axis_angle(one)) for one in turns], axis=1)
     still = dict.fromkeys(vary_module._BENT, 0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vary_module, "_BENT", still)
-        varied = vary(rng, orientations)
-    elbow = rot.to_axis_angle(rot.from_matrix(np.swapaxes(varied[:, 0, 16], -1, -2) @ varied[:, 0, 18]))
+        varied = vary(rng, recorded)
+    elbow = rot.to_axis_angle(rot.from_matrix(varied[18, :, 0]))
     angles = elbow[:, 2]
     np.testing.assert_allclose(elbow[:, :2], 0.0, atol=1e-6)
     moved = ~np.isclose(angles, turns[:, 0, 18, 2], atol=1e-6)
@@ -524,21 +524,19 @@ def test_detectors_that_doubt_err_the_more_the_less_sure_they_are() -> None:
 
 def test_varied_legs_are_raised_forwards_and_trunks_bow_over_them() -> None:
     standing = bodies.turns(rot.from_axis_angle(np.zeros((2, 24, 3)))).astype(np.float32)
-    varied = vary(np.random.default_rng(2), np.stack([standing] * 1000))[:, 0]
-    pelvis = np.swapaxes(varied[:, 0], -1, -2)
-    thighs = (pelvis[:, None] @ varied[:, [1, 2]] @ [0.0, 0.0, -1.0])[..., 1]  # how far behind the hips
+    varied = vary(np.random.default_rng(2), windows(standing, 1000))[:, :, 0]
+    thighs = (varied[[1, 2]] @ [0.0, 0.0, -1.0])[..., 1]  # how far behind the hips
     assert (thighs < -0.7).mean() > 3.0 * (thighs > 0.7).mean()
     assert (thighs < -0.7).mean() > 0.05
-    trunk = (varied[:, 9] @ [0.0, 0.0, 1.0])[:, 1]
-    legs = (varied[:, [4, 5]] @ [0.0, 0.0, -1.0])[..., 2].max(axis=1)
+    trunk = (varied[0] @ varied[3] @ varied[6] @ varied[9] @ [0.0, 0.0, 1.0])[:, 1]
+    legs = (varied[0] @ varied[[1, 2]] @ varied[[4, 5]] @ [0.0, 0.0, -1.0])[..., 2].max(axis=0)
     standing_up = legs < -0.8
     assert (standing_up & (trunk < -0.6)).mean() > max(0.02, 2.0 * (standing_up & (trunk > 0.6)).mean())
 
 
 def test_lightly_varied_bodies_differ_in_knees_and_head_alone() -> None:
-    orientations = np.stack([recording().turns[:5]] * 50)
-    varied = vary_module.vary_lightly(np.random.default_rng(3), orientations)
-    local = [np.swapaxes(o[:, :, SMPL_PARENTS[1:]], -1, -2) @ o[:, :, 1:] for o in (orientations, varied)]
-    changed = np.abs(local[1] - local[0]).max(axis=(1, 3, 4)) > 1e-4
-    assert changed[:, [j - 1 for j in (1, 2, 4, 5, 7, 8, 12, 15)]].mean() > 0.5
-    assert not changed[:, [j - 1 for j in (3, 6, 9, 10, 11, 13, 14, 16, 17, 18, 19, 20, 21)]].any()
+    turns = windows(recording().turns[:, :5], 50)
+    varied = vary_module.vary_lightly(np.random.default_rng(3), turns)
+    changed = np.abs(varied - turns).max(axis=(2, 3, 4)) > 1e-4
+    assert changed[[1, 2, 4, 5, 7, 8, 12, 15]].mean() > 0.5
+    assert not changed[[0, 3, 6, 9, 10, 11, 13, 14, 16, 17, 18, 19, 20, 21]].any()

@@ -22,8 +22,8 @@ _HELD_OUT = 10  # one of so many recordings without a split of their own is held
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording as the lifter learns from it: ``turns`` (T, 24, 3, 3) orientations of the joints in the world, z up,
-    and the pelvis' path ``root`` (T, 3) in metres, the floor at z = 0, at FPS."""
+    """A recording as the lifter learns from it: ``turns`` (24, T, 3, 3) local rotations of the joints, z up, and the
+    pelvis' path ``root`` (T, 3) in metres, the floor at z = 0, at FPS."""
 
     name: str
     turns: Array
@@ -50,7 +50,7 @@ class Library:
         # Longer recordings are drawn more often; the root keeps one long source from drowning the others.
         chance = length**0.75
         return cls(
-            np.concatenate([r.turns for r in recordings]),
+            np.concatenate([r.turns for r in recordings], axis=1),
             np.concatenate([r.root for r in recordings]),
             np.cumsum(length) - length,
             length,
@@ -58,8 +58,8 @@ class Library:
         )
 
     def draw(self, rng: np.random.Generator, speed: Array, frames: int) -> tuple[Array, Array, Array]:
-        """A window of ``frames`` for each of N speeds: (N, T, 24, 3, 3) orientations, (N, T, 3) roots, and (N, T) 1
-        where a frame is the recording's, else 0.
+        """A window of ``frames`` for each of N speeds: (24, N, T, 3, 3) local rotations, (N, T, 3) roots, and (N, T)
+        1 where a frame is the recording's, else 0.
 
         ``speed``: (N,) how fast each is played; 1 as recorded, below 0 backwards. Every window's middle is within its
         recording; beyond its ends the first or last frame is repeated.
@@ -70,13 +70,13 @@ class Library:
         there = np.clip(at, 0, length[:, None] - 1)
         before = there.astype(int)
         where = self.first[picks, None] + before
-        turns, root = self.turns[where], self.root[where]
+        turns, root = self.turns[:, where], self.root[where]
         between = np.nonzero((there > before).any(axis=1))[0]
         if between.size:
             # Straight from one frame's matrix to the next's: a few degrees apart, it stays a rotation near enough.
             share = (there - before)[between].astype(turns.dtype)
             after = np.minimum(before + 1, length[:, None] - 1)[between] + self.first[picks[between], None]
-            turns[between] += share[..., None, None, None] * (self.turns[after] - turns[between])
+            turns[:, between] += share[..., None, None] * (self.turns[:, after] - turns[:, between])
             root[between] += share[..., None] * (self.root[after] - root[between])
         return turns, root, (there == at).astype(np.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +75,12 @@ def make_examples(
     """
     chance = rng.random(count)
     other, nearly = chance < varied, (chance >= varied) & (chance < 1.0 - (1.0 - varied) * _AS_RECORDED)
-    orientations, root, valid = library.draw(rng, np.where(other, _speeds(rng, count), 1.0), frames)
-    orientations[other] = vary(rng, orientations[other])
-    orientations[nearly] = vary_lightly(rng, orientations[nearly])
-    turned = rng.random(count) < 0.5
-    orientations[turned], root[turned] = mirrored(orientations[turned], root[turned])
-    points, joints = pose(random_bodies(rng, count), orientations, root)
+    turns, root, valid = library.draw(rng, np.where(other, _speeds(rng, count), 1.0), frames)
+    turns[:, other] = vary(rng, turns[:, other])
+    turns[:, nearly] = vary_lightly(rng, turns[:, nearly])
+    left = rng.random(count) < 0.5
+    turns[:, left], root[left] = mirrored(turns[:, left], root[left])
+    points, joints = pose(random_bodies(rng, count), turns, root)
     camera = random_cameras(rng, root)
     seen, skeleton = camera.see(points), camera.see(joints)
     pixels = camera.project(seen)
@@ -98,6 +99,11 @@ def make_examples(
     return Examples(*(np.asarray(part, dtype=np.float32) for part in made))
 
 
+def join_examples(parts: Sequence[Examples]) -> Examples:
+    """All the windows of several lots."""
+    return Examples(*(np.concatenate(arrays) for arrays in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
 def _speeds(rng: np.random.Generator, count: int) -> Array:
     """(N,) how fast recordings are played; some backwards."""
     backwards = rng.random(count) < _BACKWARDS
@@ -105,14 +111,14 @@ def _speeds(rng: np.random.Generator, count: int) -> Array:
     return speeds
 
 
-def mirrored(orientations: Array, root: Array) -> tuple[Array, Array]:
-    """The pose on the other side: left and right change places, reflected in x."""
-    return orientations[..., SMPL_MIRROR, :, :] * _FLIP[:, None] * _FLIP, root * _FLIP
+def mirrored(turns: Array, root: Array) -> tuple[Array, Array]:
+    """The pose on the other side: left and right change places, reflected in x; (24, ..., 3, 3) and (..., 3)."""
+    return turns[list(SMPL_MIRROR)] * (_FLIP[:, None] * _FLIP), root * _FLIP
 
 
 def _detected(rng: np.random.Generator, seen: Array, pixels: Array, size: Array) -> tuple[Array, Array]:
     """The clips as seen each by one of the detectors, or by one that never errs."""
-    found, confidence = pixels.copy(), np.ones(pixels.shape[:-1])
+    found, confidence = pixels.copy(), np.ones(pixels.shape[:-1], dtype=pixels.dtype)
     chance = rng.random(len(pixels))
     for detector, who in (
         (COCO_LIKE, (chance >= _IDEAL) & (chance < _IDEAL + _COCO)),

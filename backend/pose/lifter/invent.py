@@ -57,10 +57,9 @@ def invent(rng: np.random.Generator, count: int) -> Iterator[Recording]:
             before, share, poses = _paces(rng, frames)
             arm = [f"{side}_{n}" for n in ("collar", "shoulder", "elbow", "wrist")]
             _go(local, arm, _arm(rng, poses, left), before, share)
-        orientations = turns(local).astype(np.float32)
-        joints = pose(STANDARD, orientations, root.astype(np.float32))[1]
+        joints = pose(STANDARD, turns(local), root)[1]
         root[:, 2] = _SOLE - joints[..., 2].min(axis=1)
-        yield Recording(f"invented {number}", orientations, root.astype(np.float32))
+        yield Recording(f"invented {number}", turns(local).astype(np.float32), root.astype(np.float32))
 
 
 def _paces(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.int64], Array, int]:

@@ -37,18 +37,14 @@ def _below(joint: int) -> list[int]:
     return below
 
 
-def vary(rng: np.random.Generator, orientations: Array) -> Array:
-    """(N, T, 24, 3, 3) orientations of joints in the world, varied; each window by one change for all its frames."""
-    count = len(orientations)
-    out = orientations.copy()
+def vary(rng: np.random.Generator, turns: Array) -> Array:
+    """(24, N, T, 3, 3) local rotations of joints, varied; each of the N windows by one change for all its frames."""
+    count = turns.shape[1]
+    out = turns.copy()
     for name, share in _MIXED.items():
-        joint = SMPL_NAMES.index(name)
-        above, part = SMPL_PARENTS[joint], _below(joint)
+        part = np.array(_below(SMPL_NAMES.index(name)))
         mixed, other = np.nonzero(rng.random(count) < share)[0], rng.permutation(count)
-        # The other's part as it stands to what carries it.
-        theirs = orientations[other[mixed]]
-        turn = out[mixed, :, above] @ np.swapaxes(theirs[:, :, above], -1, -2)
-        out[mixed[:, None], :, part] = np.swapaxes(turn[:, :, None] @ theirs[:, :, part], 1, 2)
+        out[np.ix_(part, mixed)] = turns[np.ix_(part, other[mixed])]
     _hold_otherwise(rng, out)
     bold = np.exp(rng.normal(0.0, _BOLD, (count, 1)))
     for name, size in _BENT.items():
@@ -56,45 +52,46 @@ def vary(rng: np.random.Generator, orientations: Array) -> Array:
     _raise_legs(rng, out)
     _bow(rng, out)
     lean = rng.normal(0.0, _LEAN, (count, 3)) * [1.0, 1.0, 0.0] * (rng.random((count, 1)) < _LEANING)
-    leant: Array = rot.to_matrix(rot.from_axis_angle(lean)).astype(out.dtype)[:, None, None] @ out
-    return leant
+    out[0] = _matrices(lean, out.dtype) @ out[0]
+    return out
 
 
-def vary_lightly(rng: np.random.Generator, orientations: Array) -> Array:
-    """(N, T, 24, 3, 3) orientations with knees and head as others hold them, all else as it was.
+def vary_lightly(rng: np.random.Generator, turns: Array) -> Array:
+    """(24, N, T, 3, 3) local rotations with knees and head as others hold them, all else as it was.
 
     Whoever looks like a recorded dancer would else be taken for one whose knees are never stretched.
     """
-    out = orientations.copy()
+    out = turns.copy()
     _hold_otherwise(rng, out)
     return out
 
 
-def _hold_otherwise(rng: np.random.Generator, orientations: Array) -> None:
+def _hold_otherwise(rng: np.random.Generator, turns: Array) -> None:
     """Knees and head, in place."""
-    _bend_knees(rng, orientations)
+    _bend_knees(rng, turns)
     for name, size in _HEAD.items():
-        _bend(orientations, name, rng.normal(0.0, size, (len(orientations), 3)))
+        _bend(turns, name, rng.normal(0.0, size, (turns.shape[1], 3)))
 
 
-def _bend_knees(rng: np.random.Generator, orientations: Array) -> None:
+def _bend_knees(rng: np.random.Generator, turns: Array) -> None:
     """Legs made straighter or bent, the feet as they were and about where they were under the hips."""
-    count = len(orientations)
+    count = turns.shape[1]
     straight, wholly = rng.random(count) < _STRAIGHTER, rng.random(count) < _STRETCHED
     for hip, knee, ankle in _LEGS:
-        flexed = _flexion(orientations, hip, knee)
+        flexed = _flexion(turns, knee)
         straighter = np.where(wholly, rng.uniform(0.9, 1.0, count), rng.uniform(0.3, 0.9, count))
         more = np.minimum(np.abs(rng.normal(0.0, _KNEE_BENT, count)), np.maximum(_MOST_FLEXED - flexed, 0.0))
         # Straight in every direction: recordings have knees bent sideways as well, by their markers' errors.
-        turned = -straighter[:, None] * _local(orientations, hip, knee)
+        middle = turns[SMPL_NAMES.index(knee), :, turns.shape[2] // 2]
+        turned = -straighter[:, None] * rot.to_axis_angle(rot.from_matrix(middle))
         by = np.where(straight[:, None], turned, more[:, None] * [1.0, 0.0, 0.0])
-        _bend(orientations, knee, by)
+        _bend(turns, knee, by)
         for joint in (hip, ankle):
-            _bend(orientations, joint, -0.5 * by * [1.0, 0.0, 0.0])
+            _bend(turns, joint, -0.5 * by * [1.0, 0.0, 0.0])
 
 
-def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
-    count = len(orientations)
+def _raise_legs(rng: np.random.Generator, turns: Array) -> None:
+    count = turns.shape[1]
     both = rng.random(count) < _CROUCHED
     one = (rng.random(count) < _RAISED) & ~both
     left = rng.random(count) < 0.5
@@ -102,44 +99,39 @@ def _raise_legs(rng: np.random.Generator, orientations: Array) -> None:
     for (hip, knee, _), this, outwards in zip(_LEGS, (left, ~left), (-1.0, 1.0), strict=True):
         # Of both legs neither is quite as the other.
         share = (both | (one & this)) * rng.uniform(0.7, 1.0, count)
-        raised = share * high * np.maximum(_MOST_RAISED + _flexion(orientations, "pelvis", hip), 0.0)
-        flexed = share * bent * np.maximum(_MOST_FLEXED - _flexion(orientations, hip, knee), 0.0)
+        raised = share * high * np.maximum(_MOST_RAISED + _flexion(turns, hip), 0.0)
+        flexed = share * bent * np.maximum(_MOST_FLEXED - _flexion(turns, knee), 0.0)
         spread = share * rng.uniform(-0.2, _MOST_SPREAD, count) * outwards
-        _bend(orientations, hip, np.stack([-raised, spread, np.zeros(count)], axis=1))
-        _bend(orientations, knee, flexed[:, None] * [1.0, 0.0, 0.0])
+        _bend(turns, hip, np.stack([-raised, spread, np.zeros(count)], axis=1))
+        _bend(turns, knee, flexed[:, None] * [1.0, 0.0, 0.0])
 
 
-def _bow(rng: np.random.Generator, orientations: Array) -> None:
+def _bow(rng: np.random.Generator, turns: Array) -> None:
     """Trunks bent forwards, or somewhat back; the legs stay where they are."""
-    count = len(orientations)
+    count = turns.shape[1]
     by = (rng.random(count) < _BOWED) * rng.uniform(-_MOST_ARCHED, _MOST_BOWED, count)
     share = rng.dirichlet([2.0, 1.0, 1.0, 1.0], count) * by[:, None]
     for name, angle in zip(("pelvis", "spine1", "spine2", "spine3"), share.T, strict=True):
-        moved = [0, *_below(SMPL_NAMES.index("spine1"))] if name == "pelvis" else None
-        _bend(orientations, name, angle[:, None] * [1.0, 0.0, 0.0], moved)
+        _bend(turns, name, angle[:, None] * [1.0, 0.0, 0.0])
+    for hip, _, _ in _LEGS:
+        joint = SMPL_NAMES.index(hip)
+        turns[joint] = _matrices(-share[:, :1] * [1.0, 0.0, 0.0], turns.dtype) @ turns[joint]
 
 
-def _bend(orientations: Array, name: str, by: Array, moved: list[int] | None = None) -> None:
-    """Turn a joint, and all below it or those ``moved``, in its own frame, in place; ``by``: (N, 3) axis-angle."""
-    joint = SMPL_NAMES.index(name)
-    rows = np.nonzero(by.any(axis=1))[0]
-    local = rot.to_matrix(rot.from_axis_angle(by[rows])).astype(orientations.dtype)[:, None]
-    here = orientations[rows, :, joint]
-    turn = here @ local @ np.swapaxes(here, -1, -2)
-    for part in moved or _below(joint):
-        orientations[rows, :, part] = turn @ orientations[rows, :, part]
+def _bend(turns: Array, name: str, by: Array) -> None:
+    """Turn a joint, and so all below it, in its own frame, in place; ``by``: (N, 3) axis-angle."""
+    joint, bent = SMPL_NAMES.index(name), np.nonzero(by.any(axis=1))[0]
+    turns[joint, bent] = turns[joint, bent] @ _matrices(by[bent], turns.dtype)
 
 
-def _local(orientations: Array, upper: str, lower: str) -> Array:
-    """(N, 3) axis-angle by which a joint is turned against the one that carries it, in the middle frame."""
-    middle = orientations.shape[1] // 2
-    above, here = (orientations[:, middle, SMPL_NAMES.index(name)] for name in (upper, lower))
-    return rot.to_axis_angle(rot.from_matrix(np.swapaxes(above, -1, -2) @ here))
+def _matrices(by: Array, dtype: np.dtype[np.floating]) -> Array:
+    """(N, 1, 3, 3) of axis-angles (N, 3), for all frames of a window."""
+    matrices: Array = rot.to_matrix(rot.from_axis_angle(by)).astype(dtype)[:, None]
+    return matrices
 
 
-def _flexion(orientations: Array, upper: str, lower: str) -> Array:
+def _flexion(turns: Array, name: str) -> Array:
     """(N,) radians about x by which a joint is turned against the one that carries it, over the frames' mean."""
-    above, here = (orientations[:, :, SMPL_NAMES.index(name)] for name in (upper, lower))
-    local = np.swapaxes(above, -1, -2) @ here
+    local = turns[SMPL_NAMES.index(name)]
     flexion: Array = np.arctan2(local[..., 2, 1] - local[..., 1, 2], local[..., 1, 1] + local[..., 2, 2])
     return flexion.mean(axis=1)
