@@ -25,6 +25,7 @@ from .capture_task import CaptureTask, VideoRequest, problems_of
 from .crowd import Formation, Variation, dance_together, variations
 from .dance_task import Connection, Dance, DanceTask, Request, Status, Task, wait_for
 from .operators import apply_dance
+from .panel import time_left
 from .rig_files import Check
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import apply_motion
@@ -437,7 +438,8 @@ def _find_rig(scene: bpy.types.Scene, name: str, check: Check, option: str = "--
 
 def _print_progress(of_all: str, status: Status) -> None:
     if not status.over:
-        print(f"{status.fraction:4.0%} {status.text}{of_all}", flush=True)
+        left = "" if status.eta is None else f", {time_left(status.eta)}"
+        print(f"{status.fraction:4.0%} {status.text}{of_all}{left}", flush=True)
 
 
 @contextlib.contextmanager

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..bar import progress_bar
-from ..progress import Progress
 
 baselines_app = typer.Typer(help="Train the systems that the dance model is compared with.", add_completion=False)
-_LOG_EVERY = 60.0  # seconds
 
 
 @baselines_app.command(
@@ -50,7 +45,7 @@ def baselines(
     from .train import train_baselines
 
     skipped: dict[str, None] = {}
-    with _follow() as progress:
+    with progress_bar() as progress:
         trained = train_baselines(
             data,
             out,
@@ -66,23 +61,3 @@ def baselines(
     for baseline in trained:
         parameters = sum(p.numel() for p in baseline.dancer.parameters())
         print(f"{baseline.name}: {parameters / 1e6:.1f} M parameters, {baseline.budget}")
-
-
-@contextmanager
-def _follow() -> Iterator[Progress]:
-    """A bar in a terminal; elsewhere a line a minute with the time left."""
-    if sys.stderr.isatty():
-        with progress_bar() as progress:
-            yield progress
-        return
-    began = told = time.monotonic()
-
-    def tell(fraction: float, text: str) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= _LOG_EVERY:
-            told = now
-            left = (now - began) * (1.0 - fraction) / max(fraction, 1e-6) / 60.0
-            print(f"{100 * fraction:5.1f} %  {left:4.0f} min left  {text}", file=sys.stderr, flush=True)
-
-    yield tell

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +11,8 @@ from typing import Annotated
 import typer
 
 from ..bar import progress_bar
-from ..progress import Progress
 
 dataset_app = typer.Typer(help="Make training data.", no_args_is_help=True, add_completion=False)
-_LOG_EVERY = 30.0  # seconds
 _FOLDER = "folder"
 
 
@@ -86,7 +81,7 @@ def build(
 
     genres = None if genre_from == _FOLDER else read_genres(Path(genre_from))
     seconds = None if length is Length.SONG else float(length.value)
-    with _follow() as progress:
+    with progress_bar() as progress:
         data = run(videos, out, Options(seconds, workers, genres, least_alignment, retry), progress)
     for name, reason in data.bad:
         print(f"Left out: {name}: {reason}", file=sys.stderr)
@@ -96,25 +91,3 @@ def build(
     print(f"{len(kept)} clips, {minutes:.1f} minutes, {len({clip.song for clip in kept})} songs: {counts}.")
     print(f"{len(data.dropped)} clips dropped; {len(data.bad)} of {data.videos} videos gave nothing.")
     print(out / REPORT)
-
-
-@contextmanager
-def _follow() -> Iterator[Progress]:
-    """A bar in a terminal; elsewhere now and then a line with the time left."""
-    if sys.stderr.isatty():
-        with progress_bar() as progress:
-            yield progress
-        return
-    began = told = time.monotonic()
-    first: float | None = None
-
-    def tell(fraction: float, text: str) -> None:
-        nonlocal told, first
-        now = time.monotonic()
-        first = fraction if first is None else first
-        if now - told >= _LOG_EVERY:
-            told = now
-            left = (now - began) * (1.0 - fraction) / max(fraction - first, 1e-6) / 60.0
-            print(f"{100 * fraction:5.1f} %  {left:4.0f} min left  {text}", file=sys.stderr, flush=True)
-
-    yield tell

@@ -370,6 +370,7 @@ def test_a_file_with_the_capture_is_saved(
     assert run(files / "dancer.wav", "--rig", "Rig", "-o", out, "--person", 2, "--in-place") == 0
     printed = capfd.readouterr()
     assert str(out) in printed.out
+    assert " s left" in printed.out
     assert "stepsmith: Nobody is seen from 1.0 s to 2.5 s." in printed.err
     bpy.ops.wm.open_mainfile(filepath=str(out))
     assert bpy.data.objects["Rig"].animation_data.action is not None
