@@ -186,7 +186,8 @@ def test_windows_are_played_as_fast_as_asked_and_say_where_the_recording_ends(sp
 
 
 def test_invented_movement_is_of_human_joints_on_the_floor() -> None:
-    invented = list(invent(np.random.default_rng(3), 2))
+    invented = list(invent(np.random.default_rng(3), 1000.0))
+    assert 1000 <= sum(map(len, invented)) < 2000
     for one in invented:
         for name, angles in joint_angles(rot.from_matrix(np.swapaxes(one.turns, 0, 1))).items():
             out = np.maximum(RANGES[name][0] - angles, angles - RANGES[name][1]) > MARGIN

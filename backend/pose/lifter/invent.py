@@ -6,6 +6,7 @@ nothing but walks and ballroom dances should learn it too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,10 +38,11 @@ _SOLE = 0.06  # m from the lowest joint to the floor
 _X, _Y, _Z = np.eye(3)
 
 
-def invent(rng: np.random.Generator, count: int) -> Iterator[Recording]:
-    """``count`` recordings of bodies on the floor that go through poses drawn at random, each limb at its own pace."""
+def invent(rng: np.random.Generator, total: float) -> Iterator[Recording]:
+    """Recordings of at least ``total`` frames of bodies on the floor that go through poses drawn at random, each limb
+    at its own pace."""
     frames = round(_SECONDS * FPS)
-    for number in range(count):
+    for number in range(math.ceil(total / frames)):
         local = np.tile(rot.IDENTITY, (frames, len(SMPL_NAMES), 1))
         before, share, poses = _paces(rng, frames)
         _go(local, ["pelvis"], _pelvis(rng, poses), before, share)

@@ -32,7 +32,7 @@ _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
 _AT_ONCE = 5000  # frames of examples that are made at once
-_INVENTED = 50  # recordings that nobody made, beside those that somebody did
+_INVENTED = 1.0 / 3.0  # frames of invented movement for each of recorded
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ def train(
             f"{out} holds a training already: go on with --resume, or choose another folder with --out."
         )
     progress(0.0, "Reading the motions")
-    invented = invent(np.random.default_rng(config.seed), _INVENTED)
-    trainer = Trainer([*load_recordings(data, skip=skip), *invented], config, out)
+    recordings = load_recordings(data, skip=skip)
+    invented = invent(np.random.default_rng(config.seed), _INVENTED * sum(map(len, recordings)))
+    trainer = Trainer([*recordings, *invented], config, out)
     if resume:
         trainer.resume()
     trainer.run(progress)
