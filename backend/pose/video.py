@@ -198,7 +198,8 @@ class Video:
         duration = None
         if not self._one_way:  # else it is that of the first fragment alone
             if stream.duration is not None and stream.time_base is not None:
-                duration = float(stream.duration * stream.time_base)
+                begins = self._seconds(stream.start_time, stream.time_base) or 0.0
+                duration = begins + float(stream.duration * stream.time_base)
             elif container.duration is not None:
                 duration = container.duration / 1e6
         duration = duration if duration and duration > 0.0 else None

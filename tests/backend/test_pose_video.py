@@ -179,6 +179,15 @@ def test_a_video_says_what_it_is(tmp_path: Path) -> None:
     silent.close()
 
 
+def test_pictures_that_begin_after_the_sound_end_later_too(tmp_path: Path) -> None:
+    sound = synthesise(tempo=120, duration=2.0).samples.mean(axis=1)
+    video = Video(write(tmp_path / "late.mp4", frames=50, sound=sound, times=range(1000, 3000, 40)))
+    times = [frame.time for frame in video.frames()]
+    video.close()
+    assert times[0] == pytest.approx(1.0, abs=0.1)
+    assert video.info.end == pytest.approx(times[-1] + 0.04, abs=0.1)
+
+
 def test_the_sound_of_a_video_is_read_by_the_same_way_as_a_song(tmp_path: Path) -> None:
     sound = synthesise(tempo=120, duration=2.0).samples.mean(axis=1)
     path = write(tmp_path / "both.mp4", frames=50, sound=sound)
