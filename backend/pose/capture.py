@@ -115,19 +115,20 @@ def capture(
     network = _load(lifter, causal)  # first: what is wrong with a file of weights need not wait for the pictures
     seen = watch(video, person=person, start=start, duration=duration, progress=part(progress, 0.0, _WATCHING))
     stretches, problems = find_stretches(seen)
+    first, last = float(seen.times[0]), float(seen.times[-1])
+    fps = (len(seen) - 1) / (last - first) if last > first else FPS
+    end = last + 1.0 / fps
     if not stretches:
-        raise _nobody(video, person, problems, whole=start == 0.0 and duration is None)
+        raise _nobody(video, person, end - first, problems, whole=start == 0.0 and duration is None)
     solving = part(progress, _WATCHING, 1.0)
     parts = []
     for number, stretch in enumerate(stretches):
         solving(number / len(stretches), f"Standing the body up, part {number + 1} of {len(stretches)}")
         parts.append((float(seen.times[stretch.start]), _solve(network, seen, stretch, field_of_view)))
     solving(1.0, "Captured")
-    first, last = float(seen.times[0]), float(seen.times[-1])
     if first - start > BRIDGED:
         problems = [missing(start, first), *problems]
-    fps = (len(seen) - 1) / (last - first) if last > first else FPS
-    return Capture(parts, problems, seen.size, last + 1.0 / fps - start, fps, start)
+    return Capture(parts, problems, seen.size, end - start, fps, start)
 
 
 def _load(lifter: Path | None, causal: bool) -> Lifts:
@@ -156,11 +157,18 @@ def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: fl
     return motion.with_meta(confidence=float(confidence.mean()))
 
 
-def _nobody(video: Path, person: int | None, problems: Sequence[Problem], whole: bool) -> CaptureError:
+def _nobody(video: Path, person: int | None, seconds: float, problems: Sequence[Problem], whole: bool) -> CaptureError:
+    """Why nothing can be captured of ``seconds`` of pictures."""
+    from .stretches import SHORTEST
+
+    where = f"“{video.name}”" if whole else f"that part of “{video.name}”"
+    if seconds < SHORTEST - 1e-6:
+        return CaptureError(
+            f"Only {seconds:.2g} s of pictures are in {where}: a dancer must be seen for {SHORTEST:g} s or longer."
+        )
     # A problem's sentence says what is wrong before its colon, and behind it what became of it.
     reasons = [problem.sentence.partition(":")[0] for problem in problems if problem.kind == "short"]
     why = f" ({reasons[0]})" if reasons else ""
-    where = f"“{video.name}”" if whole else f"that part of “{video.name}”"
     if person is not None:
         return CaptureError(
             f"Person {person} of {where} can't be seen well enough to be captured{why}: count people from the"

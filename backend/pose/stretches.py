@@ -75,7 +75,7 @@ def _split(detections: Detections) -> tuple[list[Stretch], list[Problem]]:
         if end - start >= SHORTEST - 1e-6:
             stretches.append(Stretch(int(part[0]), int(part[-1]) + 1))
         else:
-            what = f"The dancer is seen for only {end - start:.1f} s {_when(start, end)}"
+            what = f"The dancer is seen for only {end - start:.2g} s {_when(start, end)}"
             problems.append(Problem("short", start, end, f"{what}: that is too short, and left out."))
     return stretches, problems
 

@@ -158,6 +158,14 @@ def test_a_video_without_anybody_says_so(pretend: Any, video: Path) -> None:
         capture(video, person=3)
 
 
+def test_a_video_that_is_too_short_says_so_and_not_that_nobody_is_seen(pretend: Any, video: Path) -> None:
+    pretend([], [Problem("short", 0.2, 1.0, "The dancer is seen for only 0.8 s: that is left out.")], frames=40)
+    with pytest.raises(CaptureError, match=r"^Only 0\.8 s of pictures are in “dancer\.mp4”: .* 1 s or longer\.$"):
+        capture(video)
+    with pytest.raises(CaptureError, match=r"^Only 0\.8 s of pictures are in that part of “dancer\.mp4”"):
+        capture(video, start=0.1)
+
+
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no video"):
         capture(tmp_path / "nothing.mp4")
