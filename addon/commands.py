@@ -308,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
         "--person",
         type=_person,
         metavar="N",
-        help="whom to follow where there are several, from the left; the first: 1",
+        help="whom to follow where there are several, from the left, those much smaller last; the first: 1",
     )
     capture.add_argument(
         "--start",

@@ -22,7 +22,8 @@ class VideoSettings(bpy.types.PropertyGroup):
     video: StringProperty(name="Video", description="The video of a dancer, of any kind; its sound comes along")
     person: IntProperty(
         name="Person",
-        description="Whom to follow where there are several, counted from the left. 0: the most central one",
+        description="Whom to follow where there are several, counted from the left, those much smaller last. "
+        "0: the most central one",
         min=0,
         max=100,
     )

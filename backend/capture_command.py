@@ -45,7 +45,11 @@ def capture(
     rig: file_options.Rig = None,
     person: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Whom to follow where there are several, counted from the left."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Whom to follow where there are several, counted from the left, those much smaller last.",
+        ),
     ] = None,
     start: Annotated[
         float, typer.Option(metavar="SECONDS", help="Where in the video the part to capture begins.")

@@ -18,14 +18,15 @@ _FORGET = 5.0  # s after which whoever was not seen is not taken for the same pe
 _REACH = 1.0  # squares a second that a person moves at most
 _TINTS = 4  # levels of each colour by which clothes are compared
 _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
-_ALIKE = 0.35  # distance of colours up to which two may be one person
+ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
 _HIDDEN = 1.5  # s for which people are expected to go on as they went
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
 _CONFIRMED = 2  # times that somebody must have been found to be reckoned with
 # What it takes to be called a person, and not a coat on its hook: found so often, over so many seconds, as surely.
 _BELIEVED, _LASTING, _SURE = 3, 0.5, 0.65
-# Those who dance together: as large, and there for as long, at least, as shares of the largest and longest.
+# Those who are counted: there for as long, and before the others as large, at least, as shares of the longest and the
+# largest.
 _AS_LARGE, _AS_LONG = 0.5, 0.15
 
 
@@ -223,7 +224,7 @@ class Tracker:
             wears = clothes(image, figure)
             if not any(
                 _part(figure.square, other.square)
-                or (distance(figure.square, other.square) < _SAME and unlike(wears, known) < _ALIKE)
+                or (distance(figure.square, other.square) < _SAME and unlike(wears, known) < ALIKE)
                 for other, known in seen.items()
             ):
                 seen[figure] = wears
@@ -258,7 +259,7 @@ class Tracker:
         near = [
             track
             for track in near
-            if distance(track.expected(time), figure.square) < _COVERED and unlike(track.clothes, seen[figure]) < _ALIKE
+            if distance(track.expected(time), figure.square) < _COVERED and unlike(track.clothes, seen[figure]) < ALIKE
         ]
         here = sum(distance(other.square, figure.square) < 2.0 * _COVERED for other in seen)
         return len(near) > here
@@ -290,7 +291,7 @@ class Tracker:
     def covered(self, track: Track, time: float) -> bool:
         """Whether somebody larger, so nearer, stands before the person and wears the same."""
         return any(
-            unlike(other.clothes, track.clothes) < _ALIKE and other.side > track.side
+            unlike(other.clothes, track.clothes) < ALIKE and other.side > track.side
             for other in self.rivals(track, time, _COVERED)
         )
 
@@ -301,7 +302,7 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     expected, colours = track.expected(time), unlike(track.clothes, seen)
     ratio = figure.square.side / expected.side
     away = distance(expected, figure.square)
-    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
+    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (ALIKE if away > _SAME else _OTHER):
         return np.inf
     return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
 
@@ -323,20 +324,22 @@ def _is_believed(track: Track) -> bool:
 
 def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = None) -> Track | None:
     """The one to follow in a picture of ``size`` (width, height): the how manieth from the left, from 1, when all
-    are there for the first time; None: whoever is there for longest, largest and nearest to the middle."""
+    are there for the first time, those much smaller after the others; None: whoever is there for longest, largest and
+    nearest to the middle."""
     if person is None:
         return max(tracks, key=lambda track: presence(track, size), default=None)
-    sides = [float(np.median([square.side for square in track.squares])) for track in tracks]
-    spans = [float(track.seconds.sum()) for track in tracks]
-    lasting = [
-        track
-        for track, side, span in zip(tracks, sides, spans, strict=True)
-        if side >= _AS_LARGE * max(sides) and span >= _AS_LONG * max(spans)
-    ]
-    if person > len(lasting):
-        return None
-    together = max(track.times[0] for track in lasting)  # when all have been seen, before they change places
-    return sorted(lasting, key=lambda track: track.nearest(together).centre[0])[person - 1]
+    spans = {track: float(track.seconds.sum()) for track in tracks}
+    lasting = [track for track in tracks if spans[track] >= _AS_LONG * max(spans.values())]
+    sides = {track: float(np.median([square.side for square in track.squares])) for track in lasting}
+    dancing = [track for track in lasting if sides[track] >= _AS_LARGE * max(sides.values())]
+    counted = [*_from_left(dancing), *_from_left([track for track in lasting if track not in dancing])]
+    return counted[person - 1] if person <= len(counted) else None
+
+
+def _from_left(tracks: Sequence[Track]) -> list[Track]:
+    """In their order when all have been seen, before they change places."""
+    together = max((track.times[0] for track in tracks), default=0.0)
+    return sorted(tracks, key=lambda track: track.nearest(together).centre[0])
 
 
 def presence(track: Track, size: tuple[int, int]) -> float:

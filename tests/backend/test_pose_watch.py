@@ -257,13 +257,13 @@ def test_who_is_found_elsewhere_while_lost_is_still_one(follow: Callable[..., De
     assert "people" not in {one.kind for one in find_stretches(seen)[1]}
 
 
-def test_who_is_asked_for_is_not_counted_among_onlookers(follow: Callable[..., Detections]) -> None:
+def test_onlookers_are_counted_after_the_dancers(follow: Callable[..., Detections]) -> None:
     """Somebody small, to the left, is no dancer; who is asked for in vain is nobody else."""
     stage = Stage(480, 180)
     pictures = [stage.picture((60, 60, 60, RED), (250, 100, 150, BLACK), (400, 100, 140, GREEN)) for _ in range(100)]
-    assert track_of(follow(pictures, 1)) == pytest.approx(250, abs=2)
-    assert track_of(follow(pictures, 2)) == pytest.approx(400, abs=2)
-    seen = follow(pictures, 3)
+    for person, x in ((1, 250), (2, 400), (3, 60)):
+        assert track_of(follow(pictures, person)) == pytest.approx(x, abs=2)
+    seen = follow(pictures, 4)
     assert np.isnan(track_of(seen)).all()
     assert np.median(seen.people) >= 2
     assert {one.kind for one in find_stretches(seen)[1]} == {"people", "nobody"}
@@ -283,6 +283,22 @@ def test_who_comes_back_is_followed_again(follow: Callable[..., Detections]) -> 
     assert known[:40].all()
     assert not known[40:50].any()
     assert known[55:].all()
+
+
+def test_who_dissolves_into_themselves_elsewhere_is_followed_there_at_once(follow: Callable[..., Detections]) -> None:
+    """Both takes are seen for a while, then the second one alone; somebody in other clothes may wait."""
+    stage = Stage()
+    for colour, patience in ((BLACK, 0.5), (RED, 2.5)):
+        before, after = (100, 100, 130, BLACK), (240, 100, 130, colour)
+        pictures = [stage.picture(before)] * 40 + [stage.picture(before, after)] * 15 + [stage.picture(after)] * 75
+        seen = follow(pictures)
+        track = track_of(seen)
+        assert track[:50] == pytest.approx(100, abs=2)
+        first = int(np.flatnonzero(track > 200)[0])
+        assert 55 <= first <= 55 + 25 * patience
+        assert track[first:] == pytest.approx(240, abs=2)
+        assert seen.cuts.tolist() == [pytest.approx(first, abs=3)]
+        assert (first > 80) == (colour is RED)
 
 
 def test_who_is_there_for_a_moment_only_is_nobody_to_wait_for(follow: Callable[..., Detections]) -> None:
