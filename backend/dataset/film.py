@@ -36,6 +36,8 @@ _FORM = 1  # of what is stored; another one makes everything anew
 # Others seen for longer than this (s) end a stretch. Those who pass by don't, nor what is taken for somebody for a
 # moment: it is one dancer who is followed all the while.
 _PASSING = 1.5
+# In spite of these a dancer is seen: in brightened pictures of the dark, joints are a centimetre off those of light.
+_SEEN = frozenset(["people", "upside down", "dark"])
 _CAPTURING = 0.85  # of the work on a video
 
 
@@ -161,7 +163,7 @@ def _write(
     beats, downbeats = (_within(marks - start, clip.motion.duration) for marks in (music.beats, music.downbeats))
     motion = replace(clip.motion, beats=beats, downbeats=downbeats)
     motion = motion.with_meta(clip={"video": readable(video.name), "start": clip.start})
-    scores = quality.measure(motion, beats, _confidence(motion), _bridged(clip, shown))
+    scores = quality.measure(motion, beats, _confidence(motion), badly_seen(clip, shown))
     store.write_motion(folder / f"{number}.motion", motion)
     (folder / f"{number}.sound").write_bytes(wav(clip.samples, clip.rate))
     heard = condition(music, start + motion.times)[:, SOUND]
@@ -182,12 +184,12 @@ def _confidence(motion: Motion) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _bridged(clip: Clip, shown: Shown) -> float:
+def badly_seen(clip: Clip, shown: Shown) -> float:
     """Share of a clip's time in which the dancer was lost, or seen badly, by what the capture says of it."""
     times = clip.start + clip.motion.times
     wrong = np.zeros(len(times), dtype=bool)
     for kind, a, b, _ in shown.problems:
-        if kind not in ("people", "upside down"):
+        if kind not in _SEEN:
             wrong |= (times >= a) & (times < b)
     return float(wrong.mean())
 
