@@ -30,7 +30,7 @@ class Settings:
     parent: int | None = None
     model: Path | None = None
     work: str = "stepsmith.backend.jobs.work:KINDS"
-    largest_song: int = 512 << 20
+    largest_song: int = 4 << 30  # a video of ten minutes in 4K
     songs_kept: int = 2 << 30
     dances_kept: int = 1 << 30
     jobs_kept: int = 200

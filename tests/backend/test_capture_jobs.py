@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from stepsmith.backend.settings import Settings
 from stepsmith.retarget.files import motion_from_bytes
 
 
@@ -51,6 +52,11 @@ def test_a_video_that_was_sent_is_captured(filming: Any, tmp_path: Path) -> None
     job = filming.wait(ask(filming, video=sha256).json()["id"])
     motion = motion_from_bytes(filming.client.get(f"/jobs/{job['id']}/motion").content)
     assert (motion.meta["video"], motion.meta.get("song")) == ("far.mp4", None)
+
+
+def test_ten_minutes_in_4k_may_be_sent() -> None:
+    """As a phone records them, at 50 Mbit/s."""
+    assert Settings(token="of a test").largest_song >= 600 * 50e6 / 8
 
 
 def test_a_part_of_a_video_is_captured(filming: Any, tmp_path: Path) -> None:
