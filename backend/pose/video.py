@@ -176,12 +176,18 @@ class Video:
         return pictures[0]
 
     def _unreadable(self) -> VideoError:
-        with self._path.open("rb") as file:
-            if file.read(8)[4:] == b"ftyp":
-                return VideoError(
-                    f"“{self._path.name}” can't be read, since its index is damaged or missing, as where a recording or"
-                    " a download breaks off: copy it again."
-                )
+        try:
+            with self._path.open("rb") as file:
+                head = file.read(8)
+        except OSError as error:
+            return VideoError(
+                f"“{self._path.name}” can't be read ({error.strerror}): copy it to where you may read it."
+            )
+        if head[4:] == b"ftyp":
+            return VideoError(
+                f"“{self._path.name}” can't be read, since its index is damaged or missing, as where a recording or"
+                " a download breaks off: copy it again."
+            )
         return VideoError(f"“{self._path.name}” can't be read as a video: it is damaged, or something else.")
 
     def _undecodable(self) -> VideoError:

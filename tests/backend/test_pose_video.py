@@ -256,6 +256,17 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path) -> None:
         assert isinstance(caught.value, StepsmithError)
 
 
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    video = write(tmp_path / "theirs.mp4")
+    monkeypatch.setattr(av, "open", lambda *_, **__: av.error.err_check(-13))
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(VideoError, match=r"“theirs\.mp4” can't be read \(Permission denied\): copy it"):
+        Video(video)
+
+
 def test_a_broken_clock_is_mended(tmp_path: Path) -> None:
     """Recordings that were joined begin anew within the file: their times go on, none twice."""
     parts = [write(tmp_path / f"{i}.ts", "mpeg2video", frames=50) for i in range(2)]
