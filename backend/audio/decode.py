@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.errors import StepsmithError
+from ..packets import packets
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -131,12 +132,13 @@ def _mono(container: av.container.InputContainer, start: float) -> Iterator[tupl
     import av
 
     elapsed = 0.0
-    for packet in container.demux(container.streams.audio[0]):
+    for packet in packets(container, container.streams.audio[0]):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
             continue
         for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
             skip = round((start - elapsed) * frame.sample_rate)
             elapsed += frame.samples / frame.sample_rate
             if skip < frame.samples:

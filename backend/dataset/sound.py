@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
 from ..audio import AudioError, Sound, decode
+from ..packets import packets
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _frames(container: av.container.InputContainer) -> Iterator[tuple[float, flo
     import av
 
     due = 0.0
-    for packet in container.demux(container.streams.audio[0]):
+    for packet in packets(container, container.streams.audio[0]):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:  # skipped when it is decoded for its samples too

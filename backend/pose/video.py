@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.errors import StepsmithError
+from ..packets import packets
 from .damage import Damage, Damages
 
 if TYPE_CHECKING:
@@ -297,15 +298,7 @@ class Video:
 
     def _read(self) -> Iterator[av.Packet]:
         """The packets of all streams, since the file's length is that of the longest."""
-        import av
-
-        try:
-            yield from self._container.demux()
-        except IndexError:
-            # PyAV's, at the end of a file in which it met more streams than it knew of: the decoder is not emptied yet.
-            last = av.Packet()
-            last.stream = self._stream
-            yield last
+        return packets(self._container, self._stream, others=True)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """The frames that can be decoded; where the file breaks off, the video ends."""

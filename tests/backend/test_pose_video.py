@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from stepsmith.backend.audio.decode import decode
 from stepsmith.backend.audio.synth import synthesise
+from stepsmith.backend.dataset.sound import read_sound
 from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.video import DETAIL, Frame, Video, VideoError, read
 from stepsmith.retarget.errors import StepsmithError
@@ -195,6 +196,22 @@ def test_the_sound_of_a_video_is_read_by_the_same_way_as_a_song(tmp_path: Path) 
     # The encoder puts 1,024 samples before it, a twentieth of a second.
     alike = [np.corrcoef(heard[late:], sound[: len(heard) - late])[0, 1] for late in (0, 1024)]
     assert max(alike) > 0.9
+
+
+def test_a_stream_that_turns_up_late_ends_neither_sound_nor_pictures(tmp_path: Path) -> None:
+    """By one wrong byte: the kind of the last picture's tag, after which FFmpeg knows of a stream of texts."""
+    sound = synthesise(tempo=120, duration=2.0).samples.mean(axis=1)
+    video = write(tmp_path / "texts.flv", codec="flv", frames=50, sound=sound)
+    content, places, place = bytearray(video.read_bytes()), [], 13
+    while place < len(content):
+        places += [place] if content[place] == 9 else []
+        place += 15 + int.from_bytes(content[place + 1 : place + 4], "big")
+    before = decode(video).duration
+    content[places[-1]] = 18
+    video.write_bytes(content)
+    assert decode(video).duration == before
+    assert len(read_sound(video).spans) == 1
+    assert len(list(read(video))) == 49
 
 
 def test_what_is_left_of_a_damaged_video_is_read(tmp_path: Path) -> None:
