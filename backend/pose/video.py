@@ -34,6 +34,7 @@ _HARDLY = 1e-3  # s by which a frame may seem early, since some containers round
 _LEAD = 1.0  # s
 _BLIND_LEAD = 12.0  # s, where key frames can't be looked up; encoders put them at most some ten seconds apart
 _TIMELESS = 0x0080 | 0x0200  # FFmpeg's AVFMT_NOTIMESTAMPS and AVFMT_TS_DISCONT
+_CUT_OUT = 10.0  # s from one frame to the next, in such files, from which on a part was cut out of the recording
 # FFmpeg would follow what a playlist names: only files, and none that lists others.
 _LISTS = {"hls", "dash", "concat", "ffmetadata", "imf", "tty"}
 
@@ -118,7 +119,7 @@ class Video:
         try:
             self._stream = self._pictures()
             self._damages = Damages(self._stated(), self._fragments())
-            self._clock = _Clock(1.0 / self._fps())
+            self._clock = _Clock(1.0 / self._fps(), _CUT_OUT if self._timeless() else np.inf)
             self._packets = self._read()
             self._decoded = self._decode()
             first = next(self._decoded, None)
@@ -372,17 +373,19 @@ class Video:
 class _Clock:
     """Mends the times of recordings that were joined, in which they begin anew. ``last``: of the latest frame.
 
-    ``step``: seconds from frame to frame, for files without times.
+    ``step``: seconds from frame to frame, for files without times; ``longest``: seconds that may pass without a frame,
+    if no part of a recording was cut out.
     """
 
-    def __init__(self, step: float) -> None:
+    def __init__(self, step: float, longest: float) -> None:
         self.step, self.last, self.shift = step, -np.inf, 0.0
+        self._longest = longest
 
     def at(self, time: float | None) -> float:
         """The time of a frame of which the file says ``time``."""
         if time is None:
             return self.last + self.step if self.last > -np.inf else 0.0
-        if time + self.shift < self.last - 1.0:
+        if self.last > -np.inf and not -1.0 <= time + self.shift - self.last <= self._longest:
             self.shift = self.last + self.step - time
         return time + self.shift
 

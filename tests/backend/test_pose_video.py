@@ -295,6 +295,17 @@ def test_a_broken_clock_is_mended(tmp_path: Path) -> None:
     assert times[-1] == pytest.approx(4.0, abs=0.5)
 
 
+def test_a_recording_goes_on_where_a_part_was_cut_out_of_it(tmp_path: Path) -> None:
+    """A receiver's clock runs on meanwhile, and ahead by years where one time is damaged."""
+    first = write(tmp_path / "first.ts", frames=50, bf="0")
+    later = write(tmp_path / "later.ts", frames=50, bf="0", times=range(300_000, 302_000, 40))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + later.read_bytes())
+    times = np.array([frame.time for frame in read(joined)])
+    assert len(times) > 90
+    assert times[-1] == pytest.approx(4.0, abs=0.5)
+
+
 # --- a part of a video -----------------------------------------------------------------------------------
 
 LONG = [
