@@ -20,6 +20,7 @@ _LASTING = 0.3  # s that something must last to be worth a word
 _TOGETHER = 1.0  # s between two parts of one problem
 _UNCLEAR = 0.5  # mean confidence below which a body can hardly be made out
 _WORSE = 0.8  # share of the confidence elsewhere below which a back is seen worse than a front
+_SPARSE = 9.0  # pictures a second below which dancing can't be seen
 _SMALL = 90.0  # px of the pictures that are watched, from head to foot
 
 Flags = NDArray[np.bool_]
@@ -38,8 +39,8 @@ class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
     ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "feet", "upside down",
-    "away", "small", "dark" or "unclear". The first three are left out of the stretches, unless they are short enough
-    to be bridged.
+    "away", "small", "sparse" (pictures), "dark" or "unclear". The first three are left out of the stretches, unless
+    they are short enough to be bridged.
     """
 
     kind: str
@@ -57,7 +58,8 @@ def find_stretches(detections: Detections) -> tuple[list[Stretch], list[Problem]
         return [], []
     stretches, short = _split(detections)
     lost = [*_gaps(detections), *short, *_damages(detections)]
-    problems = [*lost, *_cuts(detections), *_people(detections), *_dark(detections), *_poor(detections)]
+    pictures = [*_sparse(detections), *_dark(detections)]
+    problems = [*lost, *_cuts(detections), *_people(detections), *pictures, *_poor(detections)]
     return stretches, sorted(problems, key=lambda problem: (problem.start, problem.end))
 
 
@@ -130,6 +132,15 @@ def _people(detections: Detections) -> Iterator[Problem]:
             where = "on the left" if place < 0.4 else "on the right" if place > 0.6 else "in the middle"
             text += f": the one {where} is followed, another one can be chosen by number from the left"
         yield Problem("people", start, end, f"{text}.")
+
+
+def _sparse(detections: Detections) -> Iterator[Problem]:
+    times = detections.times
+    rate = 1.0 / _step(times)
+    if rate < _SPARSE:
+        start, end = _span(times, 0, -1)
+        sentence = f"The video has only {rate:.2g} pictures a second {_when(start, end)}: fast movement is lost."
+        yield Problem("sparse", start, end, sentence)
 
 
 def _dark(detections: Detections) -> Iterator[Problem]:

@@ -221,6 +221,14 @@ def test_pictures_that_are_very_dark_are_said_where_they_last() -> None:
     assert spans(seen) == [(0.0, 6.0)]
 
 
+@pytest.mark.parametrize(("fps", "rate"), [(1.0, "1"), (7.5, "7.5"), (10.0, None), (25.0, None)])
+def test_pictures_that_are_too_few_are_said(fps: float, rate: str | None) -> None:
+    problems = [one for one in find_stretches(dancer(fps=fps))[1] if one.kind == "sparse"]
+    assert [one.sentence for one in problems] == [
+        f"The video has only {rate} pictures a second from 0.0 s to 6.0 s: fast movement is lost."
+    ] * (rate is not None)
+
+
 def _swapped(detections: Detections, first: int, last: int, which: list[int]) -> Detections:
     """Left and right taken for each other in some frames and landmarks."""
     points, confidence, world = (a.copy() for a in (detections.points, detections.confidence, detections.world))
