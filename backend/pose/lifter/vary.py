@@ -21,8 +21,12 @@ _STRAIGHTER, _STRETCHED = 0.6, 0.6
 _KNEE_BENT = 0.5
 # Thighs are raised forwards, with knees bent, hardly ever backwards; trunks bow, from hips and spine alike. Shares of
 # the bodies that raise a leg, or both as who crouches or sits, and that bow; the most of it, radians.
-_RAISED, _CROUCHED, _BOWED = 0.15, 0.1, 0.25
+_RAISED, _CROUCHED, _BOWED = 0.3, 0.1, 0.25
 _MOST_RAISED, _MOST_FLEXED, _MOST_SPREAD, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 0.9, 1.5, 0.4
+# Share of the legs that are up all the time; of the others the median seconds, the deviation of their logarithm, and
+# how far from the window's middle, seconds too.
+_HELD, _UP, _UPS, _WHEN = 0.3, 0.25, 0.5, 0.5
+_FPS = 30.0
 _BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
 # Share of the bodies that have another's part.
@@ -91,19 +95,23 @@ def _bend_knees(rng: np.random.Generator, turns: Array) -> None:
 
 
 def _raise_legs(rng: np.random.Generator, turns: Array) -> None:
-    count = turns.shape[1]
+    """Of some one leg or both, by the knee or stretched; all the time, or up and down again."""
+    count, frames = turns.shape[1:3]
     both = rng.random(count) < _CROUCHED
     one = (rng.random(count) < _RAISED) & ~both
     left = rng.random(count) < 0.5
     high, bent = rng.random(count), rng.random(count)
+    begun = (np.arange(frames) - frames // 2) / _FPS - rng.normal(0.0, _WHEN, (count, 1))
+    lasts = np.exp(rng.normal(np.log(_UP), _UPS, (count, 1)))
+    up = np.where(rng.random((count, 1)) < _HELD, 1.0, np.exp(-0.5 * (begun / lasts) ** 2))
     for (hip, knee, _), this, outwards in zip(_LEGS, (left, ~left), (-1.0, 1.0), strict=True):
         # Of both legs neither is quite as the other.
         share = (both | (one & this)) * rng.uniform(0.7, 1.0, count)
         raised = share * high * np.maximum(_MOST_RAISED + _flexion(turns, hip), 0.0)
         flexed = share * bent * np.maximum(_MOST_FLEXED - _flexion(turns, knee), 0.0)
         spread = share * rng.uniform(-0.2, _MOST_SPREAD, count) * outwards
-        _bend(turns, hip, np.stack([-raised, spread, np.zeros(count)], axis=1))
-        _bend(turns, knee, flexed[:, None] * [1.0, 0.0, 0.0])
+        _bend(turns, hip, np.stack([-raised, spread, np.zeros(count)], axis=1)[:, None] * up[..., None])
+        _bend(turns, knee, (flexed[:, None] * [1.0, 0.0, 0.0])[:, None] * up[..., None])
 
 
 def _bow(rng: np.random.Generator, turns: Array) -> None:
@@ -119,14 +127,14 @@ def _bow(rng: np.random.Generator, turns: Array) -> None:
 
 
 def _bend(turns: Array, name: str, by: Array) -> None:
-    """Turn a joint, and so all below it, in its own frame, in place; ``by``: (N, 3) axis-angle."""
-    joint, bent = SMPL_NAMES.index(name), np.nonzero(by.any(axis=1))[0]
+    """Turn a joint, and so all below it, in its own frame, in place; ``by``: axis-angle, (N, 3) or (N, T, 3)."""
+    joint, bent = SMPL_NAMES.index(name), np.nonzero(by.any(axis=tuple(range(1, by.ndim))))[0]
     turns[joint, bent] = turns[joint, bent] @ _matrices(by[bent], turns.dtype)
 
 
 def _matrices(by: Array, dtype: np.dtype[np.floating]) -> Array:
-    """(N, 1, 3, 3) of axis-angles (N, 3), for all frames of a window."""
-    matrices: Array = rot.to_matrix(rot.from_axis_angle(by)).astype(dtype)[:, None]
+    """(N, T, 3, 3) of axis-angles (N, T, 3), or (N, 1, 3, 3) of those of all a window's frames (N, 3)."""
+    matrices: Array = rot.to_matrix(rot.from_axis_angle(by if by.ndim == 3 else by[:, None])).astype(dtype)
     return matrices
 
 
