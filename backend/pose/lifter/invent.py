@@ -33,6 +33,11 @@ _TURNED, _PRONATED, _WRIST = 35.0, 35.0, 20.0  # degrees about the arm's and the
 _COLLAR = 0.2  # share of the arm's swing that is the collar's
 # Shares of the poses that lean and of those that lie or are upside down; degrees by which one leans, or stands upright.
 _LEANING, _ANYHOW, _LEAN, _UPRIGHT = 0.25, 0.15, 40.0, 8.0
+# Share of the recordings in which the hands are on the floor beside the feet, and of these of bellies up; degrees by
+# which such trunks lean, the deviation over recordings and from pose to pose; of arms from straight down (as a
+# tangent), and share of the arms' poses that are off the floor.
+_ON_HANDS, _BELLY_UP, _PRONE, _PRONES, _SWAYS = 0.3, 0.25, 80.0, 20.0, 12.0
+_OFF_DOWN, _LIFTED = 0.3, 0.2
 _HEADING, _STEP = 60.0, 0.25  # degrees and metres from pose to pose
 _SOLE = 0.06  # m from the lowest joint to the floor
 _X, _Y, _Z = np.eye(3)
@@ -43,9 +48,10 @@ def invent(rng: np.random.Generator, total: float) -> Iterator[Recording]:
     at its own pace."""
     frames = round(_SECONDS * FPS)
     for number in range(math.ceil(total / frames)):
+        prone = _prone(rng)
         local = np.tile(rot.IDENTITY, (frames, len(SMPL_NAMES), 1))
         before, share, poses = _paces(rng, frames)
-        _go(local, ["pelvis"], _pelvis(rng, poses), before, share)
+        _go(local, ["pelvis"], _pelvis(rng, poses, prone), before, share)
         places = np.cumsum(rng.normal(0.0, _STEP, (poses, 3)), axis=0) * (_X + _Y)
         root = places[before] + share[:, None] * (places[before + 1] - places[before])
         for names, part in ((["spine1", "spine2", "spine3"], "trunk"), (["neck", "head"], "head")):
@@ -58,7 +64,7 @@ def invent(rng: np.random.Generator, total: float) -> Iterator[Recording]:
             _go(local, [f"{side}_{n}" for n in ("hip", "knee", "ankle")], _leg(rng, poses, left), before, share)
             before, share, poses = _paces(rng, frames)
             arm = [f"{side}_{n}" for n in ("collar", "shoulder", "elbow", "wrist")]
-            _go(local, arm, _arm(rng, poses, left), before, share)
+            _go(local, arm, _arm(rng, poses, left, prone), before, share)
         joints = pose(STANDARD, turns(local), root)[1]
         root[:, 2] = _SOLE - joints[..., 2].min(axis=1)
         yield Recording(f"invented {number}", turns(local).astype(np.float32), root.astype(np.float32))
@@ -81,11 +87,23 @@ def _go(local: Array, names: list[str], poses: Array, before: NDArray[np.int64],
         local[:, SMPL_NAMES.index(name)] = rot.slerp(poses[before, i], poses[before + 1, i], share)
 
 
-def _pelvis(rng: np.random.Generator, poses: int) -> Array:
+def _prone(rng: np.random.Generator) -> float | None:
+    """Radians by which a trunk leans forwards that hands support; None where they don't."""
+    if rng.random() >= _ON_HANDS:
+        return None
+    lean = np.radians(rng.normal(_PRONE, _PRONES))
+    return float(-lean if rng.random() < _BELLY_UP else lean)
+
+
+def _pelvis(rng: np.random.Generator, poses: int, prone: float | None) -> Array:
     """(K, 1, 4) turned about the vertical from pose to pose, and leaning."""
-    chance = rng.random((poses, 1))
-    lean = np.where(chance < _ANYHOW, 120.0, np.where(chance < _ANYHOW + _LEANING, _LEAN, _UPRIGHT))
-    leant = rot.from_axis_angle(np.radians(lean) * rng.normal(size=(poses, 3)) * (_X + _Y))
+    if prone is None:
+        chance = rng.random((poses, 1))
+        lean = np.where(chance < _ANYHOW, 120.0, np.where(chance < _ANYHOW + _LEANING, _LEAN, _UPRIGHT))
+        leant = rot.from_axis_angle(np.radians(lean) * rng.normal(size=(poses, 3)) * (_X + _Y))
+    else:
+        sways = np.radians(rng.normal(0.0, _SWAYS, (poses, 3)))
+        leant = rot.multiply(rot.from_axis_angle(sways), rot.from_axis_angle(prone * _X))
     heading = np.radians(rng.uniform(0.0, 360.0) + np.cumsum(rng.normal(0.0, _HEADING, poses)))
     return rot.multiply(_about(_Z, heading), leant)[:, None]
 
@@ -114,10 +132,14 @@ def _leg(rng: np.random.Generator, poses: int, left: float) -> Array:
     return np.stack([hip, _about(_X, _flexed(rng, poses, "knee flexion")), ankle], axis=1)
 
 
-def _arm(rng: np.random.Generator, poses: int, left: float) -> Array:
+def _arm(rng: np.random.Generator, poses: int, left: float, prone: float | None) -> Array:
     """(K, 4, 4) collar, shoulder, elbow and wrist. ``left``: 1, or -1 of a right arm."""
     # Any direction but those that the shoulder does not reach: of many tried the first.
     tried = rng.normal(size=(poses, 16, 3))
+    supports = np.zeros(poses, dtype=bool)
+    if prone is not None:
+        supports = rng.random(poses) >= _LIFTED
+        tried[supports] = _OFF_DOWN * tried[supports] - rot.rotate(rot.from_axis_angle(-prone * _X), _Z)
     tried /= np.linalg.norm(tried, axis=-1, keepdims=True)
     backwards, across = (np.sin(np.radians(RANGES[f"shoulder {way}"][1])) for way in ("extension", "adduction"))
     reached = (tried[..., 1] < backwards) & (-left * tried[..., 0] < across)
@@ -126,7 +148,7 @@ def _arm(rng: np.random.Generator, poses: int, left: float) -> Array:
     collar = rot.slerp(np.broadcast_to(rot.IDENTITY, swing.shape), swing, np.full(poses, _COLLAR))
     turned = _about(_X, np.radians(rng.normal(0.0, _TURNED, poses)))
     shoulder = rot.multiply(rot.conjugate(collar), rot.multiply(swing, turned))
-    bend = _about(-left * _Z, _flexed(rng, poses, "elbow flexion"))
+    bend = _about(-left * _Z, np.where(supports, 0.3, 1.0) * _flexed(rng, poses, "elbow flexion"))
     elbow = rot.multiply(bend, _about(_X, np.radians(rng.normal(0.0, _PRONATED, poses))))
     wrist = rot.from_axis_angle(np.radians(rng.normal(0.0, _WRIST, (poses, 3))))
     return np.stack([collar, shoulder, elbow, wrist], axis=1)
