@@ -18,7 +18,7 @@ _FORGET = 5.0  # s after which whoever was not seen is not taken for the same pe
 _REACH = 1.0  # squares a second that a person moves at most
 _TINTS = 4  # levels of each colour by which clothes are compared
 _LEARN = 0.15  # share of a new look in what is remembered of someone's clothes
-ALIKE = 0.35  # distance of colours up to which two may be one person
+_ALIKE = 0.35  # distance of colours up to which two may be one person
 _COVERED = 0.25  # of a body's square, from one to another behind
 _HIDDEN = 1.5  # s for which people are expected to go on as they went
 _OTHER = 0.6  # distance of colours from which on two are not, wherever they are
@@ -224,7 +224,7 @@ class Tracker:
             wears = clothes(image, figure)
             if not any(
                 _part(figure.square, other.square)
-                or (distance(figure.square, other.square) < _SAME and unlike(wears, known) < ALIKE)
+                or (distance(figure.square, other.square) < _SAME and unlike(wears, known) < _ALIKE)
                 for other, known in seen.items()
             ):
                 seen[figure] = wears
@@ -259,7 +259,7 @@ class Tracker:
         near = [
             track
             for track in near
-            if distance(track.expected(time), figure.square) < _COVERED and unlike(track.clothes, seen[figure]) < ALIKE
+            if distance(track.expected(time), figure.square) < _COVERED and unlike(track.clothes, seen[figure]) < _ALIKE
         ]
         here = sum(distance(other.square, figure.square) < 2.0 * _COVERED for other in seen)
         return len(near) > here
@@ -291,7 +291,7 @@ class Tracker:
     def covered(self, track: Track, time: float) -> bool:
         """Whether somebody larger, so nearer, stands before the person and wears the same."""
         return any(
-            unlike(other.clothes, track.clothes) < ALIKE and other.side > track.side
+            unlike(other.clothes, track.clothes) < _ALIKE and other.side > track.side
             for other in self.rivals(track, time, _COVERED)
         )
 
@@ -302,7 +302,7 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     expected, colours = track.expected(time), unlike(track.clothes, seen)
     ratio = figure.square.side / expected.side
     away = distance(expected, figure.square)
-    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (ALIKE if away > _SAME else _OTHER):
+    if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
         return np.inf
     return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
 

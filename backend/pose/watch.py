@@ -23,7 +23,6 @@ from .leaps import doubt_leaps
 from .light import Light
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
 from .people import (
-    ALIKE,
     Finder,
     Spotter,
     Track,
@@ -49,7 +48,6 @@ _LOOK_FRAMES, _LOOK_FRAMES_ALONE = 8, 16
 _LOOK_CLOSELY = 0.08  # s, while somebody else is near enough to be mistaken
 _PATIENCE = 2.0  # s for which nobody else is followed when the person is out of sight
 _MOMENT = 0.4  # s for which somebody is looked for where they were
-_DISSOLVE = 1.0  # s for which somebody may be seen twice while one take dissolves into another
 _NEAR = 0.25  # squares between where the person is and where the person is known to have been
 _TELLING = 0.1  # distance of colours from which on clothes tell two people apart
 _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they may have been already
@@ -276,17 +274,12 @@ class Shot:
             return best if best is not None and near[best] < _NEAR else self._track
         track = self._track
         if track is not None and (track in there.values() or now - track.times[-1] < _patience(track)):
-            return track if track in there.values() else self._again(track, there) or track
+            return track
         if track is not None and confirmed([track]):  # another one, who must be there indeed
             return choose(confirmed(there.values()), self.size) or track
         # Who is the how manieth is known at the end of the shot; meanwhile somebody has to be followed.
         known = choose([*there.values()], self.size, self.person) if not self.times else None
         return known or choose([*there.values()], self.size)
-
-    def _again(self, track: Track, there: Mapping[Figure, Track]) -> Track | None:
-        """Who came as somebody in the same clothes went: they themselves, where one take dissolves into another."""
-        came = [one for one in confirmed(there.values()) if one.times[0] > track.times[-1] - _DISSOLVE]
-        return choose([one for one in came if unlike(one.clothes, track.clothes) < ALIKE], self.size)
 
     def _is_other(self, frame: Frame, pose: Pose) -> bool:
         """Whether landmarks are on somebody else who is near, by the colours of the clothes, or may be."""

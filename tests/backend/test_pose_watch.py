@@ -285,22 +285,6 @@ def test_who_comes_back_is_followed_again(follow: Callable[..., Detections]) -> 
     assert known[55:].all()
 
 
-def test_who_dissolves_into_themselves_elsewhere_is_followed_there_at_once(follow: Callable[..., Detections]) -> None:
-    """Both takes are seen for a while, then the second one alone; somebody in other clothes may wait."""
-    stage = Stage()
-    for colour, patience in ((BLACK, 0.5), (RED, 2.5)):
-        before, after = (100, 100, 130, BLACK), (240, 100, 130, colour)
-        pictures = [stage.picture(before)] * 40 + [stage.picture(before, after)] * 15 + [stage.picture(after)] * 75
-        seen = follow(pictures)
-        track = track_of(seen)
-        assert track[:50] == pytest.approx(100, abs=2)
-        first = int(np.flatnonzero(track > 200)[0])
-        assert 55 <= first <= 55 + 25 * patience
-        assert track[first:] == pytest.approx(240, abs=2)
-        assert seen.cuts.tolist() == [pytest.approx(first, abs=3)]
-        assert (first > 80) == (colour is RED)
-
-
 def test_who_is_there_for_a_moment_only_is_nobody_to_wait_for(follow: Callable[..., Detections]) -> None:
     """As where two shots dissolve: who was in the first is still to be seen when the second begins."""
     stage = Stage()
