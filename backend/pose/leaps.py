@@ -13,6 +13,10 @@ from .swaps import TRUNK, trunk_lengths
 
 _LONGEST, _MOST = 0.2, 12  # s, and frames, that a leap may take, from where it begins to where it is back
 _BACK = 0.5  # how near to where it began it ends, as a share of how far it went
+_AT_ONCE = 2000  # frames that are looked at together
+_BESIDE = _MOST * (
+    _MOST + 1
+)  # frames beside them by which leaps in them are told, those of each length by shorter ones
 _FAR = 0.5  # share of that from which on a frame belongs to the leap
 _TRUNK_LENGTH = 0.5  # m
 _LEAST = 0.08  # m that are no noise
@@ -31,10 +35,21 @@ def doubt_leaps(detections: Detections) -> Detections:
     for part in np.split(np.arange(len(detections)), detections.cuts):
         seen = part[detections.confidence[part].max(axis=1, initial=0.0) > 0.0]
         if len(seen) > 2:
-            points = detections.points[seen]
-            leaping = _leaps(detections.times[seen], _metres(points), detections.confidence[seen])
+            leaping = _leaps_of_all(
+                detections.times[seen], _metres(detections.points[seen]), detections.confidence[seen]
+            )
             confidence[seen] = np.where(leaping, 0.0, confidence[seen])
     return replace(detections, confidence=confidence)
+
+
+def _leaps_of_all(times: Array, places: Array, sure: Array) -> NDArray[np.bool_]:
+    """What ``_leaps`` finds, in memory that does not grow with the video."""
+    pieces = []
+    for first in range(0, len(times), _AT_ONCE):
+        begin = max(first - _BESIDE, 0)
+        piece = slice(begin, first + _AT_ONCE + _BESIDE)
+        pieces.append(_leaps(times[piece], places[piece], sure[piece])[first - begin :][:_AT_ONCE])
+    return np.concatenate(pieces)
 
 
 def _metres(points: Array) -> Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stepsmith.backend.pose import leaps
 from stepsmith.backend.pose.detections import Detections
 from stepsmith.backend.pose.landmarks import MEDIAPIPE
 from stepsmith.backend.pose.leaps import doubt_leaps
@@ -86,3 +88,22 @@ def test_confidence_is_lost_or_kept_whatever_was_seen(seed: int, frames: int, fp
     seen = replace(seen, points=points, confidence=confidence, cuts=cuts[(cuts > 0) & (cuts < frames)])
     doubted = doubt_leaps(seen)
     assert ((doubted.confidence == seen.confidence) | (doubted.confidence == 0.0)).all()
+
+
+def test_a_long_video_is_looked_at_in_pieces_and_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = standing(20.0)
+    trembling = np.random.default_rng(1).normal(0.0, 15.0, seen.points.shape)
+    seen = replace(seen, points=seen.points + trembling)
+    whole = doubt_leaps(seen).confidence
+    assert 0.01 < (whole == 0.0).mean() < 0.99
+    monkeypatch.setattr(leaps, "_AT_ONCE", 50)
+    np.testing.assert_array_equal(doubt_leaps(seen).confidence, whole)
+
+
+def test_memory_hardly_grows_with_the_video() -> None:
+    seen = standing(1200.0)
+    tracemalloc.start()
+    doubt_leaps(seen)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * seen.points.nbytes
