@@ -16,7 +16,7 @@ _BACK = 0.5  # how near to where it began it ends, as a share of how far it went
 _FAR = 0.5  # share of that from which on a frame belongs to the leap
 _TRUNK_LENGTH = 0.5  # m
 _LEAST = 0.08  # m that are no noise
-# Frames that are looked at together, and beside them those by which leaps in them are told: each length by shorter ones.
+# Frames that are looked at together, and those beside them that tell of leaps: of each length by the shorter ones.
 _AT_ONCE, _BESIDE = 2000, _MOST * (_MOST + 1)
 # Acceleration in m/s² that is believed of a point that is not seen at all, and how much more of one that is seen
 # well. A dancer's hand reaches about 150.
