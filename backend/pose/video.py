@@ -118,7 +118,7 @@ class Video:
         self._container = self._opened()
         try:
             self._stream = self._pictures()
-            self._damages = Damages(self._stated(), self._fragments())
+            self._damages = Damages(self._stated(), self._fragments(), self._transport())
             self._clock = _Clock(1.0 / self._fps(), _CUT_OUT if self._timeless() else np.inf)
             self._packets = self._read()
             self._decoded = self._decode()
@@ -236,6 +236,10 @@ class Video:
         """The file, if it is an MP4 in fragments, which states no length of the whole."""
         whole = not self._container.format.name.startswith("mov") or self._stream.frames > 0
         return None if whole else self._path
+
+    def _transport(self) -> Path | None:
+        """The file, if it is an MPEG transport stream, which states no length either."""
+        return self._path if self._container.format.name == "mpegts" else None
 
     def _too_long(self) -> VideoError:
         return VideoError(

@@ -459,6 +459,23 @@ def test_a_time_that_is_nonsense_hides_no_loss(long_videos: Path, tmp_path: Path
     assert damage.start < 0.1
 
 
+@pytest.mark.parametrize(("name", "packet"), [("stream.ts", 188), ("camera.m2ts", 192)])
+def test_a_transport_stream_that_was_cut_off_is_told(long_videos: Path, tmp_path: Path, name: str, packet: int) -> None:
+    """It states no length, but its last packet is not whole."""
+    whole = long_videos / name
+    if name == "camera.m2ts":
+        remux(long_videos / "stream.ts", whole)
+        assert found(whole) == []
+    cut = tmp_path / name
+    for share in (0.3, 0.5, 0.9):
+        packets = round(share * whole.stat().st_size / packet)
+        cut.write_bytes(whole.read_bytes()[: packets * packet + 100])
+        last = [frame.time for frame in read(cut)][-1]
+        (damage,) = found(cut)
+        assert (damage.start, damage.pictures) == (pytest.approx(last + 0.04, abs=0.01), None)
+        assert found(cut, 1.0, 2.0) == []
+
+
 def test_a_fragmented_video_that_was_cut_off_is_told(long_videos: Path, tmp_path: Path) -> None:
     """Its fragments don't say how many there are, but the last one is shorter than it says."""
     whole = remux(long_videos / "indexed.mp4", tmp_path / "whole.mp4", movflags="frag_keyframe+empty_moov")
