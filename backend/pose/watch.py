@@ -346,10 +346,13 @@ class _Teller:
 
     def __init__(self, progress: Progress) -> None:
         self.info = VideoInfo((0, 0), 0.0, None, None)
-        self._progress, self._words, self._share = progress, "", 0.0
+        self._progress, self._words = progress, ""
+        self._done = self._share = 0.0
 
     def begin(self, info: VideoInfo) -> None:
         """The video is watched from its beginning, the second time because somebody else is the subject."""
+        # Half of the work is done then, which nobody could know before.
+        self._done = self._share = 0.5 if self._words else 0.0
         self._words = "Watching again, for another person" if self._words else "Watching the dancer"
         self.info, self._frames, self._told = info, 0, time.monotonic() - _TELL
 
@@ -364,5 +367,5 @@ class _Teller:
         if end is not None and (length := end - self.info.start) > 0.0:
             share = min(max((second - self.info.start) / length, 0.0), 1.0)
             text += f" of {max(round(length * self.info.fps), self._frames)}"
-            self._share = max(self._share, share)
+            self._share = max(self._share, self._done + (1.0 - self._done) * share)
         self._progress(self._share, text)

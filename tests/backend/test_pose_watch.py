@@ -21,7 +21,7 @@ from stepsmith.backend.pose.shots import mark_cuts
 from stepsmith.backend.pose.stretches import find_stretches
 from stepsmith.backend.pose.video import Frame, VideoInfo
 from stepsmith.backend.pose.watch import watch
-from stepsmith.backend.progress import Cancelled
+from stepsmith.backend.progress import Cancelled, Progress, silent
 from stepsmith.retarget.errors import StepsmithError
 
 Image = np.ndarray
@@ -115,7 +115,7 @@ def _square(x: float, y: float, side: float) -> Square:
 def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Detections]:
     """``watch`` of pictures that are drawn, 25 a second."""
 
-    def run(pictures: Sequence[Image], person: int | None = None) -> Detections:
+    def run(pictures: Sequence[Image], person: int | None = None, progress: Progress = silent) -> Detections:
         class FakeVideo:
             def __init__(self, path: Path, start: float, duration: float | None) -> None:
                 height, width = pictures[0].shape[:2]
@@ -133,7 +133,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Detections]:
 
         for name, fake in (("Video", FakeVideo), ("People", FakePeople), ("Landmarks", FakeLandmarks)):
             monkeypatch.setattr(module, name, fake)
-        return watch(Path("drawn.mp4"), person=person)
+        return watch(Path("drawn.mp4"), person=person, progress=progress)
 
     return run
 
@@ -172,6 +172,20 @@ def test_the_subject_of_the_whole_shot_is_followed_not_who_was_there_first(follo
     found = track_of(follow(pictures))
     assert np.isnan(found[:24]).all()
     assert found[30:] == pytest.approx(200.0, abs=2.0)
+
+
+def test_watching_again_is_half_of_the_work(follow: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was to be followed is known at the end; the time left is told rightly from then on."""
+    monkeypatch.setattr(module, "_TELL", 0.0)
+    stage, told = Stage(), []
+    late = [(80, 100, 110, BLACK)]
+    pictures = [stage.picture((240, 100, 110, GREEN), *(late if i >= 25 else [])) for i in range(100)]
+    follow(pictures, person=1, progress=lambda share, text: told.append((share, text)))
+    assert [text for _, text in told[100:]] == [
+        f"Watching again, for another person, frame {i + 1} of 100" for i in range(100)
+    ]
+    assert [share for share, _ in told[:100]] == pytest.approx(np.arange(100) / 100)
+    assert [share for share, _ in told[100:]] == pytest.approx(0.5 + np.arange(100) / 200)
 
 
 @pytest.mark.parametrize("colours", [(BLACK, GREEN), (BLACK, BLACK)], ids=["other clothes", "same clothes"])
