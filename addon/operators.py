@@ -141,7 +141,7 @@ class STEPSMITH_OT_apply_dance(bpy.types.Operator):
             armature, result = apply_dance(context, dance, target)
         except StepsmithError as error:
             return failed(self, error)
-        session.current.last_at = result.frames[0], result.fps
+        session.current.last_at = session.Applied(context.scene.session_uid, result.frames[0], result.fps)
         return _applied(self, armature, result)
 
 

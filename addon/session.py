@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import bpy
 
@@ -46,6 +47,14 @@ class Dancers:
     errors: dict[str, str] = field(default_factory=dict)
 
 
+class Applied(NamedTuple):
+    """Where a dance is: in the scene of this ``session_uid``, from frame ``first`` on, keyed at ``fps`` frames a second."""
+
+    scene: int
+    first: int
+    fps: float
+
+
 class Session:
     """The state behind the panel."""
 
@@ -53,8 +62,7 @@ class Session:
         self.backend = Backend()
         self.task: Task | DancesTask | None = None
         self.last: Dance | None = None
-        # The frame on which the last dance begins, and the frames a second that it was keyed at, once it is applied.
-        self.last_at: tuple[int, float] | None = None
+        self.last_at: Applied | None = None  # once the last dance is applied
         self.dancers = Dancers()
         self.error = ""
         self.note = ""

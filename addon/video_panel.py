@@ -147,6 +147,9 @@ def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     problems = [] if dance is None else problems_of(dance.motion)
     if dance is None or not problems or session.current.task is not None or session.current.settling:
         return
+    at = session.current.last_at
+    if at is not None and at.scene != context.scene.session_uid:
+        return
     column = layout.box().column()
     for problem in problems[:_SHOWN]:
         row = column.row()
@@ -154,9 +157,9 @@ def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         lines.scale_y = 0.8
         for k, line in enumerate(wrapped(context, problem.text)):
             lines.label(text=line, icon="BLANK1" if k else "ERROR")
-        if session.current.last_at is not None:
+        if at is not None:
             go = row.operator("stepsmith.go_to_problem", text="", icon="TIME", emboss=False)
-            go.frame = _frame(problem, dance, *session.current.last_at)
+            go.frame = _frame(problem, dance, at.first, at.fps)
     if len(problems) > _SHOWN:
         column.label(text=f"and {len(problems) - _SHOWN} more", icon="BLANK1")
 

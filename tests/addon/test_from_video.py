@@ -321,6 +321,14 @@ def test_problems_of_a_dance_that_was_not_applied_have_no_button(session: Module
     assert problem_buttons(installed) == []
 
 
+def test_problems_are_those_of_the_scene_in_which_the_dance_is(session: ModuleType, installed: str) -> None:
+    capture(session)
+    session.current.tick()
+    assert "Nobody is seen" in " ".join(drawn(installed))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert "Nobody is seen" not in " ".join(drawn(installed))
+
+
 @pytest.mark.parametrize(
     "problems",
     [
