@@ -48,7 +48,7 @@ class Dancers:
 
 
 class Applied(NamedTuple):
-    """Where a dance is: in the scene of this ``session_uid``, from frame ``first`` on, keyed at ``fps`` frames a second."""
+    """Where a dance is: in the ``scene`` with this session_uid, from frame ``first`` on, keyed at ``fps``."""
 
     scene: int
     first: int
