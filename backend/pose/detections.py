@@ -21,7 +21,8 @@ class Detections:
     may lie outside the picture. ``confidence``: (F, 33) in [0, 1], 0 throughout where nobody was seen.
     ``world``: (F, 33, 3) MediaPipe's own metres around the hips (x right, y down, z away), for comparison alone.
     ``people``: (F,) how many people were seen. ``cuts``: frames that begin another shot. ``damage``: where the video's
-    file is damaged. ``dark``: frames whose pictures are very dark.
+    file is damaged. ``dark``: frames whose pictures are very dark. ``onlookers``: frames in which all others are much
+    smaller than the person.
     """
 
     times: Array
@@ -33,6 +34,7 @@ class Detections:
     cuts: NDArray[Any]
     damage: Sequence[Damage] = ()
     dark: Sequence[int] = ()
+    onlookers: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.times)

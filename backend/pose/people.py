@@ -27,7 +27,7 @@ _CONFIRMED = 2  # times that somebody must have been found to be reckoned with
 _BELIEVED, _LASTING, _SURE = 3, 0.5, 0.65
 # Those who are counted: there for as long, and before the others as large, at least, as shares of the longest and the
 # largest.
-_AS_LARGE, _AS_LONG = 0.5, 0.15
+AS_LARGE, _AS_LONG = 0.5, 0.15
 
 
 class Finder(Protocol):
@@ -186,6 +186,11 @@ class Track:
         """How large the person was of late."""
         return float(np.median([square.side for square in self.squares[-5:]]))
 
+    @property
+    def mostly(self) -> float:
+        """How large the person was all in all."""
+        return float(np.median([square.side for square in self.squares]))
+
     def expected(self, time: float) -> Square:
         """Where the person is likely to be."""
         last, span = self.squares[-1], time - self.times[-1]
@@ -330,8 +335,8 @@ def choose(tracks: Sequence[Track], size: tuple[int, int], person: int | None = 
         return max(tracks, key=lambda track: presence(track, size), default=None)
     spans = {track: float(track.seconds.sum()) for track in tracks}
     lasting = [track for track in tracks if spans[track] >= _AS_LONG * max(spans.values())]
-    sides = {track: float(np.median([square.side for square in track.squares])) for track in lasting}
-    dancing = [track for track in lasting if sides[track] >= _AS_LARGE * max(sides.values())]
+    largest = max((track.mostly for track in lasting), default=0.0)
+    dancing = [track for track in lasting if track.mostly >= AS_LARGE * largest]
     counted = [*_from_left(dancing), *_from_left([track for track in lasting if track not in dancing])]
     return counted[person - 1] if person <= len(counted) else None
 
@@ -349,10 +354,10 @@ def presence(track: Track, size: tuple[int, int]) -> float:
     return float((track.seconds * shares * np.exp(-((off / 0.35) ** 2))).sum())
 
 
-def count(tracks: Sequence[Track], times: Array) -> Array:
-    """(F,) how many were there together at each of the ``times`` (F,); 0 where there was one at most, who may have
-    been taken for another for a while."""
+def count(tracks: Sequence[Track], times: Array, least: float = 0.0) -> Array:
+    """(F,) how many as large as ``least`` were there together at each of the ``times`` (F,); 0 where there was one at
+    most, who may have been taken for another for a while."""
     counts = np.zeros(len(times), dtype=int)
-    for track in believed(track for track in tracks if track.beside >= _CONFIRMED):
+    for track in believed(track for track in tracks if track.beside >= _CONFIRMED and track.mostly >= least):
         counts += (times >= track.times[0]) & (times <= track.times[-1])
     return counts

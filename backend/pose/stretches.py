@@ -38,9 +38,9 @@ class Stretch:
 class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
-    ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "feet", "upside down",
-    "away", "small", "sparse" (pictures), "dark" or "unclear". The first three are left out of the stretches, unless
-    they are short enough to be bridged.
+    ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "onlookers" (all others
+    are much smaller), "feet", "upside down", "away", "small", "sparse" (pictures), "dark" or "unclear". The first three
+    are left out of the stretches, unless they are short enough to be bridged.
     """
 
     kind: str
@@ -121,17 +121,23 @@ def _cuts(detections: Detections) -> Iterator[Problem]:
 
 
 def _people(detections: Detections) -> Iterator[Problem]:
+    onlooking = np.isin(np.arange(len(detections)), detections.onlookers)
+    yield from _crowds(detections, "people", ~onlooking)
+    yield from _crowds(detections, "onlookers", onlooking)
+
+
+def _crowds(detections: Detections, kind: str, which: Flags) -> Iterator[Problem]:
     times, seen = detections.times, _seen(detections)
     middle = detections.points[:, [_HIPS[0], _HIPS[1]], 0].mean(axis=1) / detections.size[0]
-    for start, end in _runs(times, detections.people > 1):
+    for start, end in _runs(times, (detections.people > 1) & which):
         within = (times >= start) & (times <= end)
-        many = int(detections.people[within].max())
+        many = int(detections.people[within & which].max())
         text = f"There are {many} people {_when(start, end)}"
         if (within & seen).any():
             place = float(np.median(middle[within & seen]))
             where = "on the left" if place < 0.4 else "on the right" if place > 0.6 else "in the middle"
             text += f": the one {where} is followed, another one can be chosen by number from the left"
-        yield Problem("people", start, end, f"{text}.")
+        yield Problem(kind, start, end, f"{text}.")
 
 
 def _sparse(detections: Detections) -> Iterator[Problem]:

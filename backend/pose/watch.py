@@ -23,6 +23,7 @@ from .leaps import doubt_leaps
 from .light import Light
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
 from .people import (
+    AS_LARGE,
     Finder,
     Spotter,
     Track,
@@ -207,6 +208,12 @@ class Shot:
         seen = np.array([pose is not None for pose in self.poses])
         return [int(number) for number in np.maximum(counted, seen)]
 
+    def onlookers(self) -> list[bool]:
+        """In which frames there were others, all of the shot much smaller than whom we followed."""
+        own = max((track.mostly for track in self._followed), default=0.0)
+        dancing = count(self._tracker.tracks, np.array(self.times), AS_LARGE * own).max(initial=0)
+        return [number > 1 >= dancing for number in self.counts()]
+
     @property
     def dark(self) -> list[bool]:
         """Which of the pictures were very dark."""
@@ -329,6 +336,7 @@ def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]
         np.array(cuts, dtype=int),
         damage,
         np.flatnonzero([one for shot in shots for one in shot.dark]).tolist(),
+        np.flatnonzero([one for shot in shots for one in shot.onlookers()]).tolist(),
     )
 
 

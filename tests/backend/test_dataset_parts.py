@@ -146,7 +146,9 @@ def test_ten_seconds_are_two_clips_of_five_though_the_last_picture_ends_them() -
     assert left == []
 
 
-@pytest.mark.parametrize(("kind", "share"), [("nobody", 0.4), ("unclear", 0.4), ("cut", 0.0), ("dark", 0.0)])
+@pytest.mark.parametrize(
+    ("kind", "share"), [("nobody", 0.4), ("unclear", 0.4), ("cut", 0.0), ("dark", 0.0), ("onlookers", 0.0)]
+)
 def test_a_clip_knows_for_how_long_the_dancer_is_seen_badly(kind: str, share: float) -> None:
     """Darkness alone is no reason to leave a clip out: how sure the detector is tells."""
     clip = clips.Clip(2.0, dance(0, 5.0), np.zeros(5 * RATE, np.float32), RATE)
@@ -157,7 +159,8 @@ def test_a_clip_knows_for_how_long_the_dancer_is_seen_badly(kind: str, share: fl
 def test_others_end_a_stretch_but_not_those_who_pass_by() -> None:
     moving = dance(0, 10.0)
     passing, dancing = ("people", 2.0, 3.0, "There are 2 people."), ("people", 5.0, 7.0, "There are 3 people.")
-    parts, left = film.alone(film.Shown([(1.0, moving)], [passing, dancing]))
+    onlooking = ("onlookers", 1.0, 5.0, "There are 2 people.")
+    parts, left = film.alone(film.Shown([(1.0, moving)], [passing, onlooking, dancing]))
     assert [(start, start + motion.duration) for start, motion in parts] == [
         (1.0, pytest.approx(5.0, abs=0.04)),
         (pytest.approx(7.0, abs=0.04), 11.0),

@@ -143,6 +143,14 @@ def test_several_people_are_said_and_who_is_followed() -> None:
     assert found.sentence.startswith("There are 3 people from 1.0 s to 4.0 s: the one in the middle is followed")
 
 
+def test_onlookers_are_told_from_people() -> None:
+    seen = dancer()
+    seen = replace(seen, people=np.where(seen.times < 3.0, 2, 3), onlookers=range(90))
+    problems = find_stretches(seen)[1]
+    assert [one.kind for one in problems] == ["onlookers", "people"]
+    assert [one.sentence.partition(" from")[0] for one in problems] == ["There are 2 people", "There are 3 people"]
+
+
 def _at(detections: Detections, first: float, last: float) -> Array:
     return ((detections.times >= first) & (detections.times < last))[:, None]
 

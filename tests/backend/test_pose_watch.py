@@ -283,6 +283,15 @@ def test_onlookers_are_counted_after_the_dancers(follow: Callable[..., Detection
     assert {one.kind for one in find_stretches(seen)[1]} == {"people", "nobody"}
 
 
+def test_those_who_are_all_much_smaller_are_called_onlookers(follow: Callable[..., Detections]) -> None:
+    stage = Stage(480, 180)
+    pictures = [stage.picture((60, 60, 60, RED), (300, 100, 150, BLACK)) for _ in range(100)]
+    for person, kind in ((None, "onlookers"), (1, "onlookers"), (2, "people")):
+        (found,) = [one for one in find_stretches(follow(pictures, person))[1] if one.kind in ("people", "onlookers")]
+        assert found.kind == kind
+        assert found.sentence.startswith("There are 2 people from")
+
+
 def test_nobody_is_followed_where_nobody_is(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     seen = follow([stage.picture() for _ in range(40)])
