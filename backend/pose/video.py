@@ -346,10 +346,10 @@ class Video:
         """
         import av
 
-        clock, seen = self._clock, False
+        clock, stamps, seen = self._clock, _Stamps(), False
         decoded = self._first
         while decoded is not None:
-            time = clock.at(self._seconds(decoded.pts, decoded.time_base))
+            time = clock.at(self._seconds(stamps.of(decoded), decoded.time_base))
             if self._end is not None and time >= self._end - _HARDLY:
                 break
             if time - self._begin > LONGEST:
@@ -372,6 +372,23 @@ class Video:
     def damage(self) -> list[Damage]:
         """Where what was read of the file is damaged, in order; known once all frames were read."""
         return self._damages.found(self._begin, self._end, self._clock.last + self._clock.step, self._clock.step)
+
+
+class _Stamps:
+    """Knows which stamp of a frame to believe: that of when it is to be shown, unless those go to and fro, as where
+    AVIs hold frames in another order than they are shown in. The decoder's own go on then, as FFmpeg has it too."""
+
+    def __init__(self) -> None:
+        self._last, self._faults = [-np.inf, -np.inf], [0, 0]
+
+    def of(self, frame: av.VideoFrame) -> int | None:
+        """The stamp of the next frame."""
+        for kind, stamp in enumerate((frame.pts, frame.dts)):
+            if stamp is not None:
+                self._faults[kind] += stamp <= self._last[kind]
+                self._last[kind] = stamp
+        shown, decoded = self._faults
+        return frame.pts if shown <= decoded or frame.dts is None else frame.dts
 
 
 class _Clock:

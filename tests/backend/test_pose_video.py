@@ -295,6 +295,14 @@ def test_a_broken_clock_is_mended(tmp_path: Path) -> None:
     assert times[-1] == pytest.approx(4.0, abs=0.5)
 
 
+def test_frames_in_another_order_than_they_are_shown_in_are_all_read(tmp_path: Path) -> None:
+    """AVIs say when frames are decoded, not when they are shown."""
+    times = [frame.time for frame in read(write(tmp_path / "old.avi", frames=100, bf="3"))]
+    assert len(times) >= 97
+    assert np.median(np.diff(times)) == pytest.approx(0.04)
+    assert np.diff(times)[3:].max() < 0.05
+
+
 def test_a_recording_goes_on_where_a_part_was_cut_out_of_it(tmp_path: Path) -> None:
     """A receiver's clock runs on meanwhile, and ahead by years where one time is damaged."""
     first = write(tmp_path / "first.ts", frames=50, bf="0")
