@@ -37,7 +37,7 @@ _FORM = 1  # of what is stored; another one makes everything anew
 # moment: it is one dancer who is followed all the while.
 _PASSING = 1.5
 # In spite of these a dancer is seen: in brightened pictures of the dark, joints are a centimetre off those of light.
-_SEEN = frozenset(["people", "onlookers", "upside down", "dark"])
+_SEEN = frozenset(["people", "onlookers", "upside down", "away", "dark"])
 _CAPTURING = 0.85  # of the work on a video
 
 

@@ -162,7 +162,8 @@ def _poor(detections: Detections) -> Iterator[Problem]:
     tests: list[tuple[str, float, Callable[[Detections], Flags], str]] = [
         ("feet", _LASTING, _feet_out, "The feet are out of the picture {when}: the legs are guessed there."),
         ("upside down", _LASTING, _upside_down, "The dancer is upside down {when}: the motion may be wrong there."),
-        ("away", 1.0, _badly_from_behind, "The dancer faces away {when}, and is seen worse: the motion may be wrong."),
+        ("away", 1.0, _well_from_behind, "The dancer faces away {when}: what the body hides is guessed there."),
+        ("unclear", 1.0, _badly_from_behind, "The dancer faces away {when}, seen worse: the motion may be wrong."),
         ("small", 1.0, _small, "The dancer is very small in the picture {when}: film from nearer, or crop the video."),
         ("unclear", _LASTING, _unclear, "The dancer can hardly be made out {when}: too dark, blurred or hidden."),
     ]
@@ -192,16 +193,24 @@ def _upside_down(detections: Detections) -> Flags:
     return trunk[:, 1] > 0.5 * np.linalg.norm(trunk, axis=1)
 
 
+def _well_from_behind(detections: Detections) -> Flags:
+    """(F,) where the back is to the camera, and the body is seen as well as otherwise."""
+    return _facing(detections, -1.0) & ~_badly_from_behind(detections)
+
+
 def _badly_from_behind(detections: Detections) -> Flags:
-    """(F,) where the back is to the camera, if the body is seen worse then than otherwise."""
-    seen, sure = _seen(detections), _sureness(detections)
-    left, right = (detections.points[:, i, 0] for i in _SHOULDERS)
-    length = np.linalg.norm(_trunk(detections), axis=1)
-    upright = _trunk(detections)[:, 1] < 0.0
-    back = seen & upright & (right - left > 0.2 * length)
-    front = seen & upright & (left - right > 0.2 * length)
+    """(F,) where the back is to the camera, and the body is seen worse than otherwise."""
+    sure, front = _sureness(detections), _facing(detections, 1.0)
     usual = float(np.median(sure[front])) if front.any() else 1.0
-    return back & (_smooth(sure, detections.times) < _WORSE * usual)
+    return _facing(detections, -1.0) & (_smooth(sure, detections.times) < _WORSE * usual)
+
+
+def _facing(detections: Detections, side: float) -> Flags:
+    """(F,) where somebody upright faces the camera, for a ``side`` of 1, or has the back to it, for -1."""
+    left, right = (detections.points[:, i, 0] for i in _SHOULDERS)
+    trunk = _trunk(detections)
+    broad = side * (left - right) > 0.2 * np.linalg.norm(trunk, axis=1)
+    return _seen(detections) & (trunk[:, 1] < 0.0) & broad
 
 
 def _small(detections: Detections) -> Flags:

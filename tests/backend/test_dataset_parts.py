@@ -147,7 +147,8 @@ def test_ten_seconds_are_two_clips_of_five_though_the_last_picture_ends_them() -
 
 
 @pytest.mark.parametrize(
-    ("kind", "share"), [("nobody", 0.4), ("unclear", 0.4), ("cut", 0.0), ("dark", 0.0), ("onlookers", 0.0)]
+    ("kind", "share"),
+    [("nobody", 0.4), ("unclear", 0.4), ("cut", 0.0), ("dark", 0.0), ("onlookers", 0.0), ("away", 0.0)],
 )
 def test_a_clip_knows_for_how_long_the_dancer_is_seen_badly(kind: str, share: float) -> None:
     """Darkness alone is no reason to leave a clip out: how sure the detector is tells."""

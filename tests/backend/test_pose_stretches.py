@@ -171,13 +171,15 @@ def test_somebody_upside_down_is_said() -> None:
     assert (found.kind, round(found.start, 1), round(found.end, 1)) == ("upside down", 2.0, 3.0)
 
 
-def test_a_back_is_a_problem_only_where_it_is_seen_worse() -> None:
+def test_a_back_is_said_and_whether_it_is_seen_worse() -> None:
     seen = dancer()
     behind = _at(seen, 2.0, 4.0)
     turned = np.where(behind[..., None], [640.0, 0.0] + seen.points * [-1.0, 1.0], seen.points)
-    assert find_stretches(replace(seen, points=turned))[1] == []
-    found = problem(replace(seen, points=turned, confidence=np.where(behind, 0.6, 0.95) * np.ones((1, 33))))
+    found = problem(replace(seen, points=turned))
     assert (found.kind, round(found.start), round(found.end)) == ("away", 2, 4)
+    found = problem(replace(seen, points=turned, confidence=np.where(behind, 0.6, 0.95) * np.ones((1, 33))))
+    assert (found.kind, round(found.start), round(found.end)) == ("unclear", 2, 4)
+    assert "faces away" in found.sentence
 
 
 def test_somebody_tiny_and_somebody_unclear_are_said() -> None:
