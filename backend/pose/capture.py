@@ -174,6 +174,10 @@ def _nobody(video: Path, person: int | None, seconds: float, problems: Sequence[
             f"Person {person} of {where} can't be seen well enough to be captured{why}: count people from the"
             " left, or leave the number out for the most central one."
         )
+    if reasons and any(problem.kind == "cut" for problem in problems):
+        return CaptureError(
+            f"No shot of {where} shows a dancer for {SHORTEST:g} s: choose a video that is cut less, or not at all."
+        )
     return CaptureError(
         f"Nobody in {where} can be seen well enough to be captured{why}: film one person whole, from head to"
         " feet, in good light."

@@ -166,6 +166,16 @@ def test_a_video_that_is_too_short_says_so_and_not_that_nobody_is_seen(pretend: 
         capture(video, start=0.1)
 
 
+def test_a_video_of_nothing_but_short_shots_says_so(pretend: Any, video: Path) -> None:
+    short, cut = (Problem(kind, 1.0, 1.5, "The dancer: so it is.") for kind in ("short", "cut"))
+    pretend([], [short, cut, short])
+    with pytest.raises(CaptureError, match=r"^No shot of “dancer\.mp4” shows a dancer for 1 s: choose a video that is"):
+        capture(video)
+    pretend([], [cut])
+    with pytest.raises(CaptureError, match=r"^Nobody in “dancer\.mp4” can be seen"):
+        capture(video)
+
+
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no video"):
         capture(tmp_path / "nothing.mp4")
