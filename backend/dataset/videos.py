@@ -49,7 +49,8 @@ class Found:
 
 
 def find_videos(folder: Path, without: Path, genres: Mapping[str, str] | None = None) -> Found:
-    """The videos anywhere below ``folder`` in the order of their names, but for those below ``without``.
+    """The videos anywhere below ``folder``, but for those below ``without``, in the order of their names, those in no
+    genre last.
 
     Links are followed, each folder once. Hidden files and folders are left alone. ``genres``: by names; without it,
     and for videos that it does not name, the genre is that of an AIST++ name, or else the first folder's on the way
@@ -77,7 +78,8 @@ def find_videos(folder: Path, without: Path, genres: Mapping[str, str] | None = 
             found.videos.append(Video(path, name, genre, facts.st_size, facts.st_mtime_ns))
     if not found.videos:
         raise StepsmithError(f"{folder} holds no video that can be read: give a folder of dance videos.")
-    found.videos.sort(key=lambda video: video.name)
+    # Of copies the first is taken: one whose genre is known.
+    found.videos.sort(key=lambda video: (video.genre == _PLAIN, video.name))
     return found
 
 

@@ -370,6 +370,17 @@ def test_genres_come_from_names_folders_and_tables(tmp_path: Path) -> None:
             read_genres(tmp_path / "genres.csv")
 
 
+def test_videos_of_a_genre_come_before_their_copies_in_none(tmp_path: Path) -> None:
+    for name in ("a.mp4", "tango/b.mp4", "tango/a.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert [video.name for video in find_videos(tmp_path, tmp_path / "out").videos] == [
+        "tango/a.mp4",
+        "tango/b.mp4",
+        "a.mp4",
+    ]
+
+
 def test_links_broken_names_and_odd_files_do_no_harm(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "real").mkdir(parents=True)
