@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,15 +71,32 @@ def _split(detections: Detections) -> tuple[list[Stretch], list[Problem]]:
         return [], []
     shots = np.searchsorted(detections.cuts, frames, side="right")
     breaks = np.flatnonzero((np.diff(times[frames]) > BRIDGED + _step(times)) | (np.diff(shots) > 0)) + 1
-    stretches, problems = [], []
+    stretches, pieces = [], []
     for part in np.split(frames, breaks):
         start, end = _span(times, part[0], part[-1])
         if end - start >= SHORTEST - 1e-6:
             stretches.append(Stretch(int(part[0]), int(part[-1]) + 1))
         else:
-            what = f"The dancer is seen for only {end - start:.2g} s {_when(start, end)}"
-            problems.append(Problem("short", start, end, f"{what}: that is too short, and left out."))
-    return stretches, problems
+            pieces.append((start, end))
+    return stretches, _too_short(pieces)
+
+
+def _too_short(pieces: Sequence[tuple[float, float]]) -> list[Problem]:
+    """What is said of ``pieces`` (seconds from and to) that are left out, those close together as one."""
+    together: list[list[tuple[float, float]]] = []
+    for piece in pieces:
+        if together and piece[0] - together[-1][-1][1] < _TOGETHER:
+            together[-1].append(piece)
+        else:
+            together.append([piece])
+    problems = []
+    for group in together:
+        start, end, longest = group[0][0], group[-1][1], max(b - a for a, b in group)
+        what = (
+            f"The dancer is seen for only {longest:.2g} s{' at a time' if len(group) > 1 else ''} {_when(start, end)}"
+        )
+        problems.append(Problem("short", start, end, f"{what}: that is too short, and left out."))
+    return problems
 
 
 def _gaps(detections: Detections) -> Iterator[Problem]:

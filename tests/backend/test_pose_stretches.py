@@ -111,6 +111,15 @@ def test_what_is_seen_for_less_than_a_second_is_left_out() -> None:
     assert [one.kind for one in find_stretches(seen)[1]] == ["nobody", "short", "nobody"]
 
 
+def test_short_pieces_one_after_the_other_are_said_at_once() -> None:
+    seen = replace(dancer(), cuts=np.array([60, 75, 96, 110]))
+    assert spans(seen) == [(0.0, 2.0), (3.67, 6.0)]
+    (short,) = [one for one in find_stretches(seen)[1] if one.kind == "short"]
+    assert short.sentence == (
+        "The dancer is seen for only 0.7 s at a time from 2.0 s to 3.7 s: that is too short, and left out."
+    )
+
+
 def test_a_cut_ends_a_stretch() -> None:
     seen = replace(dancer(), cuts=np.array([75]))
     assert spans(seen) == [(0.0, 2.5), (2.5, 6.0)]
