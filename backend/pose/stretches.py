@@ -92,9 +92,8 @@ def _too_short(pieces: Sequence[tuple[float, float]]) -> list[Problem]:
     problems = []
     for group in together:
         start, end, longest = group[0][0], group[-1][1], max(b - a for a, b in group)
-        what = (
-            f"The dancer is seen for only {longest:.2g} s{' at a time' if len(group) > 1 else ''} {_when(start, end)}"
-        )
+        each = " at a time" if len(group) > 1 else ""
+        what = f"The dancer is seen for only {longest:.2g} s{each} {_when(start, end)}"
         problems.append(Problem("short", start, end, f"{what}: that is too short, and left out."))
     return problems
 
