@@ -433,8 +433,8 @@ def test_training_resumes_and_gives_weights_that_lift(tmp_path: Path) -> None:
 
 
 def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
-    config = TrainConfig().scaled(385)
-    assert [stage.steps for stage in config.stages] == [200, 100, 65, 20]
+    config = TrainConfig().scaled(560)
+    assert [stage.steps for stage in config.stages] == [200, 100, 260]
 
 
 def test_most_varied_knees_are_straighter_and_none_bends_forwards() -> None:

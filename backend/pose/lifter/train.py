@@ -67,8 +67,7 @@ class TrainConfig:
     stages: tuple[Stage, ...] = (
         Stage((3, 3, 1, 1, 1), 20000, 512, 1, rate=5e-3),
         Stage((3, 3, 3, 1, 1), 10000, 256, 1, rate=2.5e-3),
-        Stage((3, 3, 3, 3, 1), 6500, 128, 1, varied=0.45, rate=1.5e-3),
-        Stage((3, 3, 3, 3, 1), 2000, 256, 1, varied=0.45, rate=8e-4),
+        Stage((3, 3, 3, 3, 1), 26000, 256, 1, varied=0.55, rate=2e-3),
     )
     channels: int = 512
     last_rate: float = 2e-5

@@ -16,7 +16,7 @@ train_lifter_app = typer.Typer(help="Train the lifter on recorded motion.", add_
 
 stepsmith train-lifter --data mocap/
 
-stepsmith train-lifter --data mocap/ --steps 60000 --resume
+stepsmith train-lifter --data mocap/ --steps 80000 --resume
 
 stepsmith capture video.mp4 -o dance.blend --lifter lifter/lifter.safetensors"""
 )
@@ -28,7 +28,7 @@ def train_lifter(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, lifter.safetensors and log.csv.")] = Path(
         "lifter"
     ),
-    steps: Annotated[int, typer.Option(min=4, help="Steps in all, those before a resume included.")] = 38500,
+    steps: Annotated[int, typer.Option(min=3, help="Steps in all, those before a resume included.")] = 56000,
     causal: Annotated[
         bool, typer.Option("--causal", help="Look at no later frame, for live use; somewhat less exact.")
     ] = False,
