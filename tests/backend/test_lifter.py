@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from stepsmith.backend.evaluate.anatomy import MARGIN, RANGES, joint_angles
+from stepsmith.backend.evaluate.lifter import CAUSAL_WEIGHTS
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
 from stepsmith.backend.pose.lifter import vary as vary_module
@@ -18,6 +19,7 @@ from stepsmith.backend.pose.lifter.data import FPS, Library, Recording, held_out
 from stepsmith.backend.pose.lifter.invent import invent
 from stepsmith.backend.pose.lifter.lift import Lifter
 from stepsmith.backend.pose.lifter.network import TemporalNetwork, fold, widen
+from stepsmith.backend.pose.lifter.published import load_lifter
 from stepsmith.backend.pose.lifter.shapes import INPUTS, OUTPUTS
 from stepsmith.backend.pose.lifter.train import Stage, TrainConfig, Trainer, train
 from stepsmith.backend.pose.lifter.vary import vary
@@ -541,3 +543,10 @@ def test_lightly_varied_bodies_differ_in_knees_and_head_alone() -> None:
     changed = np.abs(varied - turns).max(axis=(2, 3, 4)) > 1e-4
     assert changed[[1, 2, 4, 5, 7, 8, 12, 15]].mean() > 0.5
     assert not changed[[0, 3, 6, 9, 10, 11, 13, 14, 16, 17, 18, 19, 20, 21]].any()
+
+
+def test_the_causal_lifter_that_ships_looks_at_no_later_frame() -> None:
+    lifter = load_lifter(CAUSAL_WEIGHTS)
+    seen = np.random.default_rng(6).uniform(200, 400, (1, 25, 2)) + np.arange(90.0)[:, None, None]
+    points = [lifter.lift(np.arange(n) / 30.0, seen[:n], np.ones((n, 25)), (640, 480)).points for n in (60, 90)]
+    np.testing.assert_allclose(points[1][:60], points[0], atol=1e-5)
