@@ -23,7 +23,7 @@ _LOW, _AIR = 0.02, 0.06
 # How often a second a foot steps or rises.
 _SWITCHES = 4.0
 # Metres and seconds of the distance's drift; metres that a resting sole is off the floor.
-_DRIFT, _DRIFTS = 0.06, 1.5
+_DRIFT, _DRIFTS = 0.055, 1.5
 _OFF = 0.02
 # Metres from other joints than the feet's to the skin, at least.
 _FLESH = 0.03
