@@ -78,8 +78,8 @@ def make_examples(
     turns, root, valid = library.draw(rng, np.where(other, _speeds(rng, count), 1.0), frames)
     turns[:, other] = vary(rng, turns[:, other])
     turns[:, nearly] = vary_lightly(rng, turns[:, nearly])
-    left = rng.random(count) < 0.5
-    turns[:, left], root[left] = mirrored(turns[:, left], root[left])
+    flipped = rng.random(count) < 0.5
+    turns[:, flipped], root[flipped] = mirrored(turns[:, flipped], root[flipped])
     points, joints = pose(random_bodies(rng, count), turns, root)
     camera = random_cameras(rng, root)
     seen, skeleton = camera.see(points), camera.see(joints)

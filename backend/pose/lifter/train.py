@@ -175,7 +175,7 @@ class Trainer:
         rng = np.random.default_rng((self.config.seed, step))
         frames = stage.frames + stage.field - 1
         # No more at once than the processor's caches hold: a third faster.
-        parts = max(1, round(stage.windows * frames / _AT_ONCE))
+        parts = min(stage.windows, max(1, round(stage.windows * frames / _AT_ONCE)))
         counts = [len(part) for part in np.array_split(np.arange(stage.windows), parts)]
         return join_examples(
             [make_examples(rng, self.library, n, frames, stage.varied, self.config.causal) for n in counts]
