@@ -28,3 +28,20 @@ def packets(
             last = av.Packet()
             last.stream = stream
             yield last
+
+
+def sound_frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """The frames of the first sound; damaged packets are skipped, as players do.
+
+    Raises FFmpegError where the file can't be read on.
+    """
+    import av
+
+    for packet in packets(container, container.streams.audio[0]):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue
+        for frame in frames:
+            if isinstance(frame, av.AudioFrame):
+                yield frame

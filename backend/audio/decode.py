@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.errors import StepsmithError
-from ..packets import packets
+from ..packets import sound_frames
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -126,23 +126,14 @@ def _length(container: av.container.InputContainer, start: float) -> float | Non
 def _mono(container: av.container.InputContainer, start: float) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Blocks of mixed samples (n,) with their rate, from ``start`` (seconds) on.
 
-    Damaged packets are skipped, as players do. The mix is the mean of the channels, whatever their
-    layout, so that files with unusual ones can be used too.
+    The mix is the mean of the channels, whatever their layout, so that files with unusual ones can be used too.
     """
-    import av
-
     elapsed = 0.0
-    for packet in packets(container, container.streams.audio[0]):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            continue
-        for frame in frames:
-            assert isinstance(frame, av.AudioFrame)
-            skip = round((start - elapsed) * frame.sample_rate)
-            elapsed += frame.samples / frame.sample_rate
-            if skip < frame.samples:
-                yield _mix(frame)[max(skip, 0) :], frame.sample_rate
+    for frame in sound_frames(container):
+        skip = round((start - elapsed) * frame.sample_rate)
+        elapsed += frame.samples / frame.sample_rate
+        if skip < frame.samples:
+            yield _mix(frame)[max(skip, 0) :], frame.sample_rate
 
 
 def _mix(frame: av.AudioFrame) -> NDArray[np.float32]:

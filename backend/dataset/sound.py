@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
 from ..audio import AudioError, Sound, decode
-from ..packets import packets
+from ..packets import sound_frames
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -103,17 +103,9 @@ def _places(video: Path) -> Array:
 
 def _frames(container: av.container.InputContainer) -> Iterator[tuple[float, float]]:
     """When each frame of sound that can be decoded begins, on the container's clock, and how long it is, seconds."""
-    import av
-
     due = 0.0
-    for packet in packets(container, container.streams.audio[0]):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:  # skipped when it is decoded for its samples too
-            continue
-        for frame in frames:
-            if isinstance(frame, av.AudioFrame):
-                time = due if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
-                seconds = frame.samples / frame.sample_rate
-                yield time, seconds
-                due = time + seconds
+    for frame in sound_frames(container):  # those that are decoded for their samples too
+        time = due if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        seconds = frame.samples / frame.sample_rate
+        yield time, seconds
+        due = time + seconds

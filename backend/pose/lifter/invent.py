@@ -72,7 +72,7 @@ def invent(rng: np.random.Generator, total: float) -> Iterator[Recording]:
 
 def _paces(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.int64], Array, int]:
     """Of each frame the pose before it and how far it is on the way to the next, eased; how many poses there are."""
-    # The shortest of so many paces fill the frames, but for a chance in thousands.
+    # More than enough: even if all were the quickest, they would last longer than the frames.
     seconds = np.exp(rng.normal(np.log(_PACE), _PACES, 2 + 3 * round(frames / FPS / _PACE)))
     at = np.concatenate([[0.0], np.cumsum(np.maximum(seconds, _QUICKEST))])
     time = np.arange(frames) / FPS

@@ -7,6 +7,7 @@ import numpy as np
 from ....retarget import rotations as rot
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
+from .data import FPS
 
 # How much joints are bent beyond what was recorded, radians.
 _BENT = {
@@ -26,7 +27,6 @@ _MOST_RAISED, _MOST_FLEXED, _MOST_SPREAD, _MOST_BOWED, _MOST_ARCHED = 1.9, 2.3, 
 # Share of the legs that are up all the time; of the others the median seconds, the deviation of their logarithm, and
 # how far from the window's middle, seconds too.
 _HELD, _UP, _UPS, _WHEN = 0.3, 0.25, 0.5, 0.5
-_FPS = 30.0
 _BOLD = 0.5  # standard deviation of the logarithm of how much more, or less, a whole body is bent
 _LEANING, _LEAN = 0.25, 0.9  # share of the bodies that lean, by how much (radians, standard deviation)
 # Share of the bodies that have another's part.
@@ -101,7 +101,7 @@ def _raise_legs(rng: np.random.Generator, turns: Array) -> None:
     one = (rng.random(count) < _RAISED) & ~both
     left = rng.random(count) < 0.5
     high, bent = rng.random(count), rng.random(count)
-    begun = (np.arange(frames) - frames // 2) / _FPS - rng.normal(0.0, _WHEN, (count, 1))
+    begun = (np.arange(frames) - frames // 2) / FPS - rng.normal(0.0, _WHEN, (count, 1))
     lasts = np.exp(rng.normal(np.log(_UP), _UPS, (count, 1)))
     up = np.where(rng.random((count, 1)) < _HELD, 1.0, np.exp(-0.5 * (begun / lasts) ** 2))
     for (hip, knee, _), this, outwards in zip(_LEGS, (left, ~left), (-1.0, 1.0), strict=True):
