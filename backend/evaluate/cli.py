@@ -65,6 +65,7 @@ ROWS = (
     Row("waltz_in_three", "waltzes: in bars of 3 more than of 4, %", 1, 100.0),
     Row("pfc", "PFC, whole dances"),
     Row("pfc_clips", "PFC, clips"),
+    Row("pfc_undivided", "PFC, clips, undivided, cm² m/s²", digits=1),
     Row("skating", "foot skating, % of contact frames", 1, 100.0),
     Row("skating_slide", "foot skating, cm a contact second", 1),
     Row("freezing", "frozen seconds, %", 1, 100.0),

@@ -141,14 +141,25 @@ def pfc(positions: Array, fps: float = 30.0) -> float:
     its maximum, times the horizontal steps of both feet from frame to frame (the lesser of ankle and
     toe, in metres, not divided by time, as in the published script); 10⁴ times the mean.
     """
+    effort, sliding = _effort_and_sliding(positions, fps)
+    peak = effort.max(initial=0.0)
+    return float(1e4 * (sliding * effort / peak).mean()) if peak else 0.0
+
+
+def pfc_undivided(positions: Array, fps: float = 30.0) -> float:
+    """The same without the division by the greatest root acceleration, in cm² m/s².
+
+    One jump of a recording divides its own score by two or three; this has no such divisor.
+    """
+    effort, sliding = _effort_and_sliding(positions, fps)
+    return float(1e4 * (sliding * effort).mean())
+
+
+def _effort_and_sliding(positions: Array, fps: float) -> tuple[Array, Array]:
+    """(T - 2,) m/s² of the root without what goes down, and m² that both feet slide, one by the other."""
     acceleration = np.diff(positions[:, 0], n=2, axis=0) * fps**2
     acceleration[:, 2] = np.maximum(acceleration[:, 2], 0.0)
-    effort = np.linalg.norm(acceleration, axis=-1)
-    peak = effort.max(initial=0.0)
-    if peak == 0.0:
-        return 0.0
-    steps = _foot_steps(positions[1:])
-    return float(1e4 * (steps[:, 0] * steps[:, 1] * effort / peak).mean())
+    return np.linalg.norm(acceleration, axis=-1), _foot_steps(positions[1:]).prod(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -273,6 +284,7 @@ __all__ = [
     "mean_speed",
     "motion_beats",
     "pfc",
+    "pfc_undivided",
     "share_of_bar",
     "window_speeds",
 ]

@@ -274,6 +274,7 @@ def _body(clips: Sequence[Clip], usual_speed: float) -> dict[str, Estimate]:
     skating = [metrics.foot_skating(clip.positions, FPS) for clip in clips]
     return {
         "pfc_clips": metrics.mean_estimate([metrics.pfc(clip.positions, FPS) for clip in clips]),
+        "pfc_undivided": metrics.mean_estimate([metrics.pfc_undivided(clip.positions, FPS) for clip in clips]),
         "skating": metrics.mean_estimate([skate.share for skate in skating]),
         "skating_slide": metrics.mean_estimate([skate.slide for skate in skating]),
         "freezing": metrics.mean_estimate([metrics.freezing(clip.positions, FPS, usual_speed) for clip in clips]),

@@ -349,6 +349,18 @@ def test_pfc_is_zero_while_a_foot_stands_and_high_while_both_slide():
     assert metrics.pfc(still(90)) == 0.0
 
 
+def test_a_jump_divides_pfc_but_not_what_is_undivided():
+    t = np.arange(300) / 30
+    sway = 0.2 * np.sin(2 * np.pi * t)[:, None, None] * np.array([1.0, 0, 0])
+    smooth = still(300) + sway
+    jump = smooth + 0.05 * (np.arange(300) == 150)[:, None, None] * np.array([0, 0, 1.0])
+    assert metrics.pfc(jump) < 0.5 * metrics.pfc(smooth)
+    assert metrics.pfc_undivided(jump) >= metrics.pfc_undivided(smooth)
+    root = np.diff(smooth[:, 0], n=2, axis=0) * 900
+    peak = np.linalg.norm(root * [1, 1, 0], axis=1).max()
+    assert metrics.pfc_undivided(smooth) == pytest.approx(metrics.pfc(smooth) * peak)
+
+
 def test_foot_skating_by_hand():
     # 2 s on the floor; in the second second the left foot slides 0.6 m/s along x
     positions = still(61)
