@@ -224,9 +224,7 @@ def _dancers(weights: Path | None, baselines: Path | None, keep: Path | None) ->
     if baselines is not None:
         from ..baselines import load_baselines
 
-        # Not what a training that goes on writes beside them.
-        files = sorted(baselines.glob("*.safetensors"))
-        found += [(system, memory(files)) for system in load_baselines(baselines)]
+        found += [(system, memory([baselines / f"{system.name}.safetensors"])) for system in load_baselines(baselines)]
     return found
 
 

@@ -149,6 +149,21 @@ def test_every_baseline_in_the_folder_is_measured(folder, weights, tmp_path, mon
         evaluate(folder, "test", weights=weights, baselines=tmp_path, only=["three"])
 
 
+def test_a_baseline_that_is_trained_on_is_danced_again_alone(folder, weights, tmp_path, monkeypatch):
+    room = types.ModuleType("stepsmith.backend.baselines")
+    monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
+    one, two = Marcher("one"), Marcher("two")
+    room.load_baselines = lambda folder: [one, two]
+    asked = []
+    (tmp_path / "kept").mkdir()
+    for taught in (b"", b"", b"more"):
+        for name in ("one", "two"):
+            (tmp_path / f"{name}.safetensors").write_bytes(taught if name == "two" else b"")
+        evaluate(folder, "test", weights=weights, baselines=tmp_path, only=["one", "two"], keep=tmp_path / "kept")
+        asked.append((one.asked, two.asked))
+    assert asked == [(4, 4), (4, 4), (4, 8)]
+
+
 def test_all_hear_as_much_of_the_song_as_was_danced_and_then_the_same_faster(folder: Path):
     dances = load_dances(folder, "test")
     marcher = Marcher("marcher")
