@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ....retarget import rotations as rot
-from ....retarget.rotations import Array
-from ....retarget.skeleton import SMPL_NAMES, SMPL_PARENTS
-from ...evaluate.anatomy import MARGIN, RANGES, joint_angles
+from ..retarget import rotations as rot
+from ..retarget.motion import Motion
+from ..retarget.rotations import Array
+from ..retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS, forward_kinematics
+from .evaluate.anatomy import MARGIN, RANGES, joint_angles
 
 _SIDES = ("left", "right")
 # By how anatomy names their angles: the joints that bend together. In stages, so that parents come first.
@@ -17,7 +20,13 @@ _STAGES: tuple[dict[str, tuple[str, ...]], ...] = (
     {"elbow": ("elbow",), "ankle": ("ankle",)},
     {"wrist": ("wrist",)},
 )
-_HALVINGS = 6
+_HALVINGS = 12  # coarser ones shake where a joint is held at its limit
+
+
+def in_range(motion: Motion) -> Motion:
+    """The motion with its joints within the human range of motion, as in ``within_reach``."""
+    _, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+    return replace(motion, rotations=rot.continuous(within_reach(turned)))
 
 
 def within_reach(turned: Array) -> Array:

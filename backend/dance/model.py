@@ -43,11 +43,13 @@ class DanceModel(nn.Module):
     """See the module's docstring. ``mean`` and ``std`` (152,) standardise the features.
 
     ``usual``: (len(genres) + 1, 2) mean and deviation of each genre's energy, the last row of all.
+    ``shortfall``: (len(genres) + 1,) octaves by which dances fall short of the energy that the model is told.
     """
 
     mean: Tensor
     std: Tensor
     usual: Tensor
+    shortfall: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -56,6 +58,7 @@ class DanceModel(nn.Module):
         self.register_buffer("mean", torch.zeros(config.features))
         self.register_buffer("std", torch.ones(config.features))
         self.register_buffer("usual", torch.zeros(len(config.genres) + 1, 2))
+        self.register_buffer("shortfall", torch.zeros(len(config.genres) + 1))
         self.effort = nn.Linear(3 * config.patch, width, bias=False)  # energy and handedness
         self.read = nn.Linear(config.features * config.patch, width)
         self.listen = nn.Sequential(

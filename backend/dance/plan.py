@@ -14,6 +14,7 @@ from ...retarget.feet import lock_feet
 from ...retarget.motion import Motion, concatenate
 from ...retarget.rotations import Array
 from ..audio import FEATURE_FPS, Music
+from ..limits import in_range
 from . import representation
 from .condition import condition
 from .controls import Controls, Keep
@@ -68,38 +69,43 @@ class Plan:
             facts["loop"] = True
         return {**facts, "tempo": round(self.music.tempo, 2)}
 
-    def cues(self, seed: int) -> Array:
-        """(T, 44) what the model is told, with an energy drawn for ``seed``."""
+    def energy(self, seed: int) -> Array:
+        """(T,) octaves that are wanted, drawn for ``seed``."""
         at = np.arange(len(self.music.mel)) / FEATURE_FPS
         loudness = np.interp(self.times, at, self.music.mel.mean(axis=1))
         random, loop = np.random.default_rng(seed), self.controls.loop
         drawn = draw_energy((0.0, 1.0), loudness, self.fps, random, self._level, loop)
-        return condition(self.music, self.times, energy=self._usual[:, 0] + self._usual[:, 1] * drawn)
+        return self._usual[:, 0] + self._usual[:, 1] * drawn
+
+    def cues(self, seed: int) -> Array:
+        """(T, 44) what the model is told: more energy than is wanted, by as much as its dances fall short."""
+        shortfall = self.shares @ self.model.shortfall.numpy()[: self.shares.shape[1]]
+        return condition(self.music, self.times, energy=self.energy(seed) + shortfall)
 
     def constrain(self, clean: Array) -> Array:
         """Clean features (T, 152) as they must be."""
         return self._lead(self.kept.constrain(clean)).features
 
     def finish(self, features: Array) -> Motion:
-        """The motion of sampled features (T, 152), with clean feet and what is kept exact."""
+        """The motion of sampled features (T, 152), with clean feet, joints in their range and what is kept exact."""
         known = self.kept.constrain(features)
         path = self._lead(known)
         place = np.column_stack([path.place.real, path.place.imag])
         plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
-        motion = self.kept.restore(self._clean_feet(plain, representation.decode(known, self.fps)))
+        motion = self.kept.restore(self._clean(plain, representation.decode(known, self.fps)))
         return motion.mirror() if self.controls.mirror else motion
 
     def _lead(self, features: Array) -> Path:
         wishes = self.controls
         return lead(features, self.fps, self.kept.anchors, loop=wishes.loop, radius=wishes.radius, middle=self.middle)
 
-    def _clean_feet(self, motion: Motion, danced: Motion) -> Motion:
-        """Feet locked where they stand; ``danced``: the motion as its own velocities lead it."""
+    def _clean(self, motion: Motion, danced: Motion) -> Motion:
+        """Feet locked where they stand and joints as a body has them; ``danced``: as its own velocities lead it."""
         if not self.controls.loop:
-            return lock_feet(motion, danced)
+            return _clean(motion, danced)
         count = min(len(motion), round(_CONTEXT * self.fps))
         around = concatenate([motion.slice(-count), motion, motion.slice(0, count)])
-        return lock_feet(around).slice(count, count + len(motion))
+        return _clean(around).slice(count, count + len(motion))
 
     @property
     def _usual(self) -> Array:
@@ -135,6 +141,13 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     placed = np.flatnonzero(kept.placed)
     middle = complex(kept.anchors.place[placed[0]]) if len(placed) else 0j
     return Plan(music, genre, controls, model, shares, kept, middle)
+
+
+def _clean(motion: Motion, danced: Motion | None = None) -> Motion:
+    # An ankle that goes back into its range takes the toes along, into the floor too: they are locked once more.
+    for _ in range(2):
+        motion = in_range(lock_feet(motion, danced))
+    return motion
 
 
 def _shares(changes: Sequence[tuple[float, str]], genres: Sequence[str], times: Array) -> Array:

@@ -42,7 +42,7 @@ def sample(
     *,
     seeds: Sequence[int],
     steps: int = 10,
-    guidance: float = 1.75,
+    guidance: float = 1.2,
     guide_energy: bool = False,
     loop: bool = False,
     constrain: Constrain | None = None,

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ..progress import Progress, silent
+from ..progress import Progress, part, silent
+from .calibrate import calibrate
 from .card import model_card
 from .condition import SOUND
 from .generate import generate
@@ -159,6 +160,7 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
         if self.processes.first:
+            self._calibrate(progress)
             self.save()
         self.processes.wait()
 
@@ -191,8 +193,7 @@ class Trainer:
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
         torch.save({**state, "step": self.step, "config": self.model.config.to_dict()}, beside)
         os.replace(beside, self.folder / _CHECKPOINT)
-        averaged = DanceModel(self.model.config)
-        averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        averaged = self._averaged()
         facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
         losses = self.validate() if self.held_out else {}
@@ -200,7 +201,18 @@ class Trainer:
             self.log.add(self.step, **losses)
         self._write_card(losses)
         if can_plot():
-            self._plot(averaged.eval().requires_grad_(False))
+            self._plot(averaged)
+
+    def _averaged(self) -> DanceModel:
+        """The averaged weights, ready to dance on the processor."""
+        averaged = DanceModel(self.model.config)
+        averaged.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        return averaged.eval().requires_grad_(False)
+
+    def _calibrate(self, progress: Progress) -> None:
+        averaged = self._averaged()
+        calibrate(averaged, self.tracks, part(progress, 1.0, 1.0))
+        self.average["shortfall"].copy_(averaged.shortfall)
 
     def _write_card(self, losses: dict[str, float]) -> None:
         held_out = "No dances were kept back to measure it by."

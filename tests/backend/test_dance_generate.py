@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.dance.controls import Controls
 from stepsmith.backend.dance.generate import choose_genre, generate
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.timing import arrivals, dancers_music
+from stepsmith.backend.evaluate.anatomy import MARGIN, beyond_range
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion
+from stepsmith.retarget.skeleton import CONTACT_JOINTS
 
 GENRES = ("cha-cha", "rumba", "tango", "waltz")
 
@@ -57,6 +60,17 @@ def test_a_dance_lasts_as_long_as_its_music_and_knows_its_beats(model: DanceMode
     np.testing.assert_array_equal(motion.downbeats, song.downbeats)
     assert motion.meta["genre"] == "rumba"
     assert motion.meta["seed"] == 5
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_no_joint_of_a_wild_dance_leaves_the_human_range(model: DanceModel, loop: bool) -> None:
+    song, wild = music(), DanceModel(model.config)
+    wild.load_state_dict(model.state_dict())
+    wild.std[:] = 0.25
+    motion = generate(song, genre="rumba", model=wild.eval(), controls=Controls(loop=loop))
+    assert beyond_range(motion.rotations).max() < MARGIN + 0.01
+    assert (beyond_range(motion.rotations) > MARGIN - 1.0).mean() > 0.2, "it would"
+    assert motion.positions()[:, CONTACT_JOINTS, 2].min() > -0.02
 
 
 def test_the_same_seed_gives_the_same_dance(model: DanceModel) -> None:

@@ -8,17 +8,21 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from stepsmith.backend.audio import MEL_BANDS, Music
 from stepsmith.backend.audio.synth import synthesise, write_wav
+from stepsmith.backend.dance import calibrate as calibrating
 from stepsmith.backend.dance import representation, train_log
 from stepsmith.backend.dance import train as training
 from stepsmith.backend.dance.condition import ENERGY, MEL, SOUND
+from stepsmith.backend.dance.controls import Controls
 from stepsmith.backend.dance.energy import measure_energy
-from stepsmith.backend.dance.model import ModelConfig
+from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.plan import plan_dance
 from stepsmith.backend.dance.sources import Dance
 from stepsmith.backend.dance.tracks import Track, Windows, prepare
 from stepsmith.backend.dance.train import TrainConfig, Trainer
@@ -158,6 +162,27 @@ def test_training_learns_logs_draws_and_resumes(tmp_path: Path) -> None:
     assert again.step == 120
     assert [row["seed"] for row in rows(tmp_path) if row["seed"]][-1] == "4"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_dances_that_fall_short_are_told_more_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sluggish(model: DanceModel, cues: list[np.ndarray], genres: np.ndarray, **_: Any) -> list[np.ndarray]:
+        """Bodies that glide with 0.8 octaves for each they are told, less 0.6."""
+        energy = 0.8 * (0.5 * cues[0][:, ENERGY.start] - 0.5) - 0.6
+        features = np.zeros((len(genres), representation.WIDTH))
+        features[:, representation.HEIGHT] = 1.0
+        features[:, representation.ROTATIONS] = np.tile([1.0, 0, 0, 0, 1, 0], 24)
+        features[:, representation.VELOCITY.start] = np.exp2(energy) - 0.02
+        return [features]
+
+    monkeypatch.setattr(calibrating, "sample", sluggish)
+    model = DanceModel(replace(TINY, genres=("rumba", "waltz", "jive"))).requires_grad_(False)
+    model.usual[:, 0] = torch.tensor([-0.5, -1.0, 0.0, -0.5])
+    calibrating.calibrate(model, tracks(2))
+    # 0.8 (wanted + shortfall) - 0.6 = wanted; nobody has danced a jive
+    wanted = torch.tensor([0.625, 0.5, 0.0, 0.375])
+    torch.testing.assert_close(model.shortfall, wanted, atol=0.01, rtol=0)
+    cues = plan_dance(music(), "waltz", Controls(), model).cues(0)
+    np.testing.assert_allclose(0.5 * cues[:, ENERGY.start] - 0.5, -0.5, atol=0.01)
 
 
 def test_the_same_seed_trains_the_same_model(tmp_path: Path) -> None:

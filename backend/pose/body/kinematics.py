@@ -14,9 +14,9 @@ from scipy.linalg import solveh_banded
 from ....retarget import rotations as rot
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS
+from ...limits import within_reach
 from ..landmarks import POINTS
 from ..lifter.bodies import STANDARD
-from .limits import within_reach
 from .orient import fit_points, fit_vectors
 
 _AT = {name: i for i, name in enumerate(SMPL_NAMES)}

@@ -12,9 +12,9 @@ from ....retarget.feet import ANKLES, TOES, uncurl
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
+from ...limits import within_reach
 from ..landmarks import POINTS
 from ..lifter.bodies import STANDARD
-from .limits import within_reach
 
 # (2, 3) tips of the toes from the balls of the feet at rest.
 _TIPS = STANDARD.places[[POINTS.index("left_toe"), POINTS.index("right_toe")]]
