@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,13 @@ def write_meshes(
     if frame is not None:
         rotations, root, names = rotations[frame - 1 : frame], root[frame - 1 : frame], [out.name]
     try:
-        with tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=out.parent, ignore_cleanup_errors=True) as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=out.parent, ignore_cleanup_errors=True) as folder,
+            # In a thread of its own, since trimesh catches every exception, that of Ctrl-C too.
+            ThreadPoolExecutor(1) as encoder,
+        ):
             for k, vertices in enumerate(pose(body, rotations, root, betas)):
-                data = _encode(vertices, body.faces, out.suffix.lower())
+                data = encoder.submit(_encode, vertices, body.faces, out.suffix.lower()).result()
                 if k == 0:
                     _check_room(out.parent, len(data) * len(names))
                 (Path(folder) / names[k]).write_bytes(data)
