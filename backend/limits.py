@@ -1,16 +1,18 @@
-"""Joints kept within the human range of motion."""
+"""What a body can't do, mended: joints beyond the human range of motion, hands inside of the trunk or the thighs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from ..retarget import rotations as rot
+from ..retarget.feet import bend
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
 from ..retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS, forward_kinematics
-from .evaluate.anatomy import MARGIN, RANGES, joint_angles
+from .evaluate.anatomy import MARGIN, RANGES, hand_overlap, joint_angles
 
 _SIDES = ("left", "right")
 # By how anatomy names their angles: the joints that bend together. In stages, so that parents come first.
@@ -22,11 +24,70 @@ _STAGES: tuple[dict[str, tuple[str, ...]], ...] = (
 )
 _HALVINGS = 12  # coarser ones shake where a joint is held at its limit
 
+_COLLARS, _SHOULDERS, _ELBOWS, _WRISTS = (
+    [SMPL_NAMES.index(f"{side}_{name}") for side in _SIDES] for name in ("collar", "shoulder", "elbow", "wrist")
+)
+_EASE = 0.3  # s that a hand takes to and from where it is out of the body
+_SOFT = 0.04  # s, standard deviation of the window that rounds its way
+_BESIDE = 0.002  # m from the body, so that the rounding keeps it out
+_TRIES = 4  # one capsule may push a hand into another, and an arm be too short for the shortest way
+
 
 def in_range(motion: Motion) -> Motion:
     """The motion with its joints within the human range of motion, as in ``within_reach``."""
     _, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     return replace(motion, rotations=rot.continuous(within_reach(turned)))
+
+
+def out_of_body(motion: Motion) -> Motion:
+    """The motion with hands that would be inside of the trunk, neck or thighs beside them.
+
+    Wrists go out the shortest way and ease there and back, hands keep their orientation, elbows their side of the arm.
+    """
+    for _ in range(_TRIES):
+        positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+        overlap = hand_overlap(positions)
+        if not overlap.any():
+            break
+        motion = replace(
+            motion, rotations=_arms_moved(motion.rotations, positions, turned, _eased(overlap, motion.fps))
+        )
+    return motion
+
+
+def _arms_moved(rotations: Array, positions: Array, turned: Array, by: Array) -> Array:
+    """(T, 24, 4) local rotations with wrists moved ``by`` (T, 2, 3) metres, as far as arms reach.
+
+    ``positions`` (T, 24, 3) and ``turned`` (T, 24, 4): the joints' in the world.
+    """
+    which = np.flatnonzero(by.any(axis=(1, 2)))
+    positions, turned = positions[which], turned[which]
+    shoulders, elbows, wrists = (positions[:, joints] for joints in (_SHOULDERS, _ELBOWS, _WRISTS))
+    back = rot.rotate(turned[:, _COLLARS], [0.0, 1.0, 0.0])
+    upper, lower = bend(shoulders, elbows, wrists, wrists + by[which], back)
+    turned[:, _SHOULDERS] = rot.multiply(upper, turned[:, _SHOULDERS])
+    turned[:, _ELBOWS] = rot.multiply(lower, turned[:, _ELBOWS])
+    moved = np.array(rotations)
+    moved[which] = _local(turned)
+    return rot.continuous(moved)
+
+
+def _eased(overlap: Array, fps: float) -> Array:
+    """(T, 2, 3) metres to move hands that overlap the body by ``overlap``: by that at least, but for a rounding, and
+    by ever less in the frames around."""
+    reach = round(_EASE * fps)
+    size = np.linalg.norm(overlap, axis=-1)
+    size += np.where(size > 0.0, _BESIDE, 0.0)
+    most, towards = np.zeros_like(size), np.zeros_like(overlap)
+    frames = len(overlap)
+    for offset in range(-min(reach, frames - 1), min(reach, frames - 1) + 1):
+        weight = 0.5 + 0.5 * np.cos(np.pi * offset / (reach + 1))
+        here, there = slice(max(0, offset), frames + min(0, offset)), slice(max(0, -offset), frames - max(0, offset))
+        most[here] = np.maximum(most[here], weight * size[there])
+        towards[here] += weight * overlap[there]
+    towards *= (most / np.maximum(np.linalg.norm(towards, axis=-1), 1e-12))[..., None]
+    eased: Array = gaussian_filter1d(towards, _SOFT * fps, axis=0, mode="nearest")
+    return eased
 
 
 def within_reach(turned: Array) -> Array:

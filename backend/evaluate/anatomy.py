@@ -103,7 +103,14 @@ def beyond_range(rotations: Array) -> Array:
 
 
 def hand_depth(positions: Array) -> Array:
-    """(T, 2) metres by which the left and right hand are inside of trunk, neck or thighs; 0 outside.
+    """(T, 2) metres by which the left and right hand are inside of the body, as in ``hand_overlap``; 0 outside."""
+    depth: Array = np.linalg.norm(hand_overlap(positions), axis=-1)
+    return depth
+
+
+def hand_overlap(positions: Array) -> Array:
+    """(T, 2, 3) the shortest ways, metres, that the left and right hand would have out of trunk, neck or thighs, from
+    where they are deepest in them; 0 outside.
 
     ``positions``: (T, 24, 3) metres. A hand is the line from wrist to knuckles, the body the capsules of
     _BODY: what is inside of them would be inside of anybody.
@@ -111,20 +118,28 @@ def hand_depth(positions: Array) -> Array:
     wrists, knuckles = (
         positions[:, [SMPL_NAMES.index(f"{s}_{n}") for s in ("left", "right")]] for n in ("wrist", "hand")
     )
-    depth = np.zeros(wrists.shape[:2])
+    out = np.zeros_like(wrists)
+    deepest = np.zeros(wrists.shape[:2])
     for share in (0.0, 0.5, 1.0):
         point = (1.0 - share) * wrists + share * knuckles
         for start, end, radius in _BODY:
             a, b = (positions[:, SMPL_NAMES.index(name), None] for name in (start, end))
-            depth = np.maximum(depth, radius - _distance_to_segment(point, a, b))
-    return depth
+            away = _from_segment(point, a, b)
+            distance = np.linalg.norm(away, axis=-1)
+            depth = radius - distance
+            # Whoever is in the very middle goes forwards.
+            way = np.where(distance[..., None] > 1e-9, away / np.maximum(distance, 1e-9)[..., None], -_Y)
+            deeper = depth > deepest
+            out = np.where(deeper[..., None], depth[..., None] * way, out)
+            deepest = np.where(deeper, depth, deepest)
+    return out
 
 
-def _distance_to_segment(point: Array, a: Array, b: Array) -> Array:
-    """Distances (...,) of points (..., 3) to the lines from ``a`` to ``b``."""
+def _from_segment(point: Array, a: Array, b: Array) -> Array:
+    """The shortest ways (..., 3) from the lines from ``a`` to ``b`` to points (..., 3)."""
     along = b - a
     share = ((point - a) * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-12)
-    return np.linalg.norm(point - a - np.clip(share, 0.0, 1.0)[..., None] * along, axis=-1)
+    return point - a - np.clip(share, 0.0, 1.0)[..., None] * along
 
 
 def _turn(rotations: Array, *names: str) -> Array:
