@@ -23,6 +23,8 @@ _FOLLOWING = 8.0  # frames, standard deviation of the window over which a view f
 _UNSEEN = 1e-4  # weight of where a person is on average
 _SIZES = np.array([[1920.0, 1080.0], [1080.0, 1920.0], [1280.0, 960.0], [1080.0, 1080.0]])
 _SIZE_CHANCES = (0.55, 0.25, 0.1, 0.1)
+# Degrees (standard deviation) by which cameras on stands are rolled, and those in the hand; the share of these.
+_ROLL, _ASKEW, _IN_HAND = 3.0, 15.0, 0.2
 
 
 def focal_length(size: tuple[int, int], field_of_view: float | None) -> float:
@@ -58,7 +60,7 @@ class Camera:
 def random_cameras(rng: np.random.Generator, paths: Array) -> Camera:
     """Cameras that see people who walk along ``paths`` (N, T, 3), the hips' places in the world; one each.
 
-    Landscape or upright pictures; wide or long lenses; near the floor or above the heads; somewhat tilted;
+    Landscape or upright pictures; wide or long lenses; near the floor or above the heads; rolled a little or a lot;
     as near as lets the person fill from a third of the picture's height to more than all of it.
     """
     count = len(paths)
@@ -73,7 +75,8 @@ def random_cameras(rng: np.random.Generator, paths: Array) -> Camera:
     height = np.clip(np.exp(rng.normal(np.log(1.25), 0.5, count)), 0.15, 0.75 * distance + 0.5)
     position = np.column_stack([middle[:, 0] + distance * np.cos(side), middle[:, 1] + distance * np.sin(side), height])
     target = middle + rng.normal(0.0, 0.15, (count, 3)) - [0.0, 0.0, 0.1]
-    rotation = look(position, target, rng.normal(0.0, np.radians(3.0), count))
+    roll = np.radians(rng.normal(0.0, np.where(rng.random(count) < _IN_HAND, _ASKEW, _ROLL)))
+    rotation = look(position, target, roll)
     return Camera(*(part.astype(paths.dtype) for part in (rotation, position, focal, size)))
 
 
