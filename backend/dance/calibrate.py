@@ -43,12 +43,13 @@ def calibrate(model: DanceModel, tracks: Sequence[Track], progress: Progress = s
 
 
 def _missing(model: DanceModel, tracks: Sequence[Track]) -> float:
-    """Octaves by which dances to the tracks' songs have less energy than was wanted."""
+    """Octaves by which the joints of dances to the tracks' songs travel less than was wanted."""
     missing = []
     for seed, track in enumerate(tracks):
         music = song_of(track.music, 0.0, min(_SECONDS, track.seconds))
         plan = plan_dance(music, model.config.genres[track.genre], Controls(), model)
         (features,) = sample(model, [plan.cues(seed)], plan.shares, seeds=[seed])
         dance = plan.finish(features)
-        missing.append(np.mean(plan.energy(seed)) - np.mean(measure_energy(dance.positions(), dance.fps)))
+        wanted, danced = plan.energy(seed), measure_energy(dance.positions(), dance.fps)
+        missing.append(np.log2(np.mean(np.exp2(wanted)) / np.mean(np.exp2(danced))))
     return float(np.mean(missing))

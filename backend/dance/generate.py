@@ -48,7 +48,6 @@ def generate(
             [plan.cues(one) for one in group],
             plan.shares,
             seeds=group,
-            guide_energy=plan.controls.energy is not None,
             loop=plan.controls.loop,
             constrain=plan.constrain if plan.constrained else None,
             progress=part(progress, number / len(groups), (number + 1) / len(groups)),

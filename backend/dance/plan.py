@@ -14,24 +14,27 @@ from ...retarget.feet import lock_feet
 from ...retarget.motion import Motion, concatenate
 from ...retarget.rotations import Array
 from ..audio import FEATURE_FPS, Music
-from ..limits import in_range
+from ..limits import in_range, out_of_body
 from . import representation
+from .accent import accented
 from .condition import condition
 from .controls import Controls, Keep
 from .energy import draw_energy
 from .keep import Kept
 from .model import DanceModel
 from .path import Path, lead
+from .support import supported
 
 _CHANGE = 1.0  # s that a change of genre takes
-_CONTEXT = 5.0  # s of a loop's other end that its feet are cleaned with
+_CONTEXT = 5.0  # s of a loop's other end that its ends are finished with
 
 
 @dataclass(frozen=True)
 class Plan:
     """A dance as it is wanted, frame by frame.
 
-    ``shares``: (T, G) of the model's genres; ``kept``: what is known; ``middle``: the place it stays near.
+    ``shares``: (T, G) of the model's genres; ``phase``: (T,) how far into its beat each frame is, in [0, 1);
+    ``kept``: what is known; ``middle``: the place it stays near.
     """
 
     music: Music
@@ -39,6 +42,7 @@ class Plan:
     controls: Controls
     model: DanceModel
     shares: Array
+    phase: Array
     kept: Kept
     middle: complex = 0j
 
@@ -88,12 +92,19 @@ class Plan:
 
     def finish(self, features: Array) -> Motion:
         """The motion of sampled features (T, 152), with clean feet, joints in their range and what is kept exact."""
-        known = self.kept.constrain(features)
+        known = self.kept.constrain(self._carried(features))
         path = self._lead(known)
         place = np.column_stack([path.place.real, path.place.imag])
         plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
         motion = self.kept.restore(self._clean(plain, representation.decode(known, self.fps)))
         return motion.mirror() if self.controls.mirror else motion
+
+    def _carried(self, features: Array) -> Array:
+        """Features (T, 152) with accents on the beats, the body carried by the feet."""
+        around = min(len(features), round(_CONTEXT * self.fps)) if self.controls.loop else 0
+        rows, phase = np.pad(features, ((around, around), (0, 0)), "wrap"), np.pad(self.phase, around, "wrap")
+        carried: Array = supported(accented(rows, phase, self.fps), self.fps)[around : around + len(features)]
+        return carried
 
     def _lead(self, features: Array) -> Path:
         wishes = self.controls
@@ -137,16 +148,17 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
             raise StepsmithError(
                 f"The genre can't change at {second:g} s: the dance ends at {frames / config.fps:.2f} s."
             )
-    shares = _shares(changes, config.genres, np.arange(frames) / config.fps)
+    times = np.arange(frames) / config.fps
+    shares = _shares(changes, config.genres, times)
     placed = np.flatnonzero(kept.placed)
     middle = complex(kept.anchors.place[placed[0]]) if len(placed) else 0j
-    return Plan(music, genre, controls, model, shares, kept, middle)
+    return Plan(music, genre, controls, model, shares, music.beat_phase(times), kept, middle)
 
 
 def _clean(motion: Motion, danced: Motion | None = None) -> Motion:
     # An ankle that goes back into its range takes the toes along, into the floor too: they are locked once more.
     for _ in range(2):
-        motion = in_range(lock_feet(motion, danced))
+        motion = in_range(out_of_body(lock_feet(motion, danced)))
     return motion
 
 

@@ -84,6 +84,17 @@ def place_in_world(features: Array, fps: float, place: Array, yaw: Array) -> Mot
     return Motion(fps, root, rot.continuous(local), np.clip(features[:, CONTACTS], 0.0, 1.0))
 
 
+def retimed(features: Array, at: Array, speed: Array | float) -> Array:
+    """Features (N, 152) of (T, 152) at fractional frames ``at`` (N,), linearly between them, when they are played at
+    ``speed``, one number or (N,)."""
+    low = np.minimum(np.floor(at).astype(int), len(features) - 2)
+    share = (at - low)[:, None].astype(features.dtype)
+    played: Array = features[low] * (1 - share) + features[low + 1] * share
+    rates = [*range(WIDTH)[VELOCITY], YAW_RATE]
+    played[:, rates] *= np.reshape(speed, (-1, 1)).astype(features.dtype)
+    return played
+
+
 def mirror(features: Array) -> Array:
     """Features (T, 152) of the mirrored motion, as ``encode(motion.mirror())`` gives them.
 

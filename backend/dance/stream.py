@@ -66,13 +66,14 @@ def generate_stream(
             stop = len(cues)
         start, end = done - (len(before) if before else 0), min(stop + ahead, len(cues))
         keeps = [] if before is None else [Keep(before)]
-        section = replace(plan, shares=plan.shares[start:end], kept=Kept.of(keeps, end - start, fps))
+        section = replace(
+            plan, shares=plan.shares[start:end], phase=plan.phase[start:end], kept=Kept.of(keeps, end - start, fps)
+        )
         (features,) = sample(
             model,
             [cues[start:end]],
             section.shares,
             seeds=[(seed + number * _NEXT_SEED) % 2**63],
-            guide_energy=controls.energy is not None,
             constrain=section.constrain if section.constrained else None,
             progress=part(progress, done / len(cues), stop / len(cues)) if all_known else part(progress, 0.0, 0.0),
         )

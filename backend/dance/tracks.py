@@ -97,9 +97,7 @@ class Windows:
         span = (config.window - 1) / config.fps * speed
         times = pick.uniform(0.0, track.seconds - span) + np.arange(config.window) / config.fps * speed
         mirrored = augment and pick.random() < 0.5
-        features = _at(track.features[int(mirrored)], times * STORE_FPS)
-        features[:, representation.VELOCITY] *= speed
-        features[:, representation.YAW_RATE] *= speed
+        features = representation.retimed(track.features[int(mirrored)], times * STORE_FPS, speed)
         energy = np.interp(times * STORE_FPS, np.arange(len(track.energy)), track.energy) + np.log2(speed)
         cues = condition(track.music, times, speed, energy)
         # Dances are not symmetric: a model that is told learns from both hands and dances as the dancers do
@@ -123,10 +121,3 @@ class Windows:
             tilt = pick.normal(0.0, 0.4, (1, cues[:, MEL].shape[1]))
             cues[:, MEL] += (tilt + pick.normal(0.0, 0.3, cues[:, MEL].shape)).astype(np.float32)
         return cues
-
-
-def _at(rows: Array, at: Array) -> Array:
-    """Rows (T, D) at fractional indices, linear."""
-    low = np.minimum(np.floor(at).astype(int), len(rows) - 2)
-    share = (at - low)[:, None].astype(rows.dtype)
-    return rows[low] * (1 - share) + rows[low + 1] * share

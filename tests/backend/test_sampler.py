@@ -180,3 +180,12 @@ def test_the_circle_is_never_left(radius: float) -> None:
     path = lead(walk(60), 30.0, Anchors.none(1800), radius=radius)
     assert np.abs(path.place).max() < radius
     assert np.abs(np.diff(path.place)).max() * 30 <= 0.51
+
+
+def test_guidance_makes_more_of_what_is_told() -> None:
+    plain, guided, more = (
+        sample(tiny_model(), [cues(40, energy=0.5)], only(1, 40), seeds=[0], steps=1, guidance=guidance)[0]
+        for guidance in (1.0, 1.5, 2.0)
+    )
+    assert not np.allclose(plain, guided)
+    np.testing.assert_allclose(more - plain, 2.0 * (guided - plain), atol=0.05)

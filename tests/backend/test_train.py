@@ -166,10 +166,10 @@ def test_training_learns_logs_draws_and_resumes(tmp_path: Path) -> None:
 
 def test_dances_that_fall_short_are_told_more_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     def sluggish(model: DanceModel, cues: list[np.ndarray], genres: np.ndarray, **_: Any) -> list[np.ndarray]:
-        """Bodies that glide with 0.8 octaves for each they are told, less 0.6."""
+        """Bodies that fly with 0.8 octaves for each they are told, less 0.6."""
         energy = 0.8 * (0.5 * cues[0][:, ENERGY.start] - 0.5) - 0.6
         features = np.zeros((len(genres), representation.WIDTH))
-        features[:, representation.HEIGHT] = 1.0
+        features[:, representation.HEIGHT] = 2.0
         features[:, representation.ROTATIONS] = np.tile([1.0, 0, 0, 0, 1, 0], 24)
         features[:, representation.VELOCITY.start] = np.exp2(energy) - 0.02
         return [features]
