@@ -47,8 +47,7 @@ def test_locking_keeps_the_dance(make_walk: MakeMotion, seed: int, fps: float, n
     turned = [forward_kinematics(SMPL, m.rotations, m.root)[1] for m in (motion, locked)]
     for joint in (0, 7, 8, 10, 11, 15, 20):
         assert rot.angle(rot.multiply(rot.conjugate(turned[0][:, joint]), turned[1][:, joint])).max() < 1e-5
-    # A foot that is farther than 15 cm from its place is let go; what it trembles comes on top.
-    assert np.abs(after - before).max() < 0.15 + noise
+    assert np.abs(after - before).max() < 0.15
     assert (after[:, list(CONTACT_JOINTS), 2] > FLOORS - 1e-6).all()
     assert slide(locked, motion.contacts) < 0.5
     # Feet ease to and from their places: no pop. (Knees of nearly straight legs amplify what their ankles do.)
