@@ -40,7 +40,7 @@ def encode(motion: Motion) -> Array:
     """(T, 152) float32 features of a motion of T >= 2 frames."""
     pelvis = motion.rotations[:, 0]
     yaw = headings(motion)
-    heading = rot.from_axis_angle(yaw[:, None] * _UP)
+    heading = facing(yaw)
     velocity = np.gradient(motion.root, axis=0) * motion.fps
     local = np.array(motion.rotations)
     local[:, 0] = rot.multiply(rot.conjugate(heading), pelvis)
@@ -62,6 +62,11 @@ def headings(motion: Motion) -> Array:
     return np.unwrap(2.0 * np.arctan2(heading[:, 3], heading[:, 0]))
 
 
+def facing(yaw: Array) -> Array:
+    """(T, 4) turns about z from the heading frames of ``yaw`` (T,) radians into the world."""
+    return rot.from_axis_angle(yaw[:, None] * _UP)
+
+
 def decode(features: Array, fps: float) -> Motion:
     """The motion of features (T, 152); starts over the origin, facing -y.
 
@@ -71,7 +76,7 @@ def decode(features: Array, fps: float) -> Motion:
     features = np.asarray(features, dtype=np.float64)
     yaw = _integrate(features[:, YAW_RATE], fps)
     flat = np.column_stack([features[:, VELOCITY], np.zeros(len(features))])
-    place = _integrate(rot.rotate(rot.from_axis_angle(yaw[:, None] * _UP), flat), fps)
+    place = _integrate(rot.rotate(facing(yaw), flat), fps)
     return place_in_world(features, fps, place[:, :2], yaw)
 
 
@@ -79,7 +84,7 @@ def place_in_world(features: Array, fps: float, place: Array, yaw: Array) -> Mot
     """The motion of features (T, 152) over ``place`` (T, 2) metres with headings ``yaw`` (T,) radians."""
     features = np.asarray(features, dtype=np.float64)
     local = rot.from_6d(features[:, ROTATIONS].reshape(len(features), 24, 6))
-    local[:, 0] = rot.multiply(rot.from_axis_angle(yaw[:, None] * _UP), local[:, 0])
+    local[:, 0] = rot.multiply(facing(yaw), local[:, 0])
     root = np.column_stack([place, features[:, HEIGHT]])
     return Motion(fps, root, rot.continuous(local), np.clip(features[:, CONTACTS], 0.0, 1.0))
 

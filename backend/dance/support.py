@@ -36,7 +36,7 @@ def supported(features: Array, fps: float) -> Array:
     speed = np.linalg.norm(slide, axis=-1, keepdims=True)
     slide *= np.maximum(speed - _SLOW, 0.0) / np.maximum(speed, 1e-9)
     slide = gaussian_filter1d(slide, _SMOOTHING * fps, axis=0)
-    heading = rot.from_axis_angle(rep.headings(motion)[:, None] * [0.0, 0.0, 1.0])
+    heading = rep.facing(rep.headings(motion))
     own = rot.rotate(rot.conjugate(heading), np.column_stack([slide, np.zeros(len(slide))]))
     out = np.array(features)
     out[:, rep.VELOCITY] -= own[:, :2].astype(features.dtype)
