@@ -1,11 +1,13 @@
 """Seconds and memory that a dance costs, from the song file to cleaned feet.
 
-    python benchmarks/dance.py [--song FILE] [--seconds 30 300 1200] [--model FILE] [--json FILE]
+    python benchmarks/dance.py [--song FILE] [--seconds 30 300 1200] [--model FILE] [--json FILE] [--gpu]
 
 Without a song, one of the project's own making is danced to; a song shorter than asked for is played again
 and again. Each length runs in a process of its own, so that its peak memory is its own; in it the times
 are those of a warm process (the median of three dances up to a minute long, else one). Start-up, what a
-cold process pays once, is a line of its own.
+cold process pays once, is a line of its own. ``--gpu`` measures a GPU instead: milliseconds for the dance
+of a song of 30 s that was listened to, and how many seconds of dance come out of a second where many are
+made at once.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ LABELS = {
     "first": "first 5 s handed out, s",
     "memory": "peak memory, MB",
 }
+GPU_SECONDS = 30.0
+AT_ONCE = (1, 16, 256)  # dances
 
 
 def main() -> None:
@@ -48,12 +52,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0, 300.0, 1200.0], help="lengths to dance")
     parser.add_argument("--model", type=Path, help="other weights than those that come along")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--gpu", action="store_true", help="measure dances of 30 s on a GPU, one and many at once")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)  # a process of its own: this file, once
     options = parser.parse_args()
     if options.measure is not None:
         print(json.dumps(measure(options.measure, options.model)))
         return
 
+    if options.gpu:
+        print(gpu_table(options.song, options.model))
+        return
     columns = {}
     with tempfile.TemporaryDirectory() as folder:
         for seconds in options.seconds:
@@ -136,6 +144,37 @@ def measure(song: Path, weights: Path | None) -> dict[str, float]:
         "first": first,
         "memory": memory,
     }
+
+
+def gpu_table(source: Path | None, weights: Path | None) -> str:
+    """Dances of GPU_SECONDS by the network on a GPU, the rest on the processor: sampled alone, and feet included."""
+    import torch
+    from stepsmith.backend.audio import analyse
+    from stepsmith.backend.dance.controls import Controls
+    from stepsmith.backend.dance.generate import choose_genre, generate
+    from stepsmith.backend.dance.plan import plan_dance
+    from stepsmith.backend.dance.sampler import sample
+    from stepsmith.backend.dance.weights import load_model
+
+    if not torch.cuda.is_available():
+        sys.exit("There is no GPU that PyTorch can use: leave --gpu away to measure the processor.")
+    model = load_model(weights).to("cuda")
+    with tempfile.TemporaryDirectory() as folder:
+        song = Path(folder) / "song.wav"
+        write_song(song, GPU_SECONDS, source)
+        music = analyse(song)
+    plan = plan_dance(music, choose_genre(music, model.config.genres), Controls(), model)
+    lines = [["dances at once", "sampled, ms", "seconds of dance a second"], ["---"] * 3]
+    for count in AT_ONCE:
+        seeds = range(count)
+        cues = [plan.cues(seed) for seed in seeds]
+        made = [timed(lambda seeds=seeds, cues=cues: sample(model, cues, plan.shares, seeds=seeds)) for _ in range(4)]
+        seconds = statistics.median(second for second, _ in made[1:])  # the first time allocates
+        lines.append([str(count), f"{1000.0 * seconds:.0f}", f"{count * GPU_SECONDS / seconds:.0f}"])
+    whole = statistics.median(timed(lambda: generate(music, model=model))[0] for _ in range(3))
+    rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    words = f"{1000.0 * whole:.0f} ms for a dance of {GPU_SECONDS:g} s with its feet locked."
+    return f"{rows}\n\n{words} {torch.cuda.get_device_name()}; {machine()}"
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -83,7 +83,7 @@ class Plan:
 
     def cues(self, seed: int) -> Array:
         """(T, 44) what the model is told: more energy than is wanted, by as much as its dances fall short."""
-        shortfall = self.shares @ self.model.shortfall.numpy()[: self.shares.shape[1]]
+        shortfall = self.shares @ self.model.shortfall.numpy(force=True)[: self.shares.shape[1]]
         return condition(self.music, self.times, energy=self.energy(seed) + shortfall)
 
     def constrain(self, clean: Array) -> Array:
@@ -121,7 +121,7 @@ class Plan:
     @property
     def _usual(self) -> Array:
         """(T, 2) mean and deviation of the energy that is usual in the genre of each frame."""
-        return self.shares @ self.model.usual.numpy()[: self.shares.shape[1]]
+        return self.shares @ self.model.usual.numpy(force=True)[: self.shares.shape[1]]
 
     @property
     def _level(self) -> Array:

@@ -15,8 +15,8 @@ from ..progress import Progress
 from .condition import ENERGY
 from .model import DanceModel
 
-# Windows evaluated at once: enough to keep the processor busy, little enough to bound the memory.
-_BATCH = 32
+# Windows evaluated at once, on a processor and on a GPU: enough to keep it busy, little enough to bound the memory.
+_BATCH, _GPU_BATCH = 32, 512
 # Steps grow from the noise to the dance as k to this power: what is decided first, how far the dancer goes,
 # decides most.
 _GROWTH = 1.5
@@ -63,9 +63,10 @@ def sample(
 
     A step goes towards where the clean estimate will be half way, as its last change suggests (the second order of
     Adams and Bashforth): ten plain steps would dance as if tired. Time grows linearly with T; memory is a batch of
-    windows and a few arrays of T rows.
+    windows and a few arrays of T rows. Windows are evaluated on the model's device; all else is done on the processor.
     """
-    config = model.config
+    config, device = model.config, model.mean.device
+    mean, std = model.mean.cpu(), model.std.cpu()
     frames = len(genres)
     padded = frames if loop else max(config.window, frames + -frames % config.patch)
     rest = ((0, padded - frames), (0, 0))
@@ -84,14 +85,15 @@ def sample(
     states = [torch.randn(padded, config.features, generator=generator) for generator in noise]
     times = (torch.linspace(0.0, 1.0, steps + 1) ** _GROWTH).tolist()
     before: list[Tensor] = []
-    batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
+    size = _BATCH if device.type == "cpu" else _GPU_BATCH
+    batches = [views[i : i + size] for i in range(0, len(views), size)]
     for step, (t, following) in enumerate(pairwise(times)):
         clean = [torch.zeros_like(x) for x in states]
         for index, batch in enumerate(batches):
             x = torch.stack([states[view.dance][view.frames] for view in batch])
             told = torch.stack([heard[view.dance][view.frames] for view in batch])
             genre = torch.tensor([view.genre for view in batch])
-            guess = _guess(model, x, told, t, genre, guidance)
+            guess = _guess(model, x.to(device), told.to(device), t, genre.to(device), guidance).cpu()
             for view, part in zip(batch, guess, strict=True):
                 clean[view.dance].index_add_(0, view.frames, part * view.weight)
             if progress is not None:
@@ -99,15 +101,15 @@ def sample(
         for dance, x in enumerate(states):
             clean[dance] /= total[dance]
             if constrain is not None and following < 1.0:
-                wanted = constrain((clean[dance][:frames] * model.std + model.mean).numpy())
-                clean[dance][:frames] = (torch.from_numpy(wanted) - model.mean) / model.std
+                wanted = constrain((clean[dance][:frames] * std + mean).numpy())
+                clean[dance][:frames] = (torch.from_numpy(wanted) - mean) / std
             share = (following - t) / (1.0 - t)
             ahead = clean[dance]
             if before and following < 1.0:
                 ahead = ahead + 0.5 * (following - t) / (t - times[step - 1]) * (ahead - before[dance])
             states[dance] = x + share * (ahead - x)
         before = clean
-    return [(x * model.std + model.mean).numpy()[:frames] for x in states]
+    return [(x * std + mean).numpy()[:frames] for x in states]
 
 
 def _starts(frames: int, window: int, patch: int, loop: bool) -> list[int]:
@@ -135,21 +137,23 @@ def _views(shares: Tensor, starts: Sequence[int], window: int) -> list[tuple[Ten
 def _guess(model: DanceModel, x: Tensor, cues: Tensor, t: float, genres: Tensor, guidance: float) -> Tensor:
     """The clean windows (B, T, 152), guided away from what would be danced without sound, genre and energy."""
     count = len(x)
-    heard = torch.ones(count, dtype=torch.bool)
+    heard = torch.ones(count, dtype=torch.bool, device=x.device)
     if guidance != 1.0:
         untold = cues.clone()
         untold[..., ENERGY] = 0.0
         x, cues = x.repeat(2, 1, 1), torch.cat([cues, untold])
         genres = torch.cat([genres, torch.full_like(genres, len(model.config.genres))])
         heard = torch.cat([heard, ~heard])
-    with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):
-        guess: Tensor = model(x, torch.full((len(x),), t), cues, genres, heard).float()
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=_has_bfloat16(x.device)):
+        guess: Tensor = model(x, torch.full((len(x),), t, device=x.device), cues, genres, heard).float()
     if guidance != 1.0:
         told, without = guess.chunk(2)
         guess = without + guidance * (told - without)
     return guess
 
 
-def _has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; emulated, it is slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported())
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -67,6 +67,14 @@ def test_same_seed_same_dance_bit_for_bit(frames: int, loop: bool) -> None:
     assert not np.array_equal(first, dance(4))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_makes_the_dance_that_the_processor_makes() -> None:
+    here, there = (
+        sample(tiny_model().to(device), [cues(171)], only(0, 171), seeds=[3], steps=4) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(here[0], there[0], atol=0.05)  # bfloat16 multiplies in another order
+
+
 def test_dances_made_together_are_those_made_alone() -> None:
     model, songs = tiny_model(), [cues(171), cues(171, seed=9)]
     both = sample(model, songs, only(0, 171), seeds=[3, 4], steps=4)
