@@ -113,10 +113,10 @@ class Plan:
     def _clean(self, motion: Motion, danced: Motion) -> Motion:
         """Feet locked where they stand and joints as a body has them; ``danced``: as its own velocities lead it."""
         if not self.controls.loop:
-            return _clean(motion, danced)
+            return _possible(motion, danced)
         count = min(len(motion), round(_CONTEXT * self.fps))
         around = concatenate([motion.slice(-count), motion, motion.slice(0, count)])
-        return _clean(around).slice(count, count + len(motion))
+        return _possible(around).slice(count, count + len(motion))
 
     @property
     def _usual(self) -> Array:
@@ -155,7 +155,7 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     return Plan(music, genre, controls, model, shares, music.beat_phase(times), kept, middle)
 
 
-def _clean(motion: Motion, danced: Motion | None = None) -> Motion:
+def _possible(motion: Motion, danced: Motion | None = None) -> Motion:
     # An ankle that goes back into its range takes the toes along, into the floor too: they are locked once more.
     for _ in range(2):
         motion = in_range(out_of_body(lock_feet(motion, danced)))

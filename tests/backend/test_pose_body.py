@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepsmith.backend.evaluate.anatomy import RANGES, joint_angles
+from stepsmith.backend.evaluate.anatomy import RANGES, hand_depth, joint_angles
 from stepsmith.backend.pose.body import solve_body
 from stepsmith.backend.pose.detections import Lifted
 from stepsmith.backend.pose.landmarks import POINTS
@@ -287,6 +287,19 @@ def test_joints_stay_within_human_range() -> None:
     rotations[:, 4] = rot.from_axis_angle([-0.9, 0.0, 0.0])  # a knee bent to the front
     found = solve_body(filmed(replace(truth, rotations=rotations)))
     assert joint_angles(found.rotations)["knee flexion"].min() > -25.0
+
+
+def test_a_hand_that_was_lifted_into_the_trunk_is_beside_it() -> None:
+    truth = sway()
+    rotations = np.array(truth.rotations)
+    rotations[:, SMPL_NAMES.index("left_shoulder")] = rot.from_axis_angle([0.0, 1.9, 0.0])
+    rotations[:, SMPL_NAMES.index("left_elbow")] = rot.IDENTITY
+    truth = replace(truth, rotations=rotations)
+    assert hand_depth(truth.positions()).max() > 0.02
+    found = solve_body(filmed(truth))
+    assert hand_depth(found.positions()).max() < 1e-3
+    arm = [SMPL_NAMES.index(f"left_{name}") for name in ("elbow", "wrist", "hand")]
+    assert np.delete(joint_error(found, truth), arm, axis=1).max() < 0.01
 
 
 def test_feet_that_seem_to_slope_throughout_stand_flat() -> None:

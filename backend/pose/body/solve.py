@@ -10,6 +10,7 @@ from ....retarget.feet import lock_feet
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forward_kinematics
+from ...limits import out_of_body
 from ..detections import Lifted
 from ..landmarks import POINTS
 from .ground import Noise, find_contacts, find_floor, find_path
@@ -28,7 +29,8 @@ _HIP_MIDDLE = SMPL.offsets[_HIPS].mean(axis=0)
 
 
 def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
-    """A performance of the standard skeleton: upright on the floor z = 0, with contacts, feet not sliding.
+    """A performance of the standard skeleton: upright on the floor z = 0, with contacts, feet not sliding, hands out of
+    the body.
 
     ``confidence``: (T, 25), or (T, 17) of COCO's points, in [0, 1], how surely each of the lifted points was
     seen; without it all count alike. The camera looks along y: somebody who faces it faces -y. It begins over the
@@ -57,7 +59,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    return bend_toes(lock_feet(motion.with_meta(scale=scale)))
+    return bend_toes(out_of_body(lock_feet(motion.with_meta(scale=scale))))
 
 
 def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> Motion:
