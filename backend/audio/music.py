@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,13 @@ class Music:
     def bar_phase(self, times: ArrayLike) -> Array:
         """How far into its bar each time (seconds) is, in [0, 1): 0 on a downbeat."""
         return _phase(self.downbeats, np.asarray(times, dtype=float), 60.0 * self.meter / self.tempo)
+
+    def in_bars_of(self, meter: int) -> Music:
+        """The same song, its beats counted in bars of ``meter`` from its first downbeat on, and back from there."""
+        if meter == self.meter:
+            return self
+        first = int(np.searchsorted(self.beats, self.downbeats[0])) if len(self.downbeats) else 0
+        return replace(self, meter=meter, downbeats=self.beats[first % meter :: meter])
 
     def retimed(self, beats: Array, downbeats: Array) -> Music:
         """The song as it sounds when its beats are played at ``beats`` (seconds), its bars at ``downbeats``.

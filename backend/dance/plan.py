@@ -82,9 +82,16 @@ class Plan:
         return self._usual[:, 0] + self._usual[:, 1] * drawn
 
     def cues(self, seed: int) -> Array:
-        """(T, 44) what the model is told: more energy than is wanted, by as much as its dances fall short."""
+        """(T, 44) what the model is told: more energy than is wanted, by as much as its dances fall short, and bars of
+        the metre in which a genre was learnt: told of a waltz, it would dance one whatever the genre."""
         shortfall = self.shares @ self.model.shortfall.numpy(force=True)[: self.shares.shape[1]]
-        return condition(self.music, self.times, energy=self.energy(seed) + shortfall)
+        energy = self.energy(seed) + shortfall
+        cues = condition(self.music, self.times, energy=energy)
+        learnt = np.array(self.model.config.meters or [0] * self.shares.shape[1])[self.shares.argmax(axis=1)]
+        for meter in set(learnt[learnt > 0].tolist()) - {self.music.meter}:
+            rows = learnt == meter
+            cues[rows] = condition(self.music.in_bars_of(meter), self.times[rows], energy=energy[rows])
+        return cues
 
     def constrain(self, clean: Array) -> Array:
         """Clean features (T, 152) as they must be."""

@@ -277,6 +277,12 @@ def _usual_energy(tracks: Sequence[Track], genres: int) -> torch.Tensor:
     return torch.tensor([[energy.mean(), energy.std()] for energy in joined], dtype=torch.float32)
 
 
+def _meters(tracks: Sequence[Track], genres: int) -> tuple[int, ...]:
+    """Beats a bar of each genre's dances, 0 where they are not all of one metre."""
+    found = [{track.music.meter for track in tracks if track.genre == genre} for genre in range(genres)]
+    return tuple(meters.pop() if len(meters) == 1 else 0 for meters in found)
+
+
 def _schedule(step: int, config: TrainConfig) -> float:
     """Learning rate's share: rises over the warm-up, stays, falls linearly over the cool-down."""
     left = (config.steps - step) / (config.cooldown * config.steps)
@@ -316,7 +322,7 @@ def train(
         held_out = [dance for dance in load_dances(data, "val", STORE_FPS, skip=skip) if dance.genre in genres]
     except NoDancesError:
         held_out = []
-    model = ModelConfig(genres=tuple(genres))
+    model = ModelConfig(genres=tuple(genres), meters=_meters(tracks, len(genres)))
     trainer = Trainer(tracks, prepare(held_out, genres, progress, skip), model, folder, tensorboard)
     if resume:
         trainer.resume()

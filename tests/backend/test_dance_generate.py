@@ -11,6 +11,7 @@ from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
 from stepsmith.backend.dance.controls import Controls
 from stepsmith.backend.dance.generate import choose_genre, generate
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
+from stepsmith.backend.dance.plan import plan_dance
 from stepsmith.backend.dance.timing import arrivals, dancers_music
 from stepsmith.backend.evaluate.anatomy import MARGIN, beyond_range
 from stepsmith.retarget import rotations as rot
@@ -49,6 +50,41 @@ def test_the_genre_that_suits_metre_and_tempo_is_danced(tempo: float, meter: int
 def test_genres_of_other_peoples_models_can_be_chosen_from() -> None:
     assert choose_genre(music(), ("hip-hop", "house")) == "hip-hop"
     assert choose_genre(music(87, 3), ("hip-hop", "waltz")) == "waltz"
+
+
+def test_a_genre_is_told_bars_of_the_metre_in_which_it_was_learnt() -> None:
+    config = ModelConfig(genres=("free", "rumba", "waltz"), meters=(0, 4, 3), window=30, width=32, depth=1, heads=2)
+    model = DanceModel(config)
+    song = music(meter=3)
+
+    def bars(genre: str, changes: tuple[tuple[float, str], ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds of the frames at which a bar begins, and where the model is told of bars of three."""
+        plan = plan_dance(song, genre, Controls(changes=changes), model)
+        cues = plan.cues(0)
+        phase = np.arctan2(cues[:, MEL_BANDS + 5], cues[:, MEL_BANDS + 6])
+        begins = np.flatnonzero((phase[1:] >= 0) & (phase[:-1] < 0) & (np.abs(np.diff(phase)) < 3.0)) + 1
+        return begins / 30.0, cues[:, MEL_BANDS + 8] == 1.0
+
+    for genre, meter in (("free", 3), ("waltz", 3), ("rumba", 4)):
+        begins, three = bars(genre)
+        assert (three == (meter == 3)).all()
+        assert np.diff(begins) == pytest.approx(0.5 * meter, abs=0.04)
+        assert begins[0] == pytest.approx(song.downbeats[0], abs=0.04)
+    _, three = bars("waltz", ((3.0, "rumba"),))
+    assert three[:90].all()
+    assert not three[91:].any()
+
+
+def test_beats_are_counted_in_other_bars() -> None:
+    song = music(meter=4)
+    assert song.in_bars_of(4) is song
+    late = replace(song, downbeats=song.beats[2::4])
+    waltz = late.in_bars_of(3)
+    assert waltz.meter == 3
+    np.testing.assert_array_equal(waltz.downbeats, song.beats[2::3])
+    np.testing.assert_array_equal(replace(song, downbeats=song.beats[5::4]).in_bars_of(3).downbeats, song.beats[2::3])
+    silent = replace(song, beats=np.zeros(0), downbeats=np.zeros(0))
+    assert len(silent.in_bars_of(3).downbeats) == 0
 
 
 def test_a_dance_lasts_as_long_as_its_music_and_knows_its_beats(model: DanceModel) -> None:

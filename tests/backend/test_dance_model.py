@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,22 @@ def test_bad_weights_are_one_clear_sentence(tmp_path: Path, harm: str) -> None:
     with pytest.raises(ModelError, match=r"^[^\n]+$") as error:
         load_model(file)
     assert "m.safetensors" in str(error.value)
+
+
+@pytest.mark.parametrize("meters", [(3,), (3, -4), (3, 99), (3.5, 4), ("3", "4"), None])
+def test_metres_that_are_none_are_damage(tmp_path: Path, meters: object) -> None:
+    broken = DanceModel(TINY)
+    broken.config = replace(TINY, meters=meters)  # type: ignore[arg-type]
+    save_model(tmp_path / "m.safetensors", broken, {})
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(tmp_path / "m.safetensors")
+
+
+def test_weights_that_know_no_metres_load() -> None:
+    values = replace(TINY, meters=(4, 3)).to_dict()
+    assert ModelConfig.from_dict(values).meters == (4, 3)
+    del values["meters"]
+    assert ModelConfig.from_dict(values) == TINY
 
 
 def test_skeleton_offsets_are_shared_with_the_losses() -> None:

@@ -268,7 +268,7 @@ def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """``train`` with a model of no size."""
-    monkeypatch.setattr(training, "ModelConfig", lambda genres: ModelConfig(**{**TINY.to_dict(), "genres": genres}))
+    monkeypatch.setattr(training, "ModelConfig", lambda **shape: ModelConfig(**{**TINY.to_dict(), **shape}))
 
 
 @pytest.mark.usefixtures("tiny")
@@ -279,6 +279,7 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
     said: list[str] = []
     weights = training.train(data, out, TrainConfig(steps=2, batch=4), extra=[extra], skip=said.append)
     assert load_model(weights).config.genres == ("jive", "polka", "salsa")
+    assert load_model(weights).config.meters[-1] == 4, "as dances without music are counted"
     assert sorted(sentence.split(":")[0] for sentence in said) == ["deaf.wav", "holiday.bvh"]
     assert any(row["val_own"] for row in rows(out))
     card = (out / "model.md").read_text()
