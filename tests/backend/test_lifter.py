@@ -435,8 +435,19 @@ def test_training_resumes_and_gives_weights_that_lift(tmp_path: Path) -> None:
 
 
 def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
-    config = TrainConfig().scaled(560)
-    assert [stage.steps for stage in config.stages] == [200, 100, 260]
+    config = TrainConfig().scaled(625)
+    assert [stage.steps for stage in config.stages] == [200, 100, 260, 65]
+
+
+def test_settled_norms_learn_no_statistics(tmp_path: Path) -> None:
+    def means(settled: bool) -> torch.Tensor:
+        config = TrainConfig(stages=(Stage((3, 1), 3, 4, 1, settled=settled),), channels=8)
+        trainer = Trainer([recording()], config, tmp_path)
+        trainer.run()
+        return trainer.network.expand_bn.running_mean
+
+    assert means(settled=False).abs().max() > 0.0
+    assert means(settled=True).abs().max() == 0.0
 
 
 def test_most_varied_knees_are_straighter_and_none_bends_forwards() -> None:

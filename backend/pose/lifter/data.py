@@ -48,7 +48,7 @@ class Library:
     def of(cls, recordings: Sequence[Recording]) -> Library:
         length = np.array([len(r) for r in recordings])
         # Longer recordings are drawn more often; the root keeps one long source from drowning the others.
-        chance = length**0.75
+        chance = length**0.5
         return cls(
             np.concatenate([r.turns for r in recordings], axis=1),
             np.concatenate([r.root for r in recordings]),

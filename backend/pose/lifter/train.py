@@ -39,7 +39,8 @@ _INVENTED = 1.0 / 3.0  # frames of invented movement for each of recorded
 class Stage:
     """``steps`` with filters of ``widths``, of ``windows`` of which ``frames`` are made, a share of them ``varied``.
 
-    ``rate``: the highest learning rate; what a filter gains begins at zero and has all to learn.
+    ``rate``: the highest learning rate; what a filter gains begins at zero and has all to learn. ``settled``: batch
+    norms use the statistics that they have and learn none, since few long windows would shake them.
     """
 
     widths: tuple[int, ...]
@@ -48,6 +49,7 @@ class Stage:
     frames: int
     varied: float = 0.5
     rate: float = 8e-4
+    settled: bool = False
 
     @property
     def field(self) -> int:
@@ -68,6 +70,7 @@ class TrainConfig:
         Stage((3, 3, 1, 1, 1), 20000, 512, 1, rate=5e-3),
         Stage((3, 3, 3, 1, 1), 10000, 256, 1, rate=2.5e-3),
         Stage((3, 3, 3, 3, 1), 26000, 256, 1, varied=0.55, rate=2e-3),
+        Stage((3, 3, 3, 3, 3), 6500, 96, 1, varied=0.6, rate=3e-4, settled=True),
     )
     channels: int = 512
     last_rate: float = 2e-5
@@ -187,6 +190,9 @@ class Trainer:
             group["lr"] = self._rate()
         torch.manual_seed((config.seed << 32) + self.step)
         self.network.train()
+        if stage.settled:
+            for norm in (self.network.expand_bn, *self.network.layers_bn):
+                norm.eval()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = self.network(torch.from_numpy(examples.inputs))
         losses = _losses(out.float(), examples, slice(self.network.before, self.network.before + stage.frames))

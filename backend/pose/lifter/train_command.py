@@ -28,7 +28,7 @@ def train_lifter(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, lifter.safetensors and log.csv.")] = Path(
         "lifter"
     ),
-    steps: Annotated[int, typer.Option(min=3, help="Steps in all, those before a resume included.")] = 56000,
+    steps: Annotated[int, typer.Option(min=4, help="Steps in all, those before a resume included.")] = 62500,
     causal: Annotated[
         bool, typer.Option("--causal", help="Look at no later frame, for live use; somewhat less exact.")
     ] = False,
