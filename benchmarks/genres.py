@@ -19,7 +19,7 @@ from stepsmith.backend.audio import analyse
 from stepsmith.backend.dance import representation
 from stepsmith.backend.dance.generate import generate
 from stepsmith.backend.dance.sources import load_dances, load_unpaired
-from stepsmith.backend.dance.timing import FIGURES
+from stepsmith.backend.dance.timing import beats_a_bar
 from stepsmith.backend.dance.weights import load_model
 from stepsmith.retarget.motion import Motion
 
@@ -47,12 +47,11 @@ def main() -> None:
     songs = [dance.song for dance in load_dances(options.data / "tang2018", "test", FPS) if dance.song is not None]
     heard = [analyse(song, duration=SONG) for song in songs]
     for number, genre in enumerate(genres):
-        meter = FIGURES[genre].meter if genre in FIGURES else 4
         right: dict[str, list[float]] = {"own metre": [], "another metre": []}
         for seed, music in enumerate(heard):
             motion = generate(music, genre=genre, seed=seed, model=model)
-            found = classify(np.stack(describe(motion)))
-            right["own metre" if music.meter == meter else "another metre"].append(float(np.mean(found == number)))
+            share = float(np.mean(classify(np.stack(describe(motion))) == number))
+            right["own metre" if music.meter == beats_a_bar(genre) else "another metre"].append(share)
         figures[genre] |= {name: float(np.mean(shares)) for name, shares in right.items() if shares}
     print(table(figures))
     if options.json is not None:

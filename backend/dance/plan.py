@@ -17,7 +17,7 @@ from ..audio import FEATURE_FPS, Music
 from ..limits import in_range, out_of_body
 from . import representation
 from .accent import accented
-from .condition import condition
+from .condition import WIDTH, condition
 from .controls import Controls, Keep
 from .energy import draw_energy
 from .keep import Kept
@@ -86,11 +86,11 @@ class Plan:
         the metre in which a genre was learnt: told of a waltz, it would dance one whatever the genre."""
         shortfall = self.shares @ self.model.shortfall.numpy(force=True)[: self.shares.shape[1]]
         energy = self.energy(seed) + shortfall
-        cues = condition(self.music, self.times, energy=energy)
         learnt = np.array(self.model.config.meters or [0] * self.shares.shape[1])[self.shares.argmax(axis=1)]
-        for meter in set(learnt[learnt > 0].tolist()) - {self.music.meter}:
-            rows = learnt == meter
-            cues[rows] = condition(self.music.in_bars_of(meter), self.times[rows], energy=energy[rows])
+        cues = np.empty((len(self.shares), WIDTH), dtype=np.float32)
+        for meter in np.unique(learnt).tolist():
+            rows, music = learnt == meter, self.music.in_bars_of(meter or self.music.meter)
+            cues[rows] = condition(music, self.times[rows], energy=energy[rows])
         return cues
 
     def constrain(self, clean: Array) -> Array:

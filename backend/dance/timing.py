@@ -68,6 +68,11 @@ FIGURES = {
 }
 
 
+def beats_a_bar(genre: str) -> int:
+    """Of the dances of a genre: four where no figure says otherwise."""
+    return FIGURES[genre].meter if genre in FIGURES else 4
+
+
 def set_to_music(dances: Sequence[Dance], songs: Sequence[Music | None]) -> list[Music]:
     """What each dance is danced to, as long as its motion, and in its time.
 

@@ -23,7 +23,7 @@ from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ..audio import Sound, analyse, decode
 from ..dance.sources import Dance
-from ..dance.timing import FIGURES, keep_time
+from ..dance.timing import FIGURES, beats_a_bar, keep_time
 from ..progress import Progress, silent
 from . import anatomy, metrics
 from .features import FEATURE_FPS
@@ -338,14 +338,10 @@ def real_performances(dances: Sequence[Dance], more: Sequence[Dance]) -> list[Pe
     ]
 
 
-# Beats a bar of the dances whose bars are not of four, whatever is heard.
-_BARS = {"waltz": 3}
-
-
 def pieces_of(dances: Sequence[Dance]) -> dict[str, Piece]:
     """What was danced to, by the names of the dances that have a song."""
     return {
-        dance.name: Piece(dance.song, dance.start, dance.motion.duration, _BARS.get(dance.genre, 4))
+        dance.name: Piece(dance.song, dance.start, dance.motion.duration, beats_a_bar(dance.genre))
         for dance in dances
         if dance.song is not None
     }
