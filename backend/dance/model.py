@@ -97,21 +97,32 @@ class DanceModel(nn.Module):
         ``genre``: (B,) indices, len(genres) for none; ``heard``: (B,) bool, False drops the sound, nothing else.
         T is a multiple of ``config.patch``.
         """
+        return self.denoise(x, t, self.tell(cues, heard), genre)
+
+    def tell(self, cues: Tensor, heard: Tensor) -> Tensor:
+        """(B, T / patch, width) what the cues tell each token: the same however noisy the dance."""
+        batch, frames, _ = cues.shape
+        patch = self.config.patch
+        ear = self.listen(cues[..., condition.SOUND].transpose(1, 2)).transpose(1, 2)
+        ear = torch.where(heard[:, None, None], ear, self.silence.to(ear.dtype))
+        told: Tensor = ear + self.effort(cues[..., condition.SOUND.stop :].reshape(batch, frames // patch, 3 * patch))
+        return told
+
+    def denoise(self, x: Tensor, t: Tensor, told: Tensor, genre: Tensor) -> Tensor:
+        """The clean features, as ``forward`` gives them, of windows that were ``told`` their cues."""
         batch, frames, features = x.shape
         patch = self.config.patch
         tokens = self.read(x.reshape(batch, frames // patch, features * patch))
-        ear = self.listen(cues[..., condition.SOUND].transpose(1, 2)).transpose(1, 2)
-        ear = torch.where(heard[:, None, None], ear, self.silence.to(ear.dtype))
         label = self.time(sinusoid(t, self.config.width)) + self.genre(genre)
-        ear = ear + self.effort(cues[..., condition.SOUND.stop :].reshape(batch, frames // patch, 3 * patch))
-        cue = F.silu(ear + label[:, None])
+        cue = F.silu(told + label[:, None])
         modulation = self.modulate(cue)
         angles = rotary_angles(tokens.shape[1], self.config.width // self.config.heads, tokens.device)
         for block in self.blocks:
             tokens = block(tokens, modulation, angles)
         shift, scale = self.last_shift(cue).chunk(2, dim=-1)
         tokens = F.layer_norm(tokens, tokens.shape[-1:]) * (1 + scale) + shift
-        return self.write(tokens).reshape(batch, frames, features)
+        clean: Tensor = self.write(tokens).reshape(batch, frames, features)
+        return clean
 
 
 class Block(nn.Module):

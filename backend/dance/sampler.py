@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...retarget.rotations import Array
 from ..progress import Progress
-from .condition import ENERGY
+from . import condition
 from .model import DanceModel
 
-# Windows evaluated at once, on a processor and on a GPU: enough to keep it busy, little enough to bound the memory.
-_BATCH, _GPU_BATCH = 32, 512
+# Windows evaluated at once, on a processor and on a GPU: enough to keep it busy, little enough for its caches and to
+# bound the memory.
+_BATCH, _GPU_BATCH = 12, 512
 # Steps grow from the noise to the dance as k to this power: what is decided first, how far the dancer goes,
 # decides most.
 _GROWTH = 1.5
@@ -65,7 +67,7 @@ def sample(
     Adams and Bashforth): ten plain steps would dance as if tired. Time grows linearly with T; memory is a batch of
     windows and a few arrays of T rows. Windows are evaluated on the model's device; all else is done on the processor.
     """
-    config, device = model.config, model.mean.device
+    config = model.config
     mean, std = model.mean.cpu(), model.std.cpu()
     frames = len(genres)
     padded = frames if loop else max(config.window, frames + -frames % config.patch)
@@ -85,16 +87,14 @@ def sample(
     states = [torch.randn(padded, config.features, generator=generator) for generator in noise]
     times = (torch.linspace(0.0, 1.0, steps + 1) ** _GROWTH).tolist()
     before: list[Tensor] = []
-    size = _BATCH if device.type == "cpu" else _GPU_BATCH
-    batches = [views[i : i + size] for i in range(0, len(views), size)]
+    size = _BATCH if model.mean.device.type == "cpu" else _GPU_BATCH
+    guide = _Guide(model, guidance)
+    batches = [guide.brief(views[i : i + size], heard) for i in range(0, len(views), size)]
     for step, (t, following) in enumerate(pairwise(times)):
         clean = [torch.zeros_like(x) for x in states]
         for index, batch in enumerate(batches):
-            x = torch.stack([states[view.dance][view.frames] for view in batch])
-            told = torch.stack([heard[view.dance][view.frames] for view in batch])
-            genre = torch.tensor([view.genre for view in batch])
-            guess = _guess(model, x.to(device), told.to(device), t, genre.to(device), guidance).cpu()
-            for view, part in zip(batch, guess, strict=True):
+            x = torch.stack([states[view.dance][view.frames] for view in batch.views])
+            for view, part in zip(batch.views, guide.guess(x, t, batch), strict=True):
                 clean[view.dance].index_add_(0, view.frames, part * view.weight)
             if progress is not None:
                 progress((step * len(batches) + index + 1) / (steps * len(batches)), "Choreographing")
@@ -133,23 +133,65 @@ def _views(shares: Tensor, starts: Sequence[int], window: int) -> list[tuple[Ten
     return views
 
 
-@torch.inference_mode()
-def _guess(model: DanceModel, x: Tensor, cues: Tensor, t: float, genres: Tensor, guidance: float) -> Tensor:
-    """The clean windows (B, T, 152), guided away from what would be danced without sound, genre and energy."""
-    count = len(x)
-    heard = torch.ones(count, dtype=torch.bool, device=x.device)
-    if guidance != 1.0:
-        untold = cues.clone()
-        untold[..., ENERGY] = 0.0
-        x, cues = x.repeat(2, 1, 1), torch.cat([cues, untold])
-        genres = torch.cat([genres, torch.full_like(genres, len(model.config.genres))])
-        heard = torch.cat([heard, ~heard])
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=_has_bfloat16(x.device)):
-        guess: Tensor = model(x, torch.full((len(x),), t, device=x.device), cues, genres, heard).float()
-    if guidance != 1.0:
-        told, without = guess.chunk(2)
-        guess = without + guidance * (told - without)
-    return guess
+@dataclass(frozen=True)
+class _Batch:
+    """Windows evaluated at once, and what is the same of them in every step: ``told``, see ``DanceModel.tell``, and
+    ``genres`` (B,), both on the model's device."""
+
+    views: Sequence[_View]
+    told: Tensor
+    genres: Tensor
+
+
+class _Guide:
+    """A model that is asked for clean windows, guided away from what it would dance without sound, genre and energy."""
+
+    def __init__(self, model: DanceModel, guidance: float) -> None:
+        self.device, self.guidance, self.nothing = model.mean.device, guidance, len(model.config.genres)
+        self.dtype = torch.bfloat16 if _has_bfloat16(self.device) else torch.float32
+        self.model = _cast(model, self.dtype)
+        silence = torch.zeros(1, model.config.window, condition.WIDTH, device=self.device)
+        self.untold = self._tell(silence, heard=False)
+
+    def brief(self, views: Sequence[_View], cues: Sequence[Tensor]) -> _Batch:
+        """``views`` with what they are told of each dance's ``cues`` (T, 44)."""
+        seen = torch.stack([cues[view.dance][view.frames] for view in views])
+        genres = torch.tensor([view.genre for view in views])
+        return _Batch(views, self._tell(seen.to(self.device), heard=True), genres.to(self.device))
+
+    @torch.inference_mode()
+    def guess(self, x: Tensor, t: float, batch: _Batch) -> Tensor:
+        """The clean windows (B, T, 152) of noisy ones at ``t``."""
+        x, told, genres = x.to(self.device), batch.told, batch.genres
+        if self.guidance != 1.0:
+            x = x.repeat(2, 1, 1)
+            told = torch.cat([told, self.untold.expand_as(told)])
+            genres = torch.cat([genres, torch.full_like(genres, self.nothing)])
+        with self._autocast():
+            clean = self.model.denoise(x, torch.full((len(x),), t, device=self.device), told, genres).float()
+        if self.guidance != 1.0:
+            wanted, without = clean.chunk(2)
+            clean = without + self.guidance * (wanted - without)
+        return clean.cpu()
+
+    @torch.inference_mode()
+    def _tell(self, cues: Tensor, heard: bool) -> Tensor:
+        with self._autocast():
+            return self.model.tell(cues, torch.full((len(cues),), heard, device=self.device))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+
+def _cast(model: DanceModel, dtype: torch.dtype) -> DanceModel:
+    """A model whose matrices are of ``dtype``, as autocast would make them again in every step."""
+    if dtype == torch.float32:
+        return model
+    cast = copy.deepcopy(model)
+    for part in cast.modules():
+        if isinstance(part, nn.Linear | nn.Conv1d):
+            part.to(dtype)
+    return cast
 
 
 def _has_bfloat16(device: torch.device) -> bool:
