@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,15 +143,16 @@ class Plan:
 
 def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) -> Plan:
     """What is to be danced in each frame. Raises StepsmithError for wishes that can't be met."""
-    config = model.config
-    frames = max(2, round((_whole_bars(music) if controls.loop else music.duration) * config.fps))
+    config, changes = model.config, [(0.0, genre), *controls.changes]
+    for _, name in changes:
+        if name not in config.genres:
+            raise StepsmithError(f"The model knows no genre “{name}”: choose one of {', '.join(config.genres)}.")
+    meters = [config.meters[config.genres.index(name)] or music.meter for _, name in changes if config.meters]
+    frames = max(2, round((_whole_bars(music, meters) if controls.loop else music.duration) * config.fps))
     keeps = [replace(keep, motion=keep.motion.mirror()) if controls.mirror else keep for keep in controls.keep]
     kept = Kept.of(keeps, frames, config.fps, loop=controls.loop)
     _check_circle(keeps, controls.radius)
-    changes = [(0.0, genre), *controls.changes]
-    for second, name in changes:
-        if name not in config.genres:
-            raise StepsmithError(f"The model knows no genre “{name}”: choose one of {', '.join(config.genres)}.")
+    for second, _ in changes:
         if second >= frames / config.fps:
             raise StepsmithError(
                 f"The genre can't change at {second:g} s: the dance ends at {frames / config.fps:.2f} s."
@@ -179,8 +181,11 @@ def _shares(changes: Sequence[tuple[float, str]], genres: Sequence[str], times: 
     return shares
 
 
-def _whole_bars(music: Music) -> float:
-    """Seconds of as many whole bars from second 0 on as the song has; all of it where that is less than one."""
+def _whole_bars(music: Music, meters: Sequence[int]) -> float:
+    """Seconds of as many whole bars from second 0 on as the song has; all of it where that is less than one.
+
+    ``meters``: beats a bar of what is danced, whose bars are whole as well where the song is long enough.
+    """
     marks = music.downbeats
     if len(marks) < 2:
         return music.duration
@@ -192,6 +197,8 @@ def _whole_bars(music: Music) -> float:
     marks = np.concatenate([[marks[0] - before * first], marks, [marks[-1] + after * last]])
     begin, end = np.interp([0.0, music.duration], marks, count)
     bars = np.floor(end - begin + 1e-6)
+    together = math.lcm(music.meter, *meters) // music.meter
+    bars -= bars % together if bars >= together else 0
     return float(np.interp(begin + bars, count, marks)) if bars >= 1 else music.duration
 
 

@@ -173,6 +173,13 @@ def test_a_loop_lasts_whole_bars(model: DanceModel, tempo: float, meter: int) ->
     assert dance.beats.max() < len(dance) / 30.0
 
 
+@pytest.mark.parametrize(("seconds", "beats"), [(8.0, 12), (5.0, 8)])
+def test_a_loop_lasts_whole_bars_of_the_song_and_of_the_dance(trained: DanceModel, seconds: float, beats: int) -> None:
+    """Bars of four in the song and of three in a waltz: a multiple of twelve beats, where there are as many."""
+    plan = plan_dance(music(seconds=seconds), "waltz", Controls(loop=True), trained)
+    assert len(plan.shares) == beats * 15
+
+
 def test_a_song_of_less_than_a_bar_loops_as_it_is(model: DanceModel) -> None:
     assert len(generate(music(seconds=1.5), model=model, controls=Controls(loop=True))) == 45
 
