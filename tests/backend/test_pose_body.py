@@ -23,12 +23,14 @@ from stepsmith.retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forwar
 FRAMES, FPS = 90, 30.0
 
 
-def sway(frames: int = FRAMES, fps: float = FPS) -> Motion:
-    """Somebody who shifts weight from foot to foot with bent knees and elbows, arms moving; feet on the floor."""
+def sway(frames: int = FRAMES, fps: float = FPS, bent: float = 0.35) -> Motion:
+    """Somebody who shifts weight from foot to foot with bent knees and elbows, arms moving; feet on the floor.
+
+    ``bent``: radians of hips and ankles on average."""
     beat = 2.0 * np.pi * np.arange(frames) / fps
     vectors = np.zeros((frames, 24, 3))
     at = {name: i for i, name in enumerate(SMPL_NAMES)}
-    bend = 0.35 + 0.1 * np.cos(beat)
+    bend = bent + 0.1 * np.cos(beat)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         vectors[:, at[f"{side}_hip"], 0] = -bend
         vectors[:, at[f"{side}_knee"], 0] = 2.0 * bend
@@ -323,6 +325,21 @@ def test_toes_bend_under_a_raised_heel() -> None:
     tips = positions[:, [10, 11]] + rot.rotate(world[:, [10, 11]], [0.0, -0.062, 0.0])
     assert positions[70:, 7, 2].min() > 0.1
     assert tips[..., 2].min() > 0.005
+
+
+def test_heels_rise_from_under_shins_that_lean_too_far() -> None:
+    """Deep knees over flat feet, as a lifter may see them: up to 46 degrees at the ankles, where 30 are possible."""
+    truth = sway(bent=0.7)
+    assert joint_angles(truth.rotations)["ankle dorsiflexion"].max() > 44.0
+    found = solve_body(filmed(truth))
+    assert joint_angles(found.rotations)["ankle dorsiflexion"].max() < 31.0
+    ankles, balls = (found.positions()[:, joints] for joints in ([7, 8], [10, 11]))
+    assert ankles[..., 2].max() > 0.09
+    assert np.abs(balls[..., 2] - 0.02).max() < 0.01
+    assert np.linalg.norm(np.ptp(balls, axis=0), axis=-1).max() < 0.02
+    raised = ankles[..., 2] > 0.09
+    assert found.contacts[:, :2][raised].max() < 0.1
+    assert found.contacts[:, 2:].min() > 0.9
 
 
 def test_feet_that_stand_neither_turn_nor_break_their_ankles() -> None:

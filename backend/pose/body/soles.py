@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import solveh_banded
+from scipy.ndimage import convolve1d, maximum_filter1d
 
 from ....retarget import rotations as rot
-from ....retarget.feet import ANKLES, TOES, uncurl
+from ....retarget.feet import ANKLES, HIPS, KNEES, TOES, bend, uncurl
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
-from ...limits import within_reach
+from ...evaluate.anatomy import MARGIN, RANGES, joint_angles
 from ..landmarks import POINTS
 from ..lifter.bodies import STANDARD
 
@@ -24,6 +25,10 @@ _POINTED = 0.5
 _FLAT = (0.35, 0.6)
 # How much stiffer than a foot in the air (which follows what was seen) one is that stands flat, and how stiff that is.
 _STILL, _FREE = 100.0, 0.1
+# Degrees of dorsiflexion that an ankle may have, seconds that a heel takes to rise, radians from which on it is off the
+# floor, and how often it is raised anew: with the heel the knee goes forwards, which bends the ankle again.
+_MOST_BENT = RANGES["ankle dorsiflexion"][1] + MARGIN
+_RISING, _OFF_FLOOR, _TRIES = 0.2, 0.1, 6
 
 
 def level_feet(rotations: Array, contacts: Array) -> Array:
@@ -45,23 +50,69 @@ def level_feet(rotations: Array, contacts: Array) -> Array:
     return levelled
 
 
-def rest_soles(rotations: Array, contacts: Array) -> Array:
-    """``rotations`` (T, 24, 4) with feet that neither turn nor rock while heel and ball both stand.
+def rest_soles(motion: Motion) -> Motion:
+    """The motion with feet that neither turn nor rock while heel and ball both stand.
 
-    A sole that is nearly flat then lies flat. Ankles stay within their range.
+    A sole that is nearly flat then lies flat, however far its ankle bends for it.
     """
-    world = forward_kinematics(SMPL, rotations, np.zeros((len(rotations), 3)))[1]
-    for side, (ankle, toe) in enumerate(zip(ANKLES, TOES, strict=True)):
+    _, world = forward_kinematics(SMPL, motion.rotations, motion.root)
+    rotations = np.array(motion.rotations)
+    for side, (knee, ankle) in enumerate(zip(KNEES, ANKLES, strict=True)):
         foot = world[:, ankle]
         up = rot.rotate(foot, [0.0, 0.0, 1.0])
         slope = np.arccos(np.clip(up[:, 2], -1.0, 1.0))
-        stands = contacts[:, side] * contacts[:, side + 2]
+        stands = motion.contacts[:, side] * motion.contacts[:, side + 2]
         flat = rot.multiply(rot.between(up, [0.0, 0.0, 1.0]), foot)
         foot = rot.slerp(foot, flat, stands * np.interp(slope, _FLAT, (1.0, 0.0)))
         still = _FREE + _STILL * stands[1:] * stands[:-1]
-        turn = rot.multiply(_held(rot.continuous(foot), still), rot.conjugate(world[:, ankle]))
-        world[:, [ankle, toe]] = rot.multiply(turn[:, None], world[:, [ankle, toe]])
-    return within_reach(world)
+        rotations[:, ankle] = rot.multiply(rot.conjugate(world[:, knee]), _held(rot.continuous(foot), still))
+    return replace(motion, rotations=rotations)
+
+
+def raise_heels(motion: Motion) -> Motion:
+    """The motion with heels that rise where shins lean over feet further than ankles bend.
+
+    Feet turn about their balls, which stay where they are, as hips and toes do; knees follow. Where a heel is off the
+    floor it is no longer in contact.
+    """
+    by, body = np.zeros((len(motion), 2)), motion
+    for _ in range(_TRIES):
+        further = np.maximum(joint_angles(body.rotations)["ankle dorsiflexion"] - _MOST_BENT, 0.0)
+        if not further.any():
+            break
+        by = by + np.radians(further)
+        body = _on_balls(motion, _eased(by, motion.fps))
+    return body
+
+
+def _on_balls(motion: Motion, by: Array) -> Motion:
+    """The motion with heels raised ``by`` (T, 2) radians."""
+    positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+    hips, knees, ankles, balls = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
+    pitched = np.stack([by, *np.zeros((2, *by.shape))], axis=-1)
+    feet = rot.multiply(turned[:, ANKLES], rot.from_axis_angle(pitched))
+    heels = rot.rotate(rot.multiply(feet, rot.conjugate(turned[:, ANKLES])), ankles - balls)
+    forward = rot.rotate(turned[:, HIPS], [0.0, -1.0, 0.0])
+    thigh, shin = bend(hips, knees, ankles, balls + heels, forward)
+    which = by.any(axis=1)
+    turned[:, HIPS], turned[:, KNEES] = rot.multiply(thigh, turned[:, HIPS]), rot.multiply(shin, turned[:, KNEES])
+    turned[:, ANKLES] = feet
+    rotations = np.array(motion.rotations)
+    for joints, carriers in ((HIPS, [0, 0]), (KNEES, HIPS), (ANKLES, KNEES), (TOES, ANKLES)):
+        local = rot.multiply(rot.conjugate(turned[:, carriers]), turned[:, joints])
+        rotations[np.ix_(which, joints)] = local[which]
+    contacts = np.array(motion.contacts)
+    contacts[:, :2] *= np.interp(by, (0.0, _OFF_FLOOR), (1.0, 0.0))
+    return replace(motion, rotations=rot.continuous(rotations), contacts=contacts)
+
+
+def _eased(by: Array, fps: float) -> Array:
+    """(T, 2) at least ``by`` (T, 2), coming and going smoothly."""
+    half = max(1, round(_RISING * fps))
+    kernel = np.hanning(2 * half + 3)[1:-1]
+    highest = maximum_filter1d(by, 2 * half + 1, axis=0, mode="nearest")
+    eased: Array = convolve1d(highest, kernel / kernel.sum(), axis=0, mode="nearest")
+    return eased
 
 
 def bend_toes(motion: Motion) -> Motion:

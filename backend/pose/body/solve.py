@@ -10,7 +10,7 @@ from ....retarget.feet import lock_feet
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forward_kinematics
-from ...limits import out_of_body
+from ...limits import in_range, out_of_body
 from ..detections import Lifted
 from ..landmarks import POINTS
 from .ground import Noise, find_contacts, find_floor, find_path
@@ -18,7 +18,7 @@ from .kinematics import solve_rotations
 from .level import find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
 from .smooth import PATH_JERK, find_noise, smooth, usual_jerks
-from .soles import bend_toes, level_feet, rest_soles
+from .soles import bend_toes, level_feet, raise_heels, rest_soles
 
 # Metres by which a point is off that was not seen, and only guessed.
 _GUESSED = 0.1
@@ -59,7 +59,8 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    return bend_toes(out_of_body(lock_feet(motion.with_meta(scale=scale))))
+    possible = in_range(raise_heels(rest_soles(motion)))
+    return bend_toes(out_of_body(raise_heels(lock_feet(possible.with_meta(scale=scale)))))
 
 
 def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> Motion:
@@ -78,7 +79,7 @@ def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: floa
         found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
     root = found - hip
-    return Motion(fps, root - [*root[0, :2], 0.0], rest_soles(rotations, contacts), contacts)
+    return Motion(fps, root - [*root[0, :2], 0.0], rotations, contacts)
 
 
 def _doubts(lifted: Lifted, confidence: Array | None) -> Array:
