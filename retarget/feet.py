@@ -48,8 +48,8 @@ _CORNER = 0.002
 _MAX_CURL, _CURL_CORNER = 1.2, 0.02
 # Share of a leg's full length it may reach, unless it was straighter before.
 _REACH = 0.995
-# Metres the pelvis may sink for the feet's sake, and the seconds it takes.
-_MAX_DROP, _DROP_TIME = 0.06, 0.2
+# Metres the pelvis may sink for the feet's sake, and the seconds it takes, in a captured motion too.
+_MAX_DROP, _DROP_TIME, _SEEN_DROP_TIME = 0.06, 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Heights:
     toes: tuple[float, float] = (FOOT_HEIGHT, FOOT_HEIGHT)
 
 
-def lock_feet(motion: Motion, danced: Motion | None = None) -> Motion:
+def lock_feet(motion: Motion, danced: Motion | None = None, *, captured: bool = False) -> Motion:
     """The motion with its feet kept in place while ``motion.contacts`` say that they stand.
 
     During a contact the ankle or toe joint keeps one place on the floor; before and after, the
@@ -68,6 +68,8 @@ def lock_feet(motion: Motion, danced: Motion | None = None) -> Motion:
     the heading while heel and toe both stand; knees keep their plane; the pelvis sinks a little where a
     leg could not reach. Glides and pivots, contacts during which the foot really travels, are let go.
     ``danced``: the same motion before it was led along another path, where it was; in it the feet tell glides.
+    ``captured``: its feet are off by centimetres, which would bend stretched legs all the time: the pelvis sinks only
+    for feet that stand, and no longer than it must.
     """
     positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     hips, knees, ankles, toes = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
@@ -79,7 +81,11 @@ def lock_feet(motion: Motion, danced: Motion | None = None) -> Motion:
         feet = danced.positions()
         dancer = feet[:, ANKLES], feet[:, TOES]
     targets = ankles + plant(ankles, toes, contacts, motion.fps, dancer=dancer)
-    drop = settle(hips, knees, ankles, targets, motion.fps)
+    if captured:
+        stands = np.maximum(contacts[:, :2], contacts[:, 2:])[..., None] > _ENTER
+        drop = settle(hips, knees, ankles, np.where(stands, targets, ankles), motion.fps, _SEEN_DROP_TIME)
+    else:
+        drop = settle(hips, knees, ankles, targets, motion.fps)
     down = np.zeros((len(motion), 1, 3))
     down[..., 2] = -drop[:, None]
     forward = rot.rotate(turned[:, HIPS], [0.0, -1.0, 0.0])
@@ -158,10 +164,10 @@ def plant(
     return shift
 
 
-def settle(hips: Array, knees: Array, ankles: Array, targets: Array, fps: float) -> Array:
+def settle(hips: Array, knees: Array, ankles: Array, targets: Array, fps: float, seconds: float = _DROP_TIME) -> Array:
     """How far the pelvis must sink, (T,) metres, for both ankles to reach their ``targets``; smooth in time.
 
-    All (T, 2, 3) metres, z up.
+    All (T, 2, 3) metres, z up. ``seconds`` that it takes to sink and to rise again.
     """
     reach = _reach(hips, knees, ankles)
     to_target = hips - targets
@@ -170,7 +176,7 @@ def settle(hips: Array, knees: Array, ankles: Array, targets: Array, fps: float)
     need = np.clip(need, 0.0, _MAX_DROP).max(axis=1)
     if not need.any():
         return need
-    half = max(1, round(_DROP_TIME * fps))
+    half = max(1, round(seconds * fps))
     highest = sliding_window_view(np.pad(need, 2 * half, mode="edge"), 2 * half + 1).max(axis=-1)
     kernel = np.hanning(2 * half + 3)[1:-1]
     return np.convolve(highest, kernel / kernel.sum(), mode="valid")
@@ -290,7 +296,7 @@ def _stretches(sure: Array, fps: float) -> Iterator[tuple[int, int]]:
     Short ones are dropped, but not at the motion's ends, where they are cut off.
     """
     merged: list[list[int]] = []
-    for start, stop in _runs(sure >= _STAY):
+    for start, stop in runs(sure >= _STAY):
         if sure[start:stop].max() < _ENTER:
             continue
         if merged and start - merged[-1][1] <= _SHORTEST_GAP * fps:
@@ -311,7 +317,7 @@ def _farthest(off: Array) -> float:
     return math.sqrt(float((off[:, 0] ** 2 + off[:, 1] ** 2).max()))
 
 
-def _runs(mask: Mask) -> list[tuple[int, int]]:
+def runs(mask: Mask) -> list[tuple[int, int]]:
     """(start, stop) of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
@@ -345,7 +351,7 @@ def _places(path: Array, judged: Array, fps: float) -> Iterator[tuple[int, int, 
 def _eased(shift: Array, held: Mask, fps: float) -> Array:
     """``shift`` (T, 3), given where ``held``, carried on smoothly through the frames between."""
     shift = np.array(shift)
-    for start, stop in _runs(~held):
+    for start, stop in runs(~held):
         value0, slope0 = _edge(shift, held, start - 1, -1)
         value1, slope1 = _edge(shift, held, stop, 1)
         gap = stop - start + 1

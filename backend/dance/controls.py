@@ -46,8 +46,8 @@ class Controls:
     in deviations from the genre's usual: one number, or (second, number) between which it goes
     evenly; None lets the song decide. ``keep``: motions that the dance holds; from one at second 0 it
     starts, between two it finds its way. ``loop``: the last frame flows into the first, in as many whole bars as
-    song and dance have. ``radius``: metres from where it starts that the pelvis never leaves. ``mirror``: left and right
-    exchanged, but for what is kept. ``candidates``: as many dances are made, with seeds that follow each other,
+    song and dance have. ``radius``: metres from where it starts that the pelvis never leaves. ``mirror``: left and
+    right exchanged, but for what is kept. ``candidates``: as many dances are made, with seeds that follow each other,
     and the best is taken; see ``rank``.
     """
 

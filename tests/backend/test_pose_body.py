@@ -283,6 +283,15 @@ def test_somebody_who_stands_still_stands_still() -> None:
     assert (found.contacts > 0.5).mean() > 0.95
 
 
+def test_somebody_who_stands_does_not_wander_with_the_lifted_distance() -> None:
+    truth = sway(240)
+    lifted = noisy(filmed(truth), 0.01)
+    away = np.zeros((len(truth), 1, 3))
+    away[:, 0, 2] = 0.1 * np.sin(np.linspace(0.0, 2.0 * np.pi, len(truth)))
+    found = solve_body(replace(lifted, joints=lifted.joints + away, points=lifted.points + away))
+    assert np.ptp(found.root[:, 1]) < 0.1
+
+
 def test_joints_stay_within_human_range() -> None:
     truth = sway()
     rotations = np.array(truth.rotations)

@@ -86,6 +86,15 @@ def test_a_leg_that_cannot_reach_lowers_the_pelvis_smoothly(make_walk: MakeMotio
     assert np.abs(np.diff(locked.root[:, 2], 2)).max() * motion.fps**2 < 8.0
 
 
+def test_a_captured_pelvis_sinks_no_more_than_it_must(make_walk: MakeMotion) -> None:
+    motion = make_walk(noise=0.03, seed=5)
+    danced, captured = lock_feet(motion), lock_feet(motion, captured=True)
+    sunk, less = ((motion.root - locked.root)[:, 2] for locked in (danced, captured))
+    assert (less < sunk + 1e-9).all()
+    assert less.mean() < 0.8 * sunk.mean()
+    assert slide(captured, motion.contacts) < 0.5
+
+
 def test_a_real_glide_is_let_go(make_walk: MakeMotion) -> None:
     motion = make_walk()
     glide = np.zeros((len(motion), 3))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solveh_banded
 
+from ....retarget.feet import runs
 from ....retarget.rotations import Array
 from ....retarget.skeleton import CONTACT_JOINTS
 from .level import SOLES
@@ -24,6 +25,8 @@ _LOW, _AIR = 0.02, 0.06
 _SWITCHES = 4.0
 # Metres and seconds of the distance's drift; metres that a resting sole is off the floor.
 _DRIFT, _DRIFTS = 0.055, 1.5
+# Metres by which a foot that stands is off its place, and from where on it has left it.
+_PLACE, _STRAYED = 0.05, 0.15
 _OFF = 0.02
 # Metres from other joints than the feet's to the skin, at least.
 _FLESH = 0.03
@@ -135,7 +138,7 @@ def _drift(blocks: Array, links: Array, fps: float) -> None:
 
 
 def _stand(blocks: Array, links: Array, right: Array, path: Array, feet: Array, contacts: Array, noise: Noise) -> None:
-    """Feet in contact stay where they are."""
+    """Feet in contact stay where they are, from frame to frame, and, over the floor, all in all."""
     still = noise.precision(0.5 * noise.feet)
     both = contacts[1:] * contacts[:-1]
     steps = np.diff(feet, axis=0)
@@ -149,6 +152,15 @@ def _stand(blocks: Array, links: Array, right: Array, path: Array, feet: Array, 
     links[:, :3, :3] -= total
     right[1:, :3] -= pull
     right[:-1, :3] += pull
+    for foot, sure in zip(np.moveaxis(feet, 1, 0), contacts.T, strict=True):
+        for start, stop in runs(sure > 0.5):
+            seen = path[start:stop] + foot[start:stop]
+            place = np.median(seen, axis=0)
+            far = np.sum((seen - place)[:, :2] ** 2, axis=1) / _STRAYED**2
+            weight = sure[start:stop] / (1.0 + far) ** 2 / _PLACE**2
+            for axis in (0, 1):
+                blocks[start:stop, axis, axis] += weight
+                right[start:stop, axis] += weight * (place - foot[start:stop])[:, axis]
 
 
 def _solve(blocks: Array, links: Array, stiff: Array, right: Array) -> Array:

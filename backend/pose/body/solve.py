@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ....retarget import rotations as rot
@@ -9,7 +11,7 @@ from ....retarget.errors import StepsmithError
 from ....retarget.feet import lock_feet
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES, forward_kinematics
+from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES
 from ...limits import in_range, out_of_body
 from ..detections import Lifted
 from ..landmarks import POINTS
@@ -60,7 +62,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
     possible = in_range(raise_heels(rest_soles(motion)))
-    return bend_toes(out_of_body(raise_heels(lock_feet(possible.with_meta(scale=scale)))))
+    return bend_toes(out_of_body(raise_heels(lock_feet(possible.with_meta(scale=scale), captured=True))))
 
 
 def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: float) -> Motion:
@@ -73,13 +75,14 @@ def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: floa
     contacts = np.zeros((len(path), 4))
     for _ in range(_ROUNDS):
         rotations = level_feet(rotations, contacts)
-        body = forward_kinematics(SMPL, rotations, -hip)[0]
+        stood = rest_soles(Motion(fps, -hip, rotations, contacts))
+        body = stood.positions()
         feet = body[:, list(CONTACT_JOINTS)]
         found = find_path(path, weight, feet, contacts, noise, fps)
         found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
     root = found - hip
-    return Motion(fps, root - [*root[0, :2], 0.0], rotations, contacts)
+    return replace(stood, root=root - [*root[0, :2], 0.0], contacts=contacts)
 
 
 def _doubts(lifted: Lifted, confidence: Array | None) -> Array:
