@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.ndimage import convolve1d, maximum_filter1d
 
@@ -75,32 +76,33 @@ def raise_heels(motion: Motion) -> Motion:
     Feet turn about their balls, which stay where they are, as hips and toes do; knees follow. Where a heel is off the
     floor it is no longer in contact.
     """
-    by, body = np.zeros((len(motion), 2)), motion
+    least, raised, which = np.zeros((len(motion), 2)), motion, np.arange(len(motion))
     for _ in range(_TRIES):
-        further = np.maximum(joint_angles(body.rotations)["ankle dorsiflexion"] - _MOST_BENT, 0.0)
-        if not further.any():
+        bent = joint_angles(raised.rotations[which])["ankle dorsiflexion"] - _MOST_BENT
+        if bent.max() <= 0.0:
             break
-        by = by + np.radians(further)
-        body = _on_balls(motion, _eased(by, motion.fps))
-    return body
+        least[which] += np.radians(np.maximum(bent, 0.0))
+        by = _eased(least, motion.fps)
+        which = np.flatnonzero(by.any(axis=1))
+        raised = _on_balls(motion, by, which)
+    return raised
 
 
-def _on_balls(motion: Motion, by: Array) -> Motion:
-    """The motion with heels raised ``by`` (T, 2) radians."""
-    positions, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
+def _on_balls(motion: Motion, by: Array, which: NDArray[np.intp]) -> Motion:
+    """The motion with heels raised ``by`` (T, 2) radians, which is 0 but in the frames ``which``."""
+    positions, turned = forward_kinematics(SMPL, motion.rotations[which], motion.root[which])
     hips, knees, ankles, balls = (positions[:, joints] for joints in (HIPS, KNEES, ANKLES, TOES))
-    pitched = np.stack([by, *np.zeros((2, *by.shape))], axis=-1)
+    pitched = np.stack([by[which], *np.zeros((2, len(hips), 2))], axis=-1)
     feet = rot.multiply(turned[:, ANKLES], rot.from_axis_angle(pitched))
     heels = rot.rotate(rot.multiply(feet, rot.conjugate(turned[:, ANKLES])), ankles - balls)
     forward = rot.rotate(turned[:, HIPS], [0.0, -1.0, 0.0])
     thigh, shin = bend(hips, knees, ankles, balls + heels, forward)
-    which = by.any(axis=1)
     turned[:, HIPS], turned[:, KNEES] = rot.multiply(thigh, turned[:, HIPS]), rot.multiply(shin, turned[:, KNEES])
     turned[:, ANKLES] = feet
     rotations = np.array(motion.rotations)
     for joints, carriers in ((HIPS, [0, 0]), (KNEES, HIPS), (ANKLES, KNEES), (TOES, ANKLES)):
         local = rot.multiply(rot.conjugate(turned[:, carriers]), turned[:, joints])
-        rotations[np.ix_(which, joints)] = local[which]
+        rotations[which[:, None], joints] = local
     contacts = np.array(motion.contacts)
     contacts[:, :2] *= np.interp(by, (0.0, _OFF_FLOOR), (1.0, 0.0))
     return replace(motion, rotations=rot.continuous(rotations), contacts=contacts)
