@@ -12,7 +12,8 @@ skeleton:
 error: joints around the pelvis, mm. turn: bones' orientations, degrees, toes and hands left out.
 acceleration: its error, m/s^2. jitter: mean jerk over the true one. hits: speed of wrists and ankles at its peaks
 over the true one, %. skate: cm a contact second. tilt: of the body on the whole, degrees. path: over the floor, cm.
-height: of the pelvis, cm. contacts: F1 of the frames. seconds: for 1,800 frames.
+height: of the pelvis, cm. knees: degrees by which those that were bent by less than 20 are bent too far. contacts: F1
+of the frames. seconds: for 1,800 frames.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, lfilter, savgol_filter
 from stepsmith.backend.dance.sources import load_dances, load_unpaired
+from stepsmith.backend.evaluate.anatomy import joint_angles
 from stepsmith.backend.evaluate.metrics import foot_skating
 from stepsmith.backend.pose.body import smooth as smoothing
 from stepsmith.backend.pose.body import solve
@@ -248,6 +250,8 @@ def compare(clip: Clip) -> dict[str, float]:
     u, _, vt = np.linalg.svd(np.einsum("tji,tjk->ik", rel_b, rel_a))
     whole = (u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt).T
     path = (a[:, 0] - a[:, 0].mean(axis=0)) - (b[:, 0] - b[:, 0].mean(axis=0))
+    bent, stretched = (joint_angles(m.rotations)["knee flexion"] for m in (found, truth))
+    straight = stretched < 20.0
     hit = (found.contacts > 0.5), (truth.contacts > 0.5)
     return {
         "error": 1e3 * np.linalg.norm(rel_a - rel_b, axis=-1).mean(),
@@ -260,6 +264,7 @@ def compare(clip: Clip) -> dict[str, float]:
         "tilt": np.degrees(np.arccos(np.clip(whole[2, 2], -1.0, 1.0))),
         "path": 100.0 * np.linalg.norm(path[:, :2], axis=-1).mean(),
         "height": 100.0 * np.abs(a[:, 0, 2] - b[:, 0, 2]).mean(),
+        "knees": (bent - stretched)[straight].mean() if straight.any() else float("nan"),
         "contacts": 100.0 * 2.0 * (hit[0] & hit[1]).sum() / max(1, hit[0].sum() + hit[1].sum()),
         "seconds": seconds * 1800.0 / len(truth),
     }
