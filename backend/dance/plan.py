@@ -22,7 +22,7 @@ from .condition import WIDTH, condition
 from .controls import Controls, Keep
 from .energy import draw_energy
 from .keep import Kept
-from .model import DanceModel
+from .model import DanceModel, ModelConfig
 from .path import Path, lead
 from .support import supported
 
@@ -87,11 +87,11 @@ class Plan:
         the metre in which a genre was learnt: told of a waltz, it would dance one whatever the genre."""
         shortfall = self.shares @ self.model.shortfall.numpy(force=True)[: self.shares.shape[1]]
         energy = self.energy(seed) + shortfall
-        learnt = np.array(self.model.config.meters or [0] * self.shares.shape[1])[self.shares.argmax(axis=1)]
+        danced = np.array(_meters(self.music, self.model.config))[self.shares.argmax(axis=1)]
         cues = np.empty((len(self.shares), WIDTH), dtype=np.float32)
-        for meter in np.unique(learnt).tolist():
-            rows, music = learnt == meter, self.music.in_bars_of(meter or self.music.meter)
-            cues[rows] = condition(music, self.times[rows], energy=energy[rows])
+        for meter in np.unique(danced).tolist():
+            rows = danced == meter
+            cues[rows] = condition(self.music.in_bars_of(meter), self.times[rows], energy=energy[rows])
         return cues
 
     def constrain(self, clean: Array) -> Array:
@@ -147,7 +147,7 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     for _, name in changes:
         if name not in config.genres:
             raise StepsmithError(f"The model knows no genre “{name}”: choose one of {', '.join(config.genres)}.")
-    meters = [config.meters[config.genres.index(name)] or music.meter for _, name in changes if config.meters]
+    meters = [_meters(music, config)[config.genres.index(name)] for _, name in changes]
     frames = max(2, round((_whole_bars(music, meters) if controls.loop else music.duration) * config.fps))
     keeps = [replace(keep, motion=keep.motion.mirror()) if controls.mirror else keep for keep in controls.keep]
     kept = Kept.of(keeps, frames, config.fps, loop=controls.loop)
@@ -162,6 +162,11 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     placed = np.flatnonzero(kept.placed)
     middle = complex(kept.anchors.place[placed[0]]) if len(placed) else 0j
     return Plan(music, genre, controls, model, shares, music.beat_phase(times), kept, middle)
+
+
+def _meters(music: Music, config: ModelConfig) -> list[int]:
+    """Beats a bar in which each genre is danced: those in which it was learnt, or else the song's."""
+    return [meter or music.meter for meter in config.meters or [0] * len(config.genres)]
 
 
 def _possible(motion: Motion, danced: Motion | None = None) -> Motion:

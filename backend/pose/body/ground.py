@@ -113,6 +113,7 @@ def find_path(seen: Array, weight: Array, feet: Array, contacts: Array, noise: N
         _measure(blocks, right, seen, weight, rays, noise)
         _drift(blocks, links, fps)
         _stand(blocks, links, right, path, feet, contacts, noise)
+        _stay(blocks, right, path, feet, contacts)
         solved = _solve(blocks, links, loose / usual, right)
         path = solved[:, :3]
         loose = loosen(path, usual)
@@ -138,7 +139,7 @@ def _drift(blocks: Array, links: Array, fps: float) -> None:
 
 
 def _stand(blocks: Array, links: Array, right: Array, path: Array, feet: Array, contacts: Array, noise: Noise) -> None:
-    """Feet in contact stay where they are, from frame to frame, and, over the floor, all in all."""
+    """Feet in contact stay where they are from frame to frame."""
     still = noise.precision(0.5 * noise.feet)
     both = contacts[1:] * contacts[:-1]
     steps = np.diff(feet, axis=0)
@@ -152,6 +153,10 @@ def _stand(blocks: Array, links: Array, right: Array, path: Array, feet: Array, 
     links[:, :3, :3] -= total
     right[1:, :3] -= pull
     right[:-1, :3] += pull
+
+
+def _stay(blocks: Array, right: Array, path: Array, feet: Array, contacts: Array) -> None:
+    """Feet in contact are where they mostly are during it, over the floor: else they would drift by small steps."""
     for foot, sure in zip(np.moveaxis(feet, 1, 0), contacts.T, strict=True):
         for start, stop in runs(sure > 0.5):
             seen = path[start:stop] + foot[start:stop]

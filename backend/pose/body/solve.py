@@ -61,7 +61,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    possible = in_range(raise_heels(rest_soles(motion)))
+    possible = in_range(raise_heels(motion))
     return bend_toes(out_of_body(raise_heels(lock_feet(possible.with_meta(scale=scale), captured=True))))
 
 
@@ -82,7 +82,7 @@ def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: floa
         found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
     root = found - hip
-    return replace(stood, root=root - [*root[0, :2], 0.0], contacts=contacts)
+    return rest_soles(replace(stood, root=root - [*root[0, :2], 0.0], contacts=contacts))
 
 
 def _doubts(lifted: Lifted, confidence: Array | None) -> Array:
