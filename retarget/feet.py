@@ -176,8 +176,13 @@ def settle(hips: Array, knees: Array, ankles: Array, targets: Array, fps: float,
     need = np.clip(need, 0.0, _MAX_DROP).max(axis=1)
     if not need.any():
         return need
+    return smoothly(need, seconds, fps)
+
+
+def smoothly(least: Array, seconds: float, fps: float) -> Array:
+    """(T,) values, ``least`` (T,) or more, that come within so many ``seconds`` and go as smoothly."""
     half = max(1, round(seconds * fps))
-    highest = sliding_window_view(np.pad(need, 2 * half, mode="edge"), 2 * half + 1).max(axis=-1)
+    highest = sliding_window_view(np.pad(least, 2 * half, mode="edge"), 2 * half + 1).max(axis=-1)
     kernel = np.hanning(2 * half + 3)[1:-1]
     return np.convolve(highest, kernel / kernel.sum(), mode="valid")
 

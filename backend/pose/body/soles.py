@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
-from scipy.ndimage import convolve1d, maximum_filter1d
 
 from ....retarget import rotations as rot
-from ....retarget.feet import ANKLES, HIPS, KNEES, TOES, bend, uncurl
+from ....retarget.feet import ANKLES, HIPS, KNEES, TOES, bend, smoothly, uncurl
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
@@ -82,7 +81,7 @@ def raise_heels(motion: Motion) -> Motion:
         if bent.max() <= 0.0:
             break
         least[which] += np.radians(np.maximum(bent, 0.0))
-        by = _eased(least, motion.fps)
+        by = np.column_stack([smoothly(side, _RISING, motion.fps) for side in least.T])
         which = np.flatnonzero(by.any(axis=1))
         raised = _on_balls(motion, by, which)
     return raised
@@ -106,15 +105,6 @@ def _on_balls(motion: Motion, by: Array, which: NDArray[np.intp]) -> Motion:
     contacts = np.array(motion.contacts)
     contacts[:, :2] *= np.interp(by, (0.0, _OFF_FLOOR), (1.0, 0.0))
     return replace(motion, rotations=rot.continuous(rotations), contacts=contacts)
-
-
-def _eased(by: Array, fps: float) -> Array:
-    """(T, 2) at least ``by`` (T, 2), coming and going smoothly."""
-    half = max(1, round(_RISING * fps))
-    kernel = np.hanning(2 * half + 3)[1:-1]
-    highest = maximum_filter1d(by, 2 * half + 1, axis=0, mode="nearest")
-    eased: Array = convolve1d(highest, kernel / kernel.sum(), axis=0, mode="nearest")
-    return eased
 
 
 def bend_toes(motion: Motion) -> Motion:
