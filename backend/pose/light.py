@@ -29,7 +29,7 @@ class Light:
         else:
             self._level += (level - self._level) * float(1.0 - np.exp((self._time - frame.time) / _STEADY))
         self._time = frame.time
-        self.dark.append(self._level < _VERY_DARK)
+        self.dark.append(level < _VERY_DARK)
         if self._level >= _BRIGHT:
             return frame
         return Frame(frame.time, np.take(_brighter(self._level), frame.image))

@@ -359,5 +359,6 @@ def count(tracks: Sequence[Track], times: Array, least: float = 0.0) -> Array:
     most, who may have been taken for another for a while."""
     counts = np.zeros(len(times), dtype=int)
     for track in believed(track for track in tracks if track.beside >= _CONFIRMED and track.mostly >= least):
-        counts += (times >= track.times[0]) & (times <= track.times[-1])
+        # Who was found was there until somebody looked again.
+        counts += (times >= track.times[0]) & (times < track.times[-1] + np.median(np.diff(track.times)))
     return counts

@@ -166,10 +166,12 @@ def _sparse(detections: Detections) -> Iterator[Problem]:
 
 
 def _dark(detections: Detections) -> Iterator[Problem]:
+    times, seen = detections.times, _seen(detections)
     flags = np.isin(np.arange(len(detections)), detections.dark)
-    for start, end in _runs(detections.times, flags, shortest=1.0):
-        sentence = f"The video is very dark {_when(start, end)}: the motion is less exact there, film in more light."
-        yield Problem("dark", start, end, sentence)
+    for start, end in _runs(times, flags, shortest=BRIDGED):
+        captured = bool(seen[(times >= start) & (times < end)].any())
+        effect = "the motion is less exact there, film in more light" if captured else "nobody can be made out there"
+        yield Problem("dark", start, end, f"The video is very dark {_when(start, end)}: {effect}.")
 
 
 def _poor(detections: Detections) -> Iterator[Problem]:

@@ -159,7 +159,9 @@ class Shot:
         elif self._due(frame.time):
             pose = self._glance(frame, pose)
         if pose is None and self._square is not None:
-            pose = self.landmarks.find(frame.image, frame.time, self._square)
+            # As if it were a bit later: what MediaPipe smooths over time stays as it was in one and the same moment.
+            later = (frame.time - self.times[-1]) / 3.0 if self.times else 0.0
+            pose = self.landmarks.find(frame.image, frame.time + later, self._square)
         if pose is not None:
             self._last = frame.time, pose.square
         # Whoever is lost for a moment is mostly where they were.
@@ -280,6 +282,10 @@ class Shot:
             best = min(near, key=near.__getitem__, default=None)
             return best if best is not None and near[best] < _NEAR else self._track
         track = self._track
+        if track is not None and track not in there.values():
+            jumped = [one for one in confirmed(there.values()) if one.times[0] > track.times[-1]]
+            if len(there) == len(jumped) == 1 and unlike(track.clothes, jumped[0].clothes) < _TELLING:
+                return jumped[0]  # of a sudden they are elsewhere, since a piece of the take was cut out
         if track is not None and (track in there.values() or now - track.times[-1] < _patience(track)):
             return track
         if track is not None and confirmed([track]):  # another one, who must be there indeed

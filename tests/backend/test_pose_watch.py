@@ -318,6 +318,28 @@ def test_who_is_there_for_a_moment_only_is_nobody_to_wait_for(follow: Callable[.
     assert find_stretches(seen)[1] == []
 
 
+def test_who_jumps_within_one_room_is_followed_on(follow: Callable[..., Detections]) -> None:
+    """As where a piece of a take was cut out, and the room looks as before."""
+    stage = Stage(480, 180)
+    places = [60] * 60 + [400] * 60
+    seen = follow([stage.picture((x, 100, 130, BLACK)) for x in places])
+    known = ~np.isnan(track_of(seen))
+    assert known[:60].all()
+    assert known[64:].all()
+    assert track_of(seen)[64:] == pytest.approx(400, abs=2)
+    assert {one.kind for one in find_stretches(seen)[1]} == {"cut"}
+    # Somebody dressed alike who was there all the time is not taken for who has gone.
+    both = [(60, 400)] * 60 + [(400,)] * 30 + [(60, 400)] * 30
+    seen = follow([stage.picture(*((x, 100, 130, BLACK) for x in xs)) for xs in both], 1)
+    assert not (track_of(seen) > 100).any()
+
+
+def test_people_are_counted_to_the_end(follow: Callable[..., Detections]) -> None:
+    stage = Stage()
+    seen = follow([stage.picture((90, 100, 130, RED), (230, 100, 130, BLACK)) for _ in range(103)])
+    assert seen.people[-20:].tolist() == [2] * 20
+
+
 def test_a_cut_begins_anew_with_whoever_is_central_then(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     first = [stage.picture((80, 100, 130, BLACK)) for _ in range(50)]
@@ -562,6 +584,23 @@ def test_a_real_dancer_upside_down_without_feet_and_gone_is_reported(tmp_path: P
 
 @pytest.mark.data
 @needs_data
+def test_a_real_dancer_turned_upside_down_and_back_at_once_is_seen_on(tmp_path: Path) -> None:
+    room, pictures = np.full((270, 480, 3), (60, 90, 60), np.uint8), []
+    for i, one in enumerate(_dancer(3.0, 150)):
+        pictures.append(room.copy())
+        _put(pictures[-1], one, 240)
+        if 50 <= i < 100:
+            pictures[-1] = pictures[-1][::-1, ::-1]
+    seen = watch(_write(tmp_path / "turned.mp4", pictures))
+    stretches, problems = find_stretches(seen)
+    assert sum(one.stop - one.start for one in stretches) >= 146
+    assert {one.kind for one in problems} == {"cut", "upside down"}
+    (upside,) = [one for one in problems if one.kind == "upside down"]
+    assert upside.end == pytest.approx(4.0, abs=0.1)
+
+
+@pytest.mark.data
+@needs_data
 def test_a_real_dancer_in_the_dark_is_seen_nearly_as_in_light_and_the_dark_is_said(tmp_path: Path) -> None:
     rng, light = np.random.default_rng(0), [image for image, _ in _dancer(7.0, 50)]
     dark = [(0.1 * image + rng.normal(0.0, 1.5, image.shape)).round() for image in light]
@@ -592,6 +631,12 @@ def test_pictures_are_brightened_without_flicker_and_only_where_they_are_dark() 
     assert min(levels) > 0.5 * bright.mean()
     was = 0.1 * (1.0 + 0.3 * np.sin(2.0 * np.arange(50)))
     assert np.std(levels[10:]) / np.mean(levels[10:]) < 1.2 * np.std(was) / np.mean(was)  # no more than it had
+    # A black picture is dark at once, and the one after it no longer.
+    light = Light()
+    pictures = [bright] * 25 + [np.zeros_like(bright)] * 5 + [bright] * 5
+    for i, image in enumerate(pictures):
+        light.brighten(Frame(i / 25.0, image))
+    assert light.dark == [False] * 25 + [True] * 5 + [False] * 5
     # The light goes on: nothing is blinding.
     assert light.brighten(Frame(2.0, bright)).image is bright
 
