@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _VERBOSE = "stepsmith.verbose"
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_SOON = 0.05  # s after which a stop is tried again that came while a module was imported
 _DEMO_SECONDS = 20.0
 _DEMO_TEMPO = 122.0
 
@@ -67,6 +68,15 @@ def _complain(ctx: typer.Context, error: BaseException, sentence: str) -> None:
     print(f"stepsmith: {sentence}", file=sys.stderr)
 
 
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in a frame or in those that called it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
     """The end of the terminal or a polite kill stops the work as Ctrl-C does, with its clean-up.
@@ -78,6 +88,12 @@ def _terminable() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in heard if signal.getsignal(number) != signal.SIG_IGN}
 
     def stop(signum: int, frame: FrameType | None) -> None:
+        if _imports(frame):
+            # What C++ loads meanwhile would break, and take the process along.
+            later = threading.Timer(_SOON, signal.raise_signal, (signum,))
+            later.daemon = True
+            later.start()
+            return
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt(signum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stepsmith
-from stepsmith.backend import export, model_header
+from stepsmith.backend import cli, export, model_header
 from stepsmith.backend.cli import app
 from stepsmith.backend.file_options import MOTION_ENDINGS
 from stepsmith.retarget.files import load_motion
@@ -243,6 +244,41 @@ def test_stopped_while_it_listens(
     assert output == ""
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("library", ["libtorch_cpu", "libtorch_python"])
+def test_stopped_while_libraries_are_loaded(tmp_path: Path, song: Path, small_model: Path, library: str) -> None:
+    process = start("dance", song, "-o", tmp_path / "a.npz", "--model", small_model)
+    while library not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert output == ""
+    assert errors.strip().endswith("stepsmith: stopped; no half-written file was left.")
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_during_an_import_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "heavy_to_load.py").write_text(
+        "import signal, time\nsignal.raise_signal(signal.SIGTERM)\ntime.sleep(0.3)\nloaded = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+
+    def work() -> None:
+        with cli._terminable():
+            seen.append(importlib.import_module("heavy_to_load").loaded)
+            time.sleep(5.0)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        work()
+    assert seen == [True]
+    assert stopped.value.args == (signal.SIGTERM,)
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["from the terminal", "from a script"])
