@@ -381,3 +381,13 @@ def test_what_is_no_body_is_told() -> None:
     lifted.joints[3, 4] = np.nan
     with pytest.raises(StepsmithError, match="lift the video anew"):
         solve_body(lifted)
+
+
+@pytest.mark.parametrize("times", [1e-6, 1e25])
+def test_a_body_of_no_such_size_is_refused(times: float) -> None:
+    rng = np.random.default_rng(2)
+    lifted = Lifted(
+        30.0, times * rng.normal(size=(40, 25, 3)), times * rng.normal(size=(40, 24, 3)), np.array([0.0, -1, 0])
+    )
+    with pytest.raises(StepsmithError, match="nobody does"):
+        solve_body(lifted)

@@ -24,6 +24,8 @@ from .soles import bend_toes, level_feet, raise_heels, rest_soles
 
 # Metres by which a point is off that was not seen, and only guessed.
 _GUESSED = 0.1
+# Metres from end to end that a body measures, whatever the unit of the weights that lifted it.
+_SIZES = 1e-2, 1e4
 # How often contacts and path are found in turn.
 _ROUNDS = 3
 _HIPS = [1, 2]
@@ -38,10 +40,15 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     seen; without it all count alike. The camera looks along y: somebody who faces it faces -y. It begins over the
     origin. ``meta["scale"]``: by how much the person was scaled for legs of the standard skeleton's length.
 
-    Raises StepsmithError where there is no frame or a value is not finite.
+    Raises StepsmithError where there is no frame, a value is not finite, or nobody is of such a size.
     """
     if not len(lifted) or not all(np.isfinite(a).all() for a in (lifted.points, lifted.joints)):
         raise StepsmithError("The lifted body has no frames or values that are not finite: lift the video anew.")
+    extent = float(np.median(np.ptp(lifted.joints, axis=1).max(axis=1)))
+    if not _SIZES[0] < extent < _SIZES[1]:
+        raise StepsmithError(
+            f"The lifted body measures {extent:.3g} m, which nobody does: choose other weights with --lifter."
+        )
     doubt = _doubts(lifted, confidence)
     joint_doubt = np.stack([doubt[:, at].mean(axis=1) for at in _SEEN_BY], axis=1)
 
