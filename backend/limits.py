@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..retarget import rotations as rot
-from ..retarget.feet import bend
+from ..retarget.feet import bend, runs
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
 from ..retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS, forward_kinematics
@@ -22,11 +22,16 @@ _STAGES: tuple[dict[str, tuple[str, ...]], ...] = (
     {"elbow": ("elbow",), "ankle": ("ankle",)},
     {"wrist": ("wrist",)},
 )
+_SURELY_SHORT = 0.5  # cosine of half the angle up to which a rotation is taken for the shorter one
 _HALVINGS = 12  # coarser ones shake where a joint is held at its limit
 
 _COLLARS, _SHOULDERS, _ELBOWS, _WRISTS = (
     [SMPL_NAMES.index(f"{side}_{name}") for side in _SIDES] for name in ("collar", "shoulder", "elbow", "wrist")
 )
+# Radians a second beyond which no elbow, wrist, knee or ankle of a dancer turns, and the seconds that one is given
+# that would.
+_FASTEST, _MOMENT = 24.0, 0.2
+_SNAPPING = [SMPL_NAMES.index(f"{s}_{n}") for s in _SIDES for n in ("elbow", "wrist", "hand", "knee", "ankle", "foot")]
 _EASE = 0.3  # s that a hand takes to and from where it is out of the body
 _SOFT = 0.04  # s, standard deviation of the window that rounds its way
 _BESIDE = 0.002  # m from the body, so that the rounding keeps it out
@@ -37,6 +42,27 @@ def in_range(motion: Motion) -> Motion:
     """The motion with its joints within the human range of motion, as in ``within_reach``."""
     _, turned = forward_kinematics(SMPL, motion.rotations, motion.root)
     return replace(motion, rotations=rot.continuous(within_reach(turned)))
+
+
+def unsnapped(motion: Motion) -> Motion:
+    """The motion without limbs that turn round from one frame to the next: where one turns faster than anybody can, it
+    takes a moment for it, on the way that is nearest to rest, within its range."""
+    rotations = np.array(motion.rotations)
+    for joint in _SNAPPING:
+        turn = rot.angle(rot.multiply(rot.conjugate(rotations[:-1, joint]), rotations[1:, joint]))
+        snaps = np.flatnonzero(turn * motion.fps > _FASTEST)
+        if not len(snaps):
+            continue
+        half, frames = max(1, round(_MOMENT / 2.0 * motion.fps)), np.arange(len(rotations))
+        taken = (np.abs(frames[:, None] - snaps - 0.5) < half).any(axis=1)
+        vectors = rot.to_axis_angle(rotations[:, joint])
+        for first, last in runs(taken):
+            before, after = max(first - 1, 0), min(last, len(frames) - 1)
+            share = (np.arange(first, last) - before)[:, None] / (after - before)
+            share = share**2 * (3.0 - 2.0 * share)
+            vectors[first:last] = vectors[before] + share * (vectors[after] - vectors[before])
+        rotations[taken, joint] = rot.from_axis_angle(vectors[taken])
+    return replace(motion, rotations=rot.continuous(rotations))
 
 
 def out_of_body(motion: Motion) -> Motion:
@@ -99,6 +125,7 @@ def within_reach(turned: Array) -> Array:
     world = np.array(turned)
     local = _local(world)
     for stage in _STAGES:
+        local = _unbroken(local)
         excess = _excess(local, stage)
         bad = np.flatnonzero(np.max([e.max(axis=1) for e in excess.values()], axis=0) > MARGIN)
         if not len(bad):
@@ -142,12 +169,16 @@ def _joints(names: tuple[str, ...]) -> list[list[int]]:
 
 
 def _towards_rest(local: Array, stage: dict[str, tuple[str, ...]], shares: dict[str, Array]) -> Array:
-    """``local`` (T, 24, 4) with each group's joints turned from rest only by its share, (T, 1) or (T, 2)."""
+    """``local`` (T, 24, 4), in half turns and more as ``_unbroken`` has them, with each group's joints turned from rest
+    only by its share, (T, 1) or (T, 2)."""
     turned = np.array(local)
     for group, names in stage.items():
         for side, joints in enumerate(_joints(names)):
-            share = shares[group][:, side, None]
-            turned[:, joints] = rot.slerp(np.broadcast_to(rot.IDENTITY, (*share.shape, 4)), local[:, joints], share)
+            turn = local[:, joints]
+            axis, half = turn[..., 1:], np.arctan2(np.linalg.norm(turn[..., 1:], axis=-1), turn[..., 0])
+            axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-12)
+            half = (shares[group][:, side, None] * half)[..., None]
+            turned[:, joints] = np.concatenate([np.cos(half), np.sin(half) * axis], axis=-1)
     return turned
 
 
@@ -166,3 +197,15 @@ def _local(world: Array) -> Array:
     local = np.array(world)
     local[:, 1:] = rot.multiply(rot.conjugate(world[:, parents[1:]]), world[:, 1:])
     return local
+
+
+def _unbroken(local: Array) -> Array:
+    """The same rotations (T, 24, 4) with the signs of their ways from rest: the shorter one, but near half a turn the
+    one that goes on from before. Who bends an elbow by more than that has not stretched it backwards by less."""
+    local = rot.continuous(local)
+    frames = np.arange(len(local))[:, None]
+    short = np.abs(local[..., 0]) > _SURELY_SHORT
+    first = np.where(short.any(axis=0), short.argmax(axis=0), 0)
+    since = np.maximum(np.maximum.accumulate(np.where(short, frames, -1), axis=0), first)
+    way = np.take_along_axis(local[..., 0], since, axis=0)
+    return np.where(way[..., None] < 0.0, -local, local)

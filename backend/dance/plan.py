@@ -15,7 +15,7 @@ from ...retarget.feet import lock_feet
 from ...retarget.motion import Motion, concatenate
 from ...retarget.rotations import Array
 from ..audio import FEATURE_FPS, Music
-from ..limits import in_range, out_of_body
+from ..limits import in_range, out_of_body, unsnapped
 from . import representation
 from .accent import accented
 from .condition import WIDTH, condition
@@ -172,7 +172,7 @@ def _meters(music: Music, config: ModelConfig) -> list[int]:
 def _possible(motion: Motion, danced: Motion | None = None) -> Motion:
     # An ankle that goes back into its range takes the toes along, into the floor too: they are locked once more.
     for _ in range(2):
-        motion = in_range(out_of_body(lock_feet(motion, danced)))
+        motion = unsnapped(in_range(out_of_body(lock_feet(motion, danced))))
     return motion
 
 
