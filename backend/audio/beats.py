@@ -41,9 +41,9 @@ _REPEATS = (
 _LIKELY, _BEYOND = (95.0, 165.0), 0.18
 _RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 / 3, 3.0, 4.0)
 # Intervals between beats: within which ratios of the period they lie, for a band that may slow down and for one that
-# plays on through a passage whose accents are off the beat; how many are told apart; and the cost, per squared
-# octave, of one unlike the interval before it, or unlike the period.
-_FREE, _STEADY = (0.75, 1.5), (0.985, 1.015)
+# plays on through a passage whose accents are off the beat, and where the tempo was given; how many are told apart;
+# and the cost, per squared octave, of one unlike the interval before it, or unlike the period.
+_FREE, _STEADY, _GIVEN = (0.75, 1.5), (0.985, 1.015), (0.97, 1.03)
 _INTERVALS = 32
 _CHANGE, _DEVIATION = 120.0, 20.0
 
@@ -87,7 +87,7 @@ def series(bands: Array, bpm: float | None = None) -> Iterator[tuple[Array, Arra
     tempo = 60.0 * ONSET_FPS / float(np.median(periods))
     for ratio in _RATIOS if bpm is None else (1.0,):
         if bpm is not None or SLOWEST <= ratio * tempo <= FASTEST:
-            for times in _on_and_off(bands, periods / ratio, _FREE):
+            for times in _on_and_off(bands, periods / ratio, _FREE if bpm is None else _GIVEN):
                 yield times, periods / ratio
 
 
