@@ -210,7 +210,8 @@ def dance(
     """Make a dance for a song."""
     from .choreography import Wish
 
-    how = Keying(preset, feet, in_place, place, heading, reach, mirror, keys)
+    # The dance itself is mirrored, since what it keeps is not.
+    how = Keying(preset, feet, in_place, place, heading, reach, keys=keys)
     first, changes = steering.split_genres(genre or [])
     controls = steering.read_controls(
         changes=changes,
@@ -222,6 +223,7 @@ def dance(
         keep_lower=keep_lower or [],
         loop=loop,
         radius=radius,
+        mirror=mirror,
     )
     wish = Wish(song, first, seed, start, duration, bpm, meter, controls)
     for path in _dance(wish, out, file_options.one_rig(rig), model, how):

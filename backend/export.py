@@ -75,6 +75,8 @@ def check(
         _check_blender(f"Writing {scenes[0].suffix}")
     if rig is not None:
         _check_rig(rig, scenes, how or Keying())
+    elif not scenes and how is not None and (option := how.for_scenes()):
+        raise ExportError(f"{option} is of no use for motion files: add an output that ends in {SCENE_ENDINGS[0]}.")
 
 
 def export(motion: Motion, outs: Sequence[Path], stage: Stage, progress: Progress = silent) -> list[str]:

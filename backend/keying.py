@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,6 +59,14 @@ class Keying:
             and min(_pair(self.keys, form := "--keys takes degrees and millimetres, as 0.5,5")) <= 0
         ):
             raise StepsmithError(f"“{self.keys}” won't do: {form}, above 0.")
+
+    def for_scenes(self) -> str | None:
+        """An option that was given and says how keys are made, which files of motion don't have; None without one."""
+        plain, options = Keying(), {"preset": "map"}
+        for name in (field.name for field in fields(self) if field.name != "mirror"):
+            if getattr(self, name) != getattr(plain, name):
+                return "--" + options.get(name, name).replace("_", "-")
+        return None
 
     def arguments(self) -> list[str]:
         """As the exporter reads them."""

@@ -100,6 +100,7 @@ def read_controls(
     keep_lower: Sequence[str] = (),
     loop: bool = False,
     radius: float | None = None,
+    mirror: bool = False,
 ) -> Controls:
     """What the options ask for, its motion files read. Raises StepsmithError where they make no sense."""
     from .dance.controls import Controls
@@ -109,7 +110,7 @@ def read_controls(
     kept = [_keep(text, "all") for text in ([start_from] if start_from else []) + list(keep)]
     kept += [_keep(text, "upper") for text in keep_upper]
     kept += [_keep(text, "lower") for text in keep_lower]
-    return Controls(changes, _energy(energy), tuple(kept), loop, radius, candidates=candidates)
+    return Controls(changes, _energy(energy), tuple(kept), loop, radius, mirror, candidates)
 
 
 def _energy(text: str | None) -> float | tuple[tuple[float, float], ...] | None:

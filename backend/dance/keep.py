@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from ...retarget import rotations as rot
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion, concatenate
 from ...retarget.rotations import Array
+from ...retarget.skeleton import SMPL, forward_kinematics
 from . import representation as rep
 from .controls import Keep, Part
 from .path import Anchors
@@ -29,7 +30,8 @@ JOINTS: dict[Part, tuple[int, ...]] = {
 # Seconds over which what differs between a kept frame and its free neighbour fades: shorter, hands jump at one seam in
 # five; and over which what cleaning changed in a kept frame fades.
 _EASE, _TO_CLEAN = 0.7, 0.3
-_FASTEST = 3.0  # m/s a dancer may be asked to travel between two kept motions
+# m/s that a dancer may be asked to travel between two kept motions, and that joints may go where two touch.
+_FASTEST, _FASTEST_JOINT = 3.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Kept:
 
     ``features`` (T, 152) where ``mask`` (T, 152) says so; ``rotations`` (T, 24, 4) where ``joints`` (T, 24) says so,
     ``root`` (T, 3) and ``contacts`` (T, 4) where the pelvis is among them; ``yaw``: (T,) the pelvis' headings there.
-    ``loop``: whether frame 0 follows frame T - 1.
+    ``loop``: whether frame 0 follows frame T - 1. ``starts``: the first frames of what is kept.
     """
 
     fps: float
@@ -50,6 +52,7 @@ class Kept:
     yaw: Array
     joints: Mask
     loop: bool
+    starts: list[int] = field(default_factory=list)
 
     @staticmethod
     def of(keeps: Sequence[Keep], frames: int, fps: float, *, loop: bool = False) -> Kept:
@@ -144,6 +147,7 @@ class Kept:
             self.mask[span, rep.VELOCITY] = self.mask[span, rep.YAW_RATE] = False
         self.rotations[span, joints] = motion.rotations[:, joints]
         self.joints[span, joints] = True
+        self.starts.append(start)
         if keep.part != "upper":
             self.root[span], self.contacts[span] = motion.root, motion.contacts
             self.yaw[span] = rep.headings(motion)
@@ -155,12 +159,27 @@ class Kept:
             pairs.append((int(placed[-1]), int(placed[0]) + len(self.placed)))
         for a, b in pairs:
             away = float(np.linalg.norm(self.root[b % len(self.root), :2] - self.root[a, :2]))
-            seconds = (b - a) / self.fps
-            if b > a + 1 and away > _FASTEST * seconds:
-                raise StepsmithError(
-                    f"From the motion kept at {a / self.fps:.2f} s to the next are {away:.1f} m, too far for"
-                    f" {seconds:.2f} s: move one nearer, or leave more time between them."
-                )
+            if b > a + 1 and away > _FASTEST * (b - a) / self.fps:
+                raise self._too_far(a, b, away)
+        for b in self.starts:
+            away = self._jump(b - 1, b) if b > 0 or self.loop else 0.0
+            if away > _FASTEST_JOINT / self.fps:
+                raise self._too_far(b - 1, b, away)
+
+    def _jump(self, a: int, b: int) -> float:
+        """Metres that a joint goes from one frame to another, of what is kept in both."""
+        frames = [a, b]
+        both = self.joints[a] & self.joints[b]
+        rotations = np.where(both[:, None], self.rotations[frames], rot.IDENTITY)
+        joints, _ = forward_kinematics(SMPL, rotations, self.root[frames] * both[0])
+        return float(np.linalg.norm(joints[1] - joints[0], axis=-1).max())
+
+    def _too_far(self, a: int, b: int, away: float) -> StepsmithError:
+        begins = a % len(self.root) / self.fps
+        return StepsmithError(
+            f"From the motion kept at {begins:.2f} s to the next are {away:.1f} m, too far for"
+            f" {(b - a) / self.fps:.2f} s: move one nearer, or leave more time between them."
+        )
 
     @cached_property
     def _seams(self) -> list[tuple[NDArray[np.intp], int, int, Array]]:

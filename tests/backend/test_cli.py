@@ -104,6 +104,22 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, song: Path, small_mo
     assert a != c
 
 
+def test_mirroring_leaves_what_is_kept(tmp_path: Path, song: Path, small_model: Path) -> None:
+    base, plain, mirrored = (tmp_path / f"{name}.npz" for name in ("base", "plain", "mirrored"))
+    dance = ["dance", song, "--model", small_model]
+    assert run(*dance, "-o", base).exit_code == 0
+    for out, more in ((plain, []), (mirrored, ["--mirror"])):
+        assert run(*dance, "-o", out, "--seed", 4, "--keep", f"{base}:0-1@2", *more).exit_code == 0
+    kept, one, other = (load_motion(path).positions() for path in (base, plain, mirrored))
+    for positions in (one, other):
+        np.testing.assert_allclose(positions[60:91], kept[:31], atol=1e-3)
+    assert (
+        run(*dance, "-o", plain, "--seed", 4).exit_code
+        == run(*dance, "-o", mirrored, "--seed", 4, "--mirror").exit_code
+    )
+    np.testing.assert_allclose(load_motion(mirrored).positions(), load_motion(plain).mirror().positions(), atol=1e-6)
+
+
 def test_the_model_that_comes_with_stepsmith_dances(tmp_path: Path, song: Path) -> None:
     result = run("dance", song, "-o", tmp_path / "dance.npz")
     assert result.exit_code == 0, result.stderr
@@ -138,6 +154,10 @@ def test_outputs_that_cannot_be_are_said_before_the_work(tmp_path: Path, song: P
     model = ["--model", header_only]  # enough for what comes before the work
     complaint(run("dance", song, "-o", tmp_path / "no" / "a.npz", *model), "folder", "doesn't exist")
     complaint(run("dance", song, "-o", tmp_path / "a.avi", *model), ".mp4")
+    complaint(
+        run("dance", song, "-o", tmp_path / "a.npz", "--in-place", *model), "--in-place", "motion files", ".blend"
+    )
+    complaint(run("dance", song, "-o", tmp_path / "a.bvh", "--place", "1,2", *model), "--place", "motion files")
     complaint(run("dance", song, "-o", tmp_path / "a", *model), ".npz")
     complaint(run("dance", song, "-o", "/proc/a.npz", *model), "can't be written")
     complaint(run("dance", song, "-o", tmp_path / "a.npz", "-o", tmp_path / ".." / tmp_path.name / "a.npz", *model))

@@ -68,6 +68,14 @@ def swaying(frames: int = 45, fps: float = 30.0, seed: int = 0) -> Motion:
     return Motion(fps, root, rotations, np.zeros((frames, 4)))
 
 
+def going_on(turn: tuple[float, float, float], joint: int) -> Motion:
+    """What ``swaying`` ends with, held, one joint turned by degrees."""
+    last = swaying().slice(44, 45)
+    rotations = np.repeat(last.rotations, 20, axis=0)
+    rotations[:, joint] = rot.multiply(rotations[:, joint], rot.from_axis_angle(np.radians(turn)))
+    return Motion(30.0, np.repeat(last.root, 20, axis=0), rotations, np.zeros((20, 4)))
+
+
 def accelerations(motion: Motion) -> np.ndarray:
     """(T - 2, 24) m/s²."""
     return np.linalg.norm(np.diff(motion.positions(), n=2, axis=0), axis=-1) * motion.fps**2
@@ -129,6 +137,8 @@ def test_wherever_motions_are_kept_the_features_lead_from_one_to_the_next(
 ) -> None:
     keeps, frames = [], 0
     for gap, count, part in stretches:
+        if keeps and set(JOINTS[part]) & set(JOINTS[keeps[-1].part]):
+            gap = max(gap, 1)  # bodies that touch would have to be where each other was
         moved = swaying(count, seed=frames).shift(np.array([0.3, -0.2, 0.0]) * (frames + gap) / 30)
         keeps.append(Keep(moved, (frames + gap) / 30, part))
         frames += gap + count
@@ -324,12 +334,31 @@ def test_who_pauses_on_the_beat_listens_and_who_shakes_does_not() -> None:
         ({"keep": (Keep(swaying(), 1.0, "lower"), Keep(swaying(), 2.0))}, "overlaps"),
         ({"keep": (Keep(swaying(), 1.0), Keep(swaying().shift([9.0, 0, 0]), 3.0))}, "too far"),
         ({"radius": 1.0, "keep": (Keep(swaying()), Keep(swaying().shift([2, 0, 0]), 4.0))}, "circle"),
+        ({"keep": (Keep(swaying()), Keep(going_on((0.0, 0.0, 0.0), 0).shift([1.0, 0, 0]), 1.5))}, "too far"),
+        ({"keep": (Keep(swaying()), Keep(going_on((0.0, 0.0, 120.0), 0), 1.5))}, "too far"),
+        ({"keep": (Keep(swaying(), 0.0, "upper"), Keep(going_on((0.0, 90.0, 0.0), 16), 1.5, "upper"))}, "too far"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_one_sentence(model: DanceModel, wishes: dict[str, Any], word: str) -> None:
     with pytest.raises(StepsmithError, match=r"^[^\n]+$") as error:
         generate(music(), genre="rumba", model=model, controls=Controls(**wishes))
     assert word in str(error.value)
+
+
+def test_motions_that_touch_and_go_on_are_kept(model: DanceModel) -> None:
+    after = going_on((0.0, 0.0, 0.0), 0)
+    controls = Controls(keep=(Keep(swaying()), Keep(after, 1.5)))
+    dance = generate(music(), genre="rumba", model=model, controls=controls)
+    np.testing.assert_allclose(dance.positions()[45:65], after.positions(), atol=1e-3)
+
+
+def test_a_loop_whose_kept_ends_are_apart_is_refused(model: DanceModel) -> None:
+    whole = generate(music(), genre="rumba", model=model, controls=Controls(loop=True))
+    count = len(whole)
+    start, end = swaying(), going_on((0.0, 0.0, 0.0), 0)
+    keep = (Keep(start), Keep(end, (count - 20) / 30.0))
+    with pytest.raises(StepsmithError, match="too far"):
+        generate(music(), genre="rumba", model=model, controls=Controls(loop=True, keep=keep))
 
 
 def test_a_keep_knows_its_parts_and_times() -> None:
