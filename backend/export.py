@@ -20,6 +20,7 @@ from ..retarget.motion import Motion
 from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
 from .file_options import ENDINGS, SCENE_ENDINGS
+from .folders import check_writable
 from .keying import Keying
 from .progress import Progress, part, silent
 
@@ -109,12 +110,7 @@ def _check_place(out: Path) -> None:
         raise ExportError(f"The folder {out.parent} doesn't exist: make it first.")
     if out.is_dir():
         raise ExportError(f"{out} is a folder: choose another name for the output.")
-    try:
-        # Asking the system for permission is not enough: only writing shows that a folder takes files.
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise ExportError(f"The folder {out.parent} can't be written to ({error.strerror}): choose another.") from error
+    check_writable(out.parent)
 
 
 def _check_room(outs: Sequence[Path]) -> None:

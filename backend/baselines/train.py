@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...retarget.errors import StepsmithError
 from ..dance.sources import Skip, ignore
+from ..folders import make_folder
 from ..progress import Progress, part, silent
 from .recordings import Recording, load_recordings
 from .systems import KINDS, Baseline, Budget, Dancer, load_baseline, save_baseline
@@ -173,7 +174,7 @@ def train_baselines(
         raise StepsmithError(
             f"{folder} holds the training of {kept[0]}: go on with --resume, or choose another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     kinds = {Dancer(name, sizes or {}).network.kind for name in names}
     recordings = load_recordings(data, kinds, part(progress, 0.0, 0.02), skip)
     budgets = {name: minutes or KINDS[name].minutes for name in names}

@@ -15,6 +15,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from . import condition, representation
 
+# Sizes beyond which no file means what it says.
+_MOST = {"window": 3000, "patch": 100, "width": 16384, "depth": 200, "heads": 256, "expansion": 64,
+         "features": 4096, "sound": 4096}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -45,6 +49,12 @@ class ModelConfig:
         counts = all(isinstance(meter, int) and 0 <= meter <= 12 for meter in config.meters)
         if len(config.meters) not in (0, len(config.genres)) or not counts:
             raise ValueError(f"no meters of {len(config.genres)} genres: {config.meters}")
+        for name, most in _MOST.items():
+            value = getattr(config, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} of {value}")
+        if not config.genres or not 1.0 <= config.fps <= 240.0:
+            raise ValueError(f"{len(config.genres)} genres at {config.fps} frames a second")
         return config
 
 

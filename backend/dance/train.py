@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
+from ..folders import make_folder
 from ..progress import Progress, part, silent
 from .calibrate import calibrate
 from .card import model_card
@@ -131,6 +132,8 @@ class Trainer:
         first = self.step
         sums: dict[str, float] = {}
         self.model.train()
+        if self.processes.first:
+            self.log.forget_after(self.step)
         while self.step < config.steps:
             rate = config.rate * _schedule(self.step, config)
             for group in self.optimizer.param_groups:
@@ -141,9 +144,10 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             means = self.processes.mean(torch.stack([value.detach() for value in losses.values()]))
             if not (torch.isfinite(means).all() and torch.isfinite(norm)):
+                saved_once = (self.folder / _CHECKPOINT).is_file()
+                again = f"resume from the last checkpoint in {self.folder}" if saved_once else "start again"
                 raise StepsmithError(
-                    f"The loss is no longer a number at step {self.step}: resume from the last checkpoint in "
-                    f"{self.folder} with a lower learning rate."
+                    f"The loss is no longer a number at step {self.step}: {again} with a lower learning rate."
                 )
             self.optimizer.step()
             self.step += 1
@@ -312,6 +316,7 @@ def train(
             if resume
             else f"{folder} holds the checkpoint of a training: go on with --resume, or choose another folder."
         )
+    make_folder(folder)
     dances = load_dances(data, "train", STORE_FPS, skip=skip)
     dances += [dance for place in extra for dance in load_unpaired(place, STORE_FPS, skip)]
     genres = sorted({dance.genre for dance in dances})

@@ -56,6 +56,23 @@ class Log:
                 self._events.add_scalar(name, value, step)
             self._events.flush()
 
+    def forget_after(self, step: int) -> None:
+        """Drop the rows after ``step``, of a run stopped before its next checkpoint: they are about to come again."""
+        if step == 0:
+            self.path.unlink(missing_ok=True)
+            return
+        columns = self._columns()
+        if not columns:
+            return
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            rows = [row for row in csv.DictReader(file) if (_number(row.get("step")) or 0.0) <= step]
+        beside = self.path.with_name(self.path.name + ".part")
+        with beside.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, extrasaction="ignore")
+            table.writeheader()
+            table.writerows(rows)
+        os.replace(beside, self.path)
+
     def read(self) -> dict[str, tuple[Array, Array]]:
         """Steps and values of every column; what is no number, as after a stop in mid-line, is left out."""
         found: dict[str, tuple[list[float], list[float]]] = {}

@@ -17,8 +17,9 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ..dance.sources import load_dances
+from ..dance.sources import Skip, ignore, load_dances
 from ..dance.weights import load_model
+from ..folders import check_file, make_folder
 from ..model_header import DEFAULT
 from . import anatomy, protocol
 from .lifter_command import evaluate_lifter
@@ -115,23 +116,26 @@ def evaluate_dance(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the dances here, and take those made before.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the dances.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the dances.")] = 0,
 ) -> None:
     """Figures of recorded dances, of the model's and of baselines' for the same songs, with 95 % intervals."""
-    if json_file is not None and not json_file.resolve().parent.is_dir():
-        raise StepsmithError(f"The folder of {json_file} does not exist: make it first.")
+    if json_file is not None:
+        check_file(json_file)
     if baselines is not None and not baselines.is_dir():
         raise StepsmithError(f"There is no folder {baselines}: train baselines into one first.")
     if plots is not None:
         check_plots(plots)
     if keep is not None:
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StepsmithError(f"The folder {keep} can't be made ({error.strerror}): choose another.") from error
+        make_folder(keep)
     only = None if systems is None else [name.strip() for name in systems.split(",") if name.strip()]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console, skipped = Console(stderr=True), []
+
+    def skip(sentence: str) -> None:
+        skipped.append(sentence)
+        console.print(f"Left out: {sentence}", highlight=False, markup=False)
+
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Reading the dances", total=None)
         report = evaluate(
             data,
@@ -143,10 +147,13 @@ def evaluate_dance(
             keep=keep,
             seed=seed,
             progress=lambda _, text: bar.update(task, description=text),
+            skip=skip,
         )
         if plots is not None:
             draw(plots, report.floors, report.systems, report.performances, report.songs)
     print(markdown(report))
+    if skipped:
+        console.print(f"{len(skipped)} {'song was' if len(skipped) == 1 else 'songs were'} left out.", markup=False)
     if json_file is not None:
         beside = json_file.with_name(json_file.name + ".part")
         beside.write_text(json.dumps(as_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -164,11 +171,13 @@ def evaluate(
     keep: Path | None = None,
     seed: int = 0,
     progress: protocol.Progress = protocol.silent,
+    skip: Skip = ignore,
 ) -> Report:
     """Measure real dances, the model and every baseline in the folder ``baselines`` on a split of those in ``data``.
 
     ``songs``: a folder of songs to dance to instead of the split's; no real dances then. ``only``: the names of
-    the systems that are wanted. ``keep``: a folder where dances are kept and found.
+    the systems that are wanted. ``keep``: a folder where dances are kept and found. ``skip`` hears of songs that
+    can't be listened to, and are left out.
     """
     found = [] if only == [REAL] and songs is None else _dancers(weights, baselines, keep)
     names = [*([REAL] if songs is None else []), *(dancer.name for dancer, _ in found)]
@@ -179,9 +188,11 @@ def evaluate(
     progress(0.0, "Reading the dances")
     train = load_dances(data, "train")
     reference = protocol.Reference([clip for dance in train for clip in protocol.cut(dance.name, dance.motion)])
+    floors, floors_by_clips = reference.floors(), reference.floors_by_clips()
     dances = load_dances(data, split) if songs is None else []
     pieces = protocol.pieces_of(dances) if songs is None else protocol.pieces_in(songs)
-    heard = protocol.listen(pieces, progress)
+    heard = protocol.listen(pieces, progress, skip)
+    pieces = {name: piece for name, piece in pieces.items() if name in heard}
     performances: dict[str, list[protocol.Performance]] = {}
     if REAL in wanted:
         performances[REAL] = protocol.real_performances(dances, train if split != "train" else [])
@@ -211,7 +222,7 @@ def evaluate(
         "joint_range_margin": anatomy.MARGIN,
         "budgets": {dancer.name: str(dancer.budget) for dancer, _ in found if hasattr(dancer, "budget")},
     }
-    return Report(facts, reference.floors(), reference.floors_by_clips(), measured, performances, heard)
+    return Report(facts, floors, floors_by_clips, measured, performances, heard)
 
 
 def _dancers(weights: Path | None, baselines: Path | None, keep: Path | None) -> list[tuple[System, Memory | None]]:

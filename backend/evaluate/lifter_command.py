@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ...retarget.errors import StepsmithError
+from ..folders import check_file
 from .metrics import Estimate
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def evaluate_lifter(
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw pictures into this folder.")] = None,
 ) -> None:
     """Figures of the lifter beside MediaPipe's own landmarks in space, with 95 % intervals over clips."""
-    if json_file is not None and not json_file.resolve().parent.is_dir():
-        raise StepsmithError(f"The folder of {json_file} does not exist: make it first.")
+    if json_file is not None:
+        check_file(json_file)
     if plots is not None:
         from .plots import check_plots
 

@@ -22,7 +22,7 @@ from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ..audio import Sound, analyse, decode
-from ..dance.sources import Dance
+from ..dance.sources import Dance, Skip, ignore
 from ..dance.timing import FIGURES, beats_a_bar, keep_time
 from ..progress import Progress, silent
 from . import anatomy, metrics
@@ -355,13 +355,19 @@ def pieces_in(folder: Path) -> dict[str, Piece]:
     return pieces
 
 
-def listen(pieces: Mapping[str, Piece], progress: Progress = silent) -> dict[str, Song]:
-    """What is heard in every piece."""
+def listen(pieces: Mapping[str, Piece], progress: Progress = silent, skip: Skip = ignore) -> dict[str, Song]:
+    """What is heard in every piece; ``skip`` hears of those that can't be. Raises StepsmithError where none can."""
     found = {}
     for number, (name, piece) in enumerate(pieces.items()):
         progress(number / len(pieces), f"Listening to {name}")
-        music = analyse(piece.path, start=piece.start, duration=piece.duration)
+        try:
+            music = analyse(piece.path, start=piece.start, duration=piece.duration)
+        except StepsmithError as error:
+            skip(str(error))
+            continue
         found[name] = Song(music.beats, piece.beats_a_bar or music.meter, music.tempo, music.meter)
+    if pieces and not found:
+        raise StepsmithError("None of the songs can be listened to: choose others.")
     return found
 
 

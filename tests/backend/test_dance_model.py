@@ -190,6 +190,29 @@ def test_metres_that_are_none_are_damage(tmp_path: Path, meters: object) -> None
         load_model(tmp_path / "m.safetensors")
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [{"fps": 0.0}, {"window": 0}, {"width": 10_000_000}, {"depth": -1}, {"heads": 0}, {"patch": 1.5}, {"width": 64},
+     {"fps": float("nan")}],
+    ids=str,
+)  # fmt: skip
+def test_headers_that_make_no_sense_are_damage(tmp_path: Path, shape: dict[str, float]) -> None:
+    broken = DanceModel(TINY)
+    broken.config = replace(TINY, **shape)  # type: ignore[arg-type]
+    save_model(tmp_path / "m.safetensors", broken, {})
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("where", ["std", "write.weight"])
+def test_weights_that_are_no_numbers_are_damage(tmp_path: Path, where: str) -> None:
+    broken = tiny_model()
+    broken.state_dict()[where].view(-1)[0] = float("nan")
+    save_model(tmp_path / "m.safetensors", broken, {})
+    with pytest.raises(ModelError, match=r"m\.safetensors are damaged"):
+        load_model(tmp_path / "m.safetensors")
+
+
 def test_weights_that_know_no_metres_load() -> None:
     values = replace(TINY, meters=(4, 3)).to_dict()
     assert ModelConfig.from_dict(values).meters == (4, 3)

@@ -233,6 +233,7 @@ def test_the_model_dances_as_long_as_it_is_asked_to_and_repeats_itself(folder: P
         (["--systems", ""], "choose from real, Stepsmith"),
         (["--systems", "real", "--split", "holiday"], "train, val, test"),
         (["--json", "/nowhere/at/all.json"], "does not exist"),
+        (["--json", "/usr"], "is a folder"),
         (["--model", "/nowhere/weights.safetensors"], "missing"),
         (["--baselines", "/nowhere/baselines"], "no folder"),
         (["--songs", "/nowhere/songs"], "no songs"),
@@ -244,6 +245,23 @@ def test_what_can_not_be_measured_is_said_in_a_sentence(folder: Path, arguments:
     result = CliRunner().invoke(evaluate_app, ["dance", "--data", str(folder), *arguments])
     assert isinstance(result.exception, StepsmithError)
     assert words in str(result.exception)
+
+
+def test_songs_that_can_not_be_heard_are_left_out(folder: Path, weights: Path, tmp_path: Path):
+    for name in ("one", "two"):
+        write_wav(tmp_path / f"{name}.wav", synthesise(120, duration=21.0))
+    (tmp_path / "empty.mp3").touch()
+    arguments = ["dance", "--data", str(folder), "--songs", str(tmp_path), "--model", str(weights)]
+    result = CliRunner().invoke(evaluate_app, arguments)
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stderr.split())
+    assert "Left out: " in shown
+    assert "empty.mp3" in shown
+    assert shown.endswith("1 song was left out.")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.wav").write_text("no sound")
+    result = CliRunner().invoke(evaluate_app, arguments)
+    assert "None of the songs" in str(result.exception)
 
 
 def test_an_empty_folder_is_no_set_of_dances(tmp_path: Path):

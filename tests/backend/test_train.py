@@ -217,6 +217,23 @@ def test_a_log_cut_off_in_mid_line_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "losses.png").stat().st_size > 1000
 
 
+def test_rows_that_come_again_are_not_logged_twice(tmp_path: Path) -> None:
+    """A run stopped after its checkpoint is resumed from it; one stopped before its first begins anew."""
+    log = train_log.Log(tmp_path)
+    for step in (20, 40, 60):
+        log.add(step, features=1.0 / step)
+    log.forget_after(40)
+    log.add(60, features=0.5)
+    np.testing.assert_array_equal(log.read()["features"], [[20, 40, 60], [0.05, 0.025, 0.5]])
+    log.forget_after(0)
+    assert not log.path.exists()
+    log.forget_after(20)  # nor is there anything to forget
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    log.add(20, features=1.0)
+    trainer.run(TrainConfig(steps=20, batch=2))
+    assert log.read()["features"][0].tolist() == [20]
+
+
 def test_what_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_log, "find_spec", lambda name: None)
     with pytest.raises(StepsmithError, match=r"^TensorBoard is not installed: pip install .*$"):
@@ -239,9 +256,12 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_pa
             trainer.model.write.weight.fill_(float("nan"))
     else:
         trainer.model.write.weight.register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(StepsmithError, match="no longer a number at step 2"):
+    with pytest.raises(StepsmithError, match="no longer a number at step 2: resume from the last checkpoint in"):
         trainer.run(TrainConfig(steps=4, batch=4))
     assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(StepsmithError, match="no longer a number at step 2: start again with a lower learning rate"):
+        trainer.run(TrainConfig(steps=4, batch=4))
 
 
 @pytest.mark.parametrize("harm", ["truncated", "text", "empty", "other keys", "pickle", "other genres", "more genres"])
@@ -294,6 +314,11 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
         training.train(data, out, TrainConfig(steps=6, batch=4), resume=True)
     with pytest.raises(StepsmithError, match="no checkpoint to resume from"):
         training.train(data, tmp_path / "nowhere", TrainConfig(steps=1), resume=True)
+    (tmp_path / "file").write_text("no folder")
+    said.clear()
+    with pytest.raises(StepsmithError, match="file can't be made"):
+        training.train(data, tmp_path / "file", TrainConfig(steps=1), skip=said.append)
+    assert not said, "before anything is read"
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,0 +1,35 @@
+"""Folders that work is written to, seen to before the work."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ..retarget.errors import StepsmithError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, and see that it takes files. Raises StepsmithError where it does not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StepsmithError(f"The folder {folder} can't be made ({error.strerror}): choose another.") from error
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise StepsmithError where a folder takes no files."""
+    try:
+        # Asking the system for permission is not enough: only writing shows it.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StepsmithError(f"The folder {folder} can't be written to ({error.strerror}): choose another.") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise StepsmithError where a file can't be written to ``path``, by its name and folder."""
+    if path.is_dir():
+        raise StepsmithError(f"{path} is a folder: choose another name for the file.")
+    if not path.resolve().parent.is_dir():
+        raise StepsmithError(f"The folder of {path} does not exist: make it first.")
