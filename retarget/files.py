@@ -58,6 +58,8 @@ _NPZ_KEYS = (
 # SMPL's rest pelvis seen from its origin (metres, y up): the neutral body's, in the published model's frame.
 _SMPL_PELVIS = np.array([-0.002, -0.223, 0.028])
 # y up to z up: (x, y, z) -> (x, -z, y).
+# Mean share of the body's up along an axis from which on that is the world's.
+_STANDS = 0.85
 _UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
 
 
@@ -167,7 +169,7 @@ def _read_npz(file: BinaryIO) -> Motion:
     poses = _poses(arrays["poses"])
     root = _rows(arrays["trans"], len(poses), 3, "trans")
     if _text(arrays.get("root_convention")) != "pelvis":
-        return _grounded(fps, root + _SMPL_PELVIS, _from_body_axes(poses))
+        return _grounded(fps, *_z_up(root + _SMPL_PELVIS, _from_body_axes(poses)))
     rotations = arrays.get("rotations")
     exact = _from_body_axes(poses) if rotations is None else _floats(rotations, "rotations")
     motion = Motion(fps, root, exact, np.zeros((len(poses), 4)))
@@ -208,7 +210,7 @@ def _from_smpl_arrays(content: Mapping[str, Any]) -> Motion:
     rotations = _from_body_axes(poses)
     if content.get("root_convention") != "pelvis":
         # EDGE puts the pelvis itself at smpl_trans.
-        return _grounded(fps, root, rotations)
+        return _grounded(fps, *_z_up(root, rotations))
     return _with_contacts(Motion(fps, root, rotations, np.zeros((len(poses), 4))), content.get("contacts"))
 
 
@@ -257,6 +259,18 @@ def _from_body_axes(poses: Array) -> Array:
     local = rot.multiply(rot.multiply(_UPRIGHT, q), rot.conjugate(_UPRIGHT))
     local[:, 0] = rot.multiply(q[:, 0], rot.conjugate(_UPRIGHT))
     return rot.continuous(local)
+
+
+def _z_up(root: Array, rotations: Array) -> tuple[Array, Array]:
+    """Root (T, 3) and rotations (T, 24, 4) with z up, of a world in which y is up, or down as cameras have it: where
+    the body stands along that axis nearly all the time, since nobody lies so still."""
+    up = rot.rotate(rotations[:, 0], [0.0, 0.0, 1.0]).mean(axis=0)
+    if abs(up[1]) < _STANDS:
+        return root, rotations
+    turn = _UPRIGHT if up[1] > 0.0 else rot.conjugate(_UPRIGHT)
+    turned = np.array(rotations)
+    turned[:, 0] = rot.multiply(turn, turned[:, 0])
+    return rot.rotate(turn, root), turned
 
 
 def _poses(value: Any) -> Array:

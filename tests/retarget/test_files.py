@@ -115,6 +115,25 @@ def test_amass_axes_are_understood(tmp_path: Path) -> None:
     assert motion.contacts.all()
 
 
+@pytest.mark.parametrize(("kind", "turn"), [("npz", 0.0), ("npz", np.pi), ("pkl", 0.0), ("pkl", np.pi)])
+def test_worlds_with_y_up_or_down_are_set_upright(tmp_path: Path, kind: str, turn: float) -> None:
+    """As fits to videos have them: y is up, or, as cameras have it, down."""
+    rng = np.random.default_rng(1)
+    poses = 0.2 * rng.normal(size=(40, 24, 3))
+    lean = rot.from_axis_angle(np.column_stack([turn + 0.2 * rng.normal(size=40), np.zeros((40, 2))]))
+    poses[:, 0] = rot.to_axis_angle(lean)
+    root = np.column_stack([np.zeros(40), np.cos(turn) * 0.9 * np.ones(40), np.linspace(2.0, 4.0, 40)])
+    path = tmp_path / f"m.{kind}"
+    if kind == "npz":
+        npz(path, poses=poses.reshape(40, 72), trans=root, mocap_framerate=30)
+    else:
+        path.write_bytes(pickle.dumps({"smpl_poses": poses.reshape(40, 72), "smpl_trans": root}))
+    positions = load_motion(path).positions()
+    assert positions[:, 15, 2].min() > 1.2
+    assert np.abs(np.median(positions[:, [10, 11], 2]) - FOOT_HEIGHT) < 0.2
+    assert abs(positions[-1, 0, 1] - positions[0, 0, 1]) > 1.5, "it goes along the floor"
+
+
 @pytest.mark.parametrize("width", [66, 72, 156, 165])
 def test_hands_of_wider_bodies_rest(tmp_path: Path, width: int) -> None:
     poses = np.random.default_rng(0).normal(size=(5, width)) * 0.3
