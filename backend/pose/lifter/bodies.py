@@ -31,9 +31,9 @@ _CARRIED = {
     "left_pinky": ("left_wrist", (0.078, 0.036, -0.008)),
 }  # fmt: skip
 
-# How bodies differ, standard deviations: of stature and of each part's length beside it (shares), and of where
-# detectors put a point (m).
-_STATURE, _PART, _PLACE = 0.05, 0.07, 0.012
+# How bodies differ, standard deviations: of stature and of each part's length beside it (shares), of how far forward
+# the head is held, and of where detectors put a point (m).
+_STATURE, _PART, _FORWARD, _PLACE = 0.05, 0.07, 0.025, 0.012
 
 
 def _carriers() -> tuple[Array, Array]:
@@ -70,8 +70,10 @@ def random_bodies(rng: np.random.Generator, count: int) -> Body:
     # The sideways measures of hips, collars and shoulders vary on their own, and those are what width is.
     width = np.exp(rng.normal(0.0, _PART, (count, len(SMPL_NAMES), 1))) * [1.0, 0.0, 0.0] + [0.0, 1.0, 1.0]
     first = np.minimum(np.arange(len(SMPL_NAMES)), SMPL_MIRROR)
+    offsets = SMPL.offsets * (joints * width)[:, first]
+    offsets[:, SMPL_NAMES.index("head"), 1] += rng.normal(0.0, _FORWARD, count)
     places = _PLACES + _symmetric(rng.normal(0.0, _PLACE, (count, *_PLACES.shape)))
-    return Body(SMPL.offsets * stature * (joints * width)[:, first], places * stature)
+    return Body(offsets * stature, places * stature)
 
 
 def _symmetric(shift: Array) -> Array:

@@ -11,7 +11,7 @@ from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL_MIRROR
 from .bodies import pose, random_bodies
 from .camera import STATURE, View, follow, look_along, random_cameras
-from .data import Library
+from .data import FPS, Library
 from .noise import COCO_LIKE, MEDIAPIPE_LIKE, detect
 from .vary import vary, vary_lightly
 
@@ -21,6 +21,9 @@ _IDEAL, _COCO = 0.25, 0.3
 _SPEED, _BACKWARDS = 0.3, 0.4  # standard deviation of the logarithm of a varied window's speed; share played backwards
 _UNSURE_FOCAL = 0.2  # standard deviation of the error in the focal length's logarithm
 _OFF_CENTRE, _OFF_SIZE = 0.06, 0.08  # how far a window's box differs from its whole stretch's, in its size
+# Seconds for which a point may be lost that is taken to go straight meanwhile. Arms lost for 0.4 s are put twice as
+# near to the truth so, for 1 s by a quarter, for 2 s no nearer.
+_BRIDGED = 1.2
 _FLIP = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
@@ -48,6 +51,30 @@ def encode(view: View, points: Array, confidence: Array) -> Array:
     size = np.log(view.angle)[..., None] + 1.0
     flat = where.reshape(*confidence.shape[:-1], -1)
     return np.concatenate([flat, confidence, size], axis=-1).astype(np.float32)
+
+
+def bridge(points: Array, confidence: Array, fps: float, causal: bool = False) -> tuple[Array, Array]:
+    """Points (..., T, P, 2), lost for a while where their confidence (..., T, P) is 0, put straight between where they
+    were seen, as sure as the less sure of the two; both anew.
+
+    Before and after all that was seen, and everywhere if ``causal``, they are where they are seen next, or were last.
+    """
+    frames = confidence.shape[-2]
+    frame, seen = np.arange(frames)[:, None], confidence > 0.0
+    if seen.all():
+        return points.copy(), confidence.copy()
+    before = np.maximum.accumulate(np.where(seen, frame, -1), axis=-2)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(seen, frame, frames), axis=-2), axis=-2), axis=-2)
+    if causal:
+        after = np.full_like(after, frames)
+    first = np.where(before >= 0, before, np.minimum(after, frames - 1))
+    last = np.where(after < frames, after, first)
+    gap, since = last - first, frame - first
+    short = ~seen & (np.where(gap > 0, gap, 2 * np.abs(since)) <= _BRIDGED * fps)
+    share = (since / np.maximum(gap, 1))[..., None].astype(points.dtype)
+    start, end = (np.take_along_axis(points, which[..., None], axis=-3) for which in (first, last))
+    sure = np.minimum(*(np.take_along_axis(confidence, which, axis=-2) for which in (first, last)))
+    return np.where(short[..., None], start + share * (end - start), points), np.where(short, sure, confidence)
 
 
 def encode_place(view: View, place: Array) -> Array:
@@ -85,10 +112,10 @@ def make_examples(
     seen, skeleton = camera.see(points), camera.see(joints)
     pixels = camera.project(seen)
     found, confidence = _detected(rng, seen, pixels, camera.size)
-    confidence *= valid[..., None]
+    found, confidence = bridge(found, confidence * valid[..., None], FPS, causal)
     middle, extent = _shaken(rng, *follow(found, confidence, camera.size, causal))
     believed = camera.focal * np.exp(rng.normal(0.0, _UNSURE_FOCAL, count)).astype(np.float32)
-    inputs = encode(look_along(middle, extent, camera.size, believed), found, confidence) * valid[..., None]
+    inputs = _held(encode(look_along(middle, extent, camera.size, believed), found, confidence), valid)
     view = look_along(middle, extent, camera.size, camera.focal)
     points, joints = view.from_camera(seen), view.from_camera(skeleton)
     pelvis = joints[..., :1, :]
@@ -97,6 +124,14 @@ def make_examples(
     shape = np.concatenate([points, joints[..., 1:, :]], axis=-2) - pelvis
     made = (inputs, shape, encode_place(view, place), up, valid)
     return Examples(*(np.asarray(part, dtype=np.float32) for part in made))
+
+
+def _held(inputs: Array, valid: Array) -> Array:
+    """(N, T, C) inputs with those of the first and last frames that are ``valid`` (N, T) before and after them, as the
+    lifter has them."""
+    frames = valid.shape[1]
+    first, last = valid.argmax(axis=1)[:, None], frames - 1 - valid[:, ::-1].argmax(axis=1)[:, None]
+    return np.take_along_axis(inputs, np.clip(np.arange(frames), first, last)[..., None], axis=1)
 
 
 def join_examples(parts: Sequence[Examples]) -> Examples:

@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 
 from ....retarget import rotations as rot
 from ....retarget.rotations import Array
-from ....retarget.skeleton import SMPL_NAMES
+from ....retarget.skeleton import (
+    ANKLE_HEIGHT,
+    FOOT_HEIGHT,
+    SMPL,
+    SMPL_NAMES,
+    forward_kinematics,
+)
 from ...evaluate.anatomy import RANGES
-from .bodies import STANDARD, pose, turns
+from .bodies import turns
 from .data import FPS, Recording
+from .footing import Footing, Limb, Pace, draw_pace, go, stand
 
 _SECONDS = 20.0  # of a recording
-# Seconds from pose to pose: the median, the deviation of the logarithm, and the least.
-_PACE, _PACES, _QUICKEST = 0.55, 0.45, 0.25
 # Angles that are mostly small: their mean and standard deviation, degrees. All others are anywhere in their range.
 _USUAL = {
     "trunk flexion": (15.0, 25.0), "trunk lateral bending": (0.0, 12.0), "trunk rotation": (0.0, 18.0),
@@ -35,56 +40,65 @@ _COLLAR = 0.2  # share of the arm's swing that is the collar's
 _LEANING, _ANYHOW, _LEAN, _UPRIGHT = 0.25, 0.15, 40.0, 8.0
 # Share of the recordings in which the hands are on the floor beside the feet, and of these of bellies up; degrees by
 # which such trunks lean, the deviation over recordings and from pose to pose; of arms from straight down (as a
-# tangent), and share of the arms' poses that are off the floor.
-_ON_HANDS, _BELLY_UP, _PRONE, _PRONES, _SWAYS = 0.3, 0.25, 80.0, 20.0, 12.0
-_OFF_DOWN, _LIFTED = 0.3, 0.2
-_HEADING, _STEP = 60.0, 0.25  # degrees and metres from pose to pose
-_SOLE = 0.06  # m from the lowest joint to the floor
+# tangent).
+_ON_HANDS, _BELLY_UP, _PRONE, _PRONES, _SWAYS = 0.45, 0.3, 75.0, 25.0, 12.0
+_OFF_DOWN = 0.3
+# Shares of the feet, of hands that carry and of other hands that are sought on the floor: of so many ways to hold the
+# limb the one that brings them nearest to it.
+_FEET_DOWN, _HANDS_DOWN, _HAND_DOWN, _WAYS = 0.85, 0.8, 0.15, 32
+# Metres from the floor to the pelvis, for the share of poses that stand and for all others; from the shoulders that
+# hands carry to the floor.
+_STANDING, _TALL, _LOW, _REACH = 0.5, (0.75, 0.95), (0.12, 0.75), (0.25, 0.5)
+_WRIST_HEIGHT = 0.05  # m of a hand that lies on the floor
+_DOWN = 0.15  # m that what is on the floor may be off it
+_HEADING, _STEP = 60.0, 0.15  # degrees and metres from pose to pose
 _X, _Y, _Z = np.eye(3)
 
 
 def invent(rng: np.random.Generator, total: float) -> Iterator[Recording]:
     """Recordings of at least ``total`` frames of bodies on the floor that go through poses drawn at random, each limb
-    at its own pace."""
+    at its own pace, most feet on the floor, and hands where they carry the body."""
     frames = round(_SECONDS * FPS)
     for number in range(math.ceil(total / frames)):
-        prone = _prone(rng)
         local = np.tile(rot.IDENTITY, (frames, len(SMPL_NAMES), 1))
-        before, share, poses = _paces(rng, frames)
-        _go(local, ["pelvis"], _pelvis(rng, poses, prone), before, share)
-        places = np.cumsum(rng.normal(0.0, _STEP, (poses, 3)), axis=0) * (_X + _Y)
-        root = places[before] + share[:, None] * (places[before + 1] - places[before])
+        prone, body = _prone(rng), draw_pace(rng, frames)
+        go(local, ["pelvis"], _pelvis(rng, len(body.held), prone), body)
         for names, part in ((["spine1", "spine2", "spine3"], "trunk"), (["neck", "head"], "head")):
-            before, share, poses = _paces(rng, frames)
-            turn = _bent(rng, poses, part)
-            each = rot.slerp(np.broadcast_to(rot.IDENTITY, turn.shape), turn, np.full(poses, 1.0 / len(names)))
-            _go(local, names, np.stack([each] * len(names), axis=1), before, share)
-        for side, left in (("left", 1.0), ("right", -1.0)):
-            before, share, poses = _paces(rng, frames)
-            _go(local, [f"{side}_{n}" for n in ("hip", "knee", "ankle")], _leg(rng, poses, left), before, share)
-            before, share, poses = _paces(rng, frames)
-            arm = [f"{side}_{n}" for n in ("collar", "shoulder", "elbow", "wrist")]
-            _go(local, arm, _arm(rng, poses, left, prone), before, share)
-        joints = pose(STANDARD, turns(local), root)[1]
-        root[:, 2] = _SOLE - joints[..., 2].min(axis=1)
+            pace = draw_pace(rng, frames)
+            turn = _bent(rng, len(pace.held), part)
+            each = rot.slerp(np.broadcast_to(rot.IDENTITY, turn.shape), turn, np.full(len(turn), 1.0 / len(names)))
+            go(local, names, np.stack([each] * len(names), axis=1), pace)
+        root = _root(rng, local, body, prone)
+        footings = []
+        for side, hinge in (("left", -_Z), ("right", _Z)):
+            pace = draw_pace(rng, frames)
+            poses, down = _leg(rng, Limb.of(local, root, f"{side}_hip", pace))
+            leg = [f"{side}_{n}" for n in ("hip", "knee", "ankle")]
+            go(local, leg, poses, pace)
+            footings.append(Footing(leg, (f"{side}_foot", FOOT_HEIGHT), _X, pace, down))
+            pace = draw_pace(rng, frames)
+            poses, down = _arm(rng, Limb.of(local, root, f"{side}_collar", pace), prone)
+            arm = [f"{side}_{n}" for n in ("shoulder", "elbow", "wrist")]
+            go(local, [f"{side}_collar", *arm], poses, pace)
+            footings.append(Footing(arm, (arm[-1], _WRIST_HEIGHT), hinge, pace, down))
+        stand(local, root, footings)
         yield Recording(f"invented {number}", turns(local).astype(np.float32), root.astype(np.float32))
 
 
-def _paces(rng: np.random.Generator, frames: int) -> tuple[NDArray[np.int64], Array, int]:
-    """Of each frame the pose before it and how far it is on the way to the next, eased; how many poses there are."""
-    # More than enough: even if all were the quickest, they would last longer than the frames.
-    seconds = np.exp(rng.normal(np.log(_PACE), _PACES, 2 + 3 * round(frames / FPS / _PACE)))
-    at = np.concatenate([[0.0], np.cumsum(np.maximum(seconds, _QUICKEST))])
-    time = np.arange(frames) / FPS
-    before = np.searchsorted(at, time, side="right") - 1
-    share = (time - at[before]) / (at[before + 1] - at[before])
-    return before, share**2 * (3.0 - 2.0 * share), len(at)
-
-
-def _go(local: Array, names: list[str], poses: Array, before: NDArray[np.int64], share: Array) -> None:
-    """Put joints into ``local`` (T, 24, 4), in place, that go from pose to pose of (K, len(names), 4)."""
-    for i, name in enumerate(names):
-        local[:, SMPL_NAMES.index(name)] = rot.slerp(poses[before, i], poses[before + 1, i], share)
+def _root(rng: np.random.Generator, local: Array, body: Pace, prone: float | None) -> Array:
+    """(T, 3) the pelvis' path above the floor: of bodies that stand, crouch, sit or lie, or, where hands carry them,
+    turn about their shoulders."""
+    poses = len(body.held)
+    path = body.along(np.cumsum(rng.normal(0.0, _STEP, (poses, 2)), axis=0))
+    if prone is None:
+        standing = rng.random(poses) < _STANDING
+        height = np.where(standing, rng.uniform(*_TALL, poses), rng.uniform(*_LOW, poses))
+        return np.column_stack([path, body.along(height)])
+    sides = [SMPL_NAMES.index(f"{side}_shoulder") for side in ("left", "right")]
+    shoulders = forward_kinematics(SMPL, local, np.zeros((len(local), 3)))[0][:, sides].mean(axis=1)
+    root = np.column_stack([path, body.along(rng.uniform(*_REACH, poses))]) - shoulders
+    root[:, 2] = np.maximum(root[:, 2], _LOW[0])
+    return root
 
 
 def _prone(rng: np.random.Generator) -> float | None:
@@ -116,42 +130,59 @@ def _bent(rng: np.random.Generator, poses: int, part: str) -> Array:
     return rot.multiply(_about(_X, forwards), rot.multiply(_about(_Y, sideways), _about(_Z, turned)))
 
 
-def _leg(rng: np.random.Generator, poses: int, left: float) -> Array:
-    """(K, 3, 4) hip, knee and ankle. ``left``: 1, or -1 of a right leg."""
+def _leg(rng: np.random.Generator, leg: Limb) -> tuple[Array, NDArray[np.bool_]]:
+    """(K, 3, 4) hip, knee and ankle, and whether the foot is on the floor (K,)."""
+    poses = len(leg.height)
+    tried, left = poses * _WAYS, leg.left
     hip = rot.multiply(
-        _about(_X, -_angle(rng, poses, "hip flexion")),
+        _about(_X, -_angle(rng, tried, "hip flexion")),
         rot.multiply(
-            _about(_Y, -left * _angle(rng, poses, "hip abduction")),
-            _about(_Z, left * _angle(rng, poses, "hip lateral rotation")),
+            _about(_Y, -left * _angle(rng, tried, "hip abduction")),
+            _about(_Z, left * _angle(rng, tried, "hip lateral rotation")),
         ),
     )
     ankle = rot.multiply(
-        _about(_X, -_angle(rng, poses, "ankle dorsiflexion")),
-        _about(_Z, left * _angle(rng, poses, "ankle sideways")),
+        _about(_X, -_angle(rng, tried, "ankle dorsiflexion")),
+        _about(_Z, left * _angle(rng, tried, "ankle sideways")),
     )
-    return np.stack([hip, _about(_X, _flexed(rng, poses, "knee flexion")), ankle], axis=1)
+    ways = np.stack([hip, _about(_X, _flexed(rng, tried, "knee flexion")), ankle], axis=1)
+    ways = ways.reshape(poses, _WAYS, 3, 4)
+    heights = leg.heights(ways, ("left_knee", "left_ankle", "left_foot"))
+    off = np.abs(heights[..., 1] - ANKLE_HEIGHT) + np.abs(heights[..., 2] - FOOT_HEIGHT)
+    return _choose(ways, off, heights.min(axis=-1), rng.random(poses) < _FEET_DOWN)
 
 
-def _arm(rng: np.random.Generator, poses: int, left: float, prone: float | None) -> Array:
-    """(K, 4, 4) collar, shoulder, elbow and wrist. ``left``: 1, or -1 of a right arm."""
-    # Any direction but those that the shoulder does not reach: of many tried the first.
-    tried = rng.normal(size=(poses, 16, 3))
-    supports = np.zeros(poses, dtype=bool)
-    if prone is not None:
-        supports = rng.random(poses) >= _LIFTED
-        tried[supports] = _OFF_DOWN * tried[supports] - rot.rotate(rot.from_axis_angle(-prone * _X), _Z)
-    tried /= np.linalg.norm(tried, axis=-1, keepdims=True)
+def _arm(rng: np.random.Generator, arm: Limb, prone: float | None) -> tuple[Array, NDArray[np.bool_]]:
+    """(K, 4, 4) collar, shoulder, elbow and wrist, and whether the hand is on the floor (K,)."""
+    poses, left = len(arm.height), arm.left
+    carries = rng.random(poses) < (_HAND_DOWN if prone is None else _HANDS_DOWN)
+    towards = rng.normal(size=(poses, _WAYS, 3))
+    towards[carries] = _OFF_DOWN * towards[carries] - rot.rotate(rot.conjugate(arm.turn[carries]), _Z)[:, None]
+    towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
+    # Any direction but those that the shoulder does not reach.
     backwards, across = (np.sin(np.radians(RANGES[f"shoulder {way}"][1])) for way in ("extension", "adduction"))
-    reached = (tried[..., 1] < backwards) & (-left * tried[..., 0] < across)
-    towards = tried[np.arange(poses), np.argmax(reached, axis=1)]
-    swing = rot.between(left * _X, towards)
-    collar = rot.slerp(np.broadcast_to(rot.IDENTITY, swing.shape), swing, np.full(poses, _COLLAR))
-    turned = _about(_X, np.radians(rng.normal(0.0, _TURNED, poses)))
+    beyond = (towards[..., 1] >= backwards) | (-left * towards[..., 0] >= across)
+    tried = poses * _WAYS
+    swing = rot.between(left * _X, towards.reshape(-1, 3))
+    collar = rot.slerp(np.broadcast_to(rot.IDENTITY, swing.shape), swing, np.full(tried, _COLLAR))
+    turned = _about(_X, np.radians(rng.normal(0.0, _TURNED, tried)))
     shoulder = rot.multiply(rot.conjugate(collar), rot.multiply(swing, turned))
-    bend = _about(-left * _Z, np.where(supports, 0.3, 1.0) * _flexed(rng, poses, "elbow flexion"))
-    elbow = rot.multiply(bend, _about(_X, np.radians(rng.normal(0.0, _PRONATED, poses))))
-    wrist = rot.from_axis_angle(np.radians(rng.normal(0.0, _WRIST, (poses, 3))))
-    return np.stack([collar, shoulder, elbow, wrist], axis=1)
+    less = np.repeat(np.where(carries, 0.3, 1.0), _WAYS)
+    bend = _about(-left * _Z, less * _flexed(rng, tried, "elbow flexion"))
+    elbow = rot.multiply(bend, _about(_X, np.radians(rng.normal(0.0, _PRONATED, tried))))
+    wrist = rot.from_axis_angle(np.radians(rng.normal(0.0, _WRIST, (tried, 3))))
+    ways = np.stack([collar, shoulder, elbow, wrist], axis=1).reshape(poses, _WAYS, 4, 4)
+    heights = arm.heights(ways, ("left_shoulder", "left_elbow", "left_wrist", "left_hand"))
+    lowest = np.where(beyond, -np.inf, heights.min(axis=-1))
+    return _choose(ways, np.abs(heights[..., 2] - _WRIST_HEIGHT), lowest, carries)
+
+
+def _choose(ways: Array, off: Array, lowest: Array, sought: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+    """(K, J, 4) of ``ways`` (K, N, J, 4) one that is not in the floor, and whether it is on it (K,): where that is
+    ``sought`` the one least ``off`` it, else the first. ``off``, ``lowest``: (K, N) metres from and above it."""
+    inside, row = np.maximum(-lowest, 0.0), np.arange(len(ways))
+    chosen = np.where(sought, (off + inside).argmin(axis=1), inside.argmin(axis=1))
+    return ways[row, chosen], sought & (off[row, chosen] < _DOWN)
 
 
 def _angle(rng: np.random.Generator, poses: int, name: str) -> Array:

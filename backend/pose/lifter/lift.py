@@ -13,7 +13,7 @@ from ....retarget.skeleton import SMPL_MIRROR
 from ..detections import Lifted
 from ..landmarks import MIRROR, POINTS
 from .camera import View, find_view, focal_length
-from .examples import decode_place, encode
+from .examples import bridge, decode_place, encode
 from .network import TemporalNetwork, fold
 from .shapes import SHAPE
 from .weights import load_network
@@ -55,6 +55,7 @@ class Lifter:
         """
         at = even_times(times, fps)
         points, confidence = _resample(times, *_all_points(points, confidence), at, fps)
+        points, confidence = bridge(points, confidence, fps, self.causal)
         focal = np.array(focal_length(size, field_of_view))
         view = find_view(points, confidence, np.array(size, dtype=float), focal, self.causal)
         inputs = encode(view, points, confidence)
@@ -67,8 +68,9 @@ class Lifter:
 
     def _run(self, inputs: Array) -> tuple[Array, Array, Array]:
         """(T, 48, 3) shapes, (T, 3) places and (T, 3) ups of (T, C) inputs, in the frame of the view."""
-        # Outside the stretch nothing is seen, which zeros say.
-        out = run_padded(self.network, np.pad(inputs, ((self.before, self.after), (0, 0))), len(inputs))
+        # As if who is seen had been there before, and stayed: without, the body would lean and pop at the ends.
+        padded = np.pad(inputs, ((self.before, self.after), (0, 0)), mode="edge")
+        out = run_padded(self.network, padded, len(inputs))
         return out[:, :SHAPE].reshape(len(out), -1, 3), out[:, SHAPE : SHAPE + 3], out[:, SHAPE + 3 :]
 
 

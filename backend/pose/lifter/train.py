@@ -20,6 +20,7 @@ from torch import Tensor
 from ....retarget.errors import StepsmithError
 from ...ahead import ahead
 from ...dance.sources import Skip, ignore
+from ...folders import make_folder
 from ...progress import Progress, silent
 from .data import Library, Recording, load_recordings
 from .examples import Examples, join_examples, make_examples
@@ -32,7 +33,7 @@ _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
 _AT_ONCE = 5000  # frames of examples that are made at once
-_INVENTED = 1.0 / 3.0  # frames of invented movement for each of recorded
+_INVENTED = 0.5  # frames of invented movement for each of recorded
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def train(
     ``skip`` hears of files left out. Raises StepsmithError where ``data`` holds no motion, the folder holds another
     training, or the loss is no longer finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if not resume and (out / "checkpoint.pt").exists():
         raise StepsmithError(
             f"{out} holds a training already: go on with --resume, or choose another folder with --out."
