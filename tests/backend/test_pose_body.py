@@ -391,3 +391,17 @@ def test_a_body_of_no_such_size_is_refused(times: float) -> None:
     )
     with pytest.raises(StepsmithError, match="nobody does"):
         solve_body(lifted)
+
+
+def test_no_forearm_turns_round_from_one_frame_to_the_next() -> None:
+    """As where a lifter takes the hand before the body for one behind it."""
+    truth = sway(90)
+    rotations = np.array(truth.rotations)
+    elbow = SMPL_NAMES.index("left_elbow")
+    for frames, degrees in ((slice(0, 45), 20.0), (slice(45, 90), 140.0)):
+        rotations[frames, elbow] = rot.from_axis_angle(np.radians([0.0, 0.0, -degrees]))
+    found = solve_body(filmed(replace(truth, rotations=rotations)))
+    turns = rot.multiply(rot.conjugate(found.rotations[:-1, elbow]), found.rotations[1:, elbow])
+    assert np.degrees(rot.angle(turns)).max() < 46.0
+    away = np.abs(np.arange(90) - 45) > 8
+    assert joint_error(found, replace(truth, rotations=rotations))[away].max() < 0.03

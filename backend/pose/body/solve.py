@@ -12,7 +12,7 @@ from ....retarget.feet import lock_feet
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES
-from ...limits import in_range, out_of_body
+from ...limits import in_range, out_of_body, unsnapped
 from ..detections import Lifted
 from ..landmarks import POINTS
 from .ground import Noise, find_contacts, find_floor, find_path
@@ -68,7 +68,7 @@ def solve_body(lifted: Lifted, *, confidence: Array | None = None) -> Motion:
     )
     spread = Noise(world.T, scale * path_noise, scale * noise)
     motion = _stand(rotations, path @ world.T, weight, spread, lifted.fps)
-    possible = in_range(raise_heels(motion))
+    possible = unsnapped(in_range(raise_heels(motion)))
     return bend_toes(out_of_body(raise_heels(lock_feet(possible.with_meta(scale=scale), captured=True))))
 
 
