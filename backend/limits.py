@@ -53,11 +53,12 @@ def unsnapped(motion: Motion) -> Motion:
         snaps = np.flatnonzero(turn * motion.fps > _FASTEST)
         if not len(snaps):
             continue
-        half, frames = max(1, round(_MOMENT / 2.0 * motion.fps)), np.arange(len(rotations))
-        taken = (np.abs(frames[:, None] - snaps - 0.5) < half).any(axis=1)
+        half, taken = max(1, round(_MOMENT / 2.0 * motion.fps)), np.zeros(len(rotations), dtype=bool)
+        for beside in range(1 - half, half + 1):
+            taken[np.clip(snaps + beside, 0, len(taken) - 1)] = True
         vectors = rot.to_axis_angle(rotations[:, joint])
         for first, last in runs(taken):
-            before, after = max(first - 1, 0), min(last, len(frames) - 1)
+            before, after = max(first - 1, 0), min(last, len(taken) - 1)
             share = (np.arange(first, last) - before)[:, None] / (after - before)
             share = share**2 * (3.0 - 2.0 * share)
             vectors[first:last] = vectors[before] + share * (vectors[after] - vectors[before])
