@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _VERBOSE = "stepsmith.verbose"
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_SOON = 0.05  # s after which a stop is tried again that came while a module was imported
+# Libraries that break if they are stopped while they are loaded, and take the process along; s after which a stop that
+# came meanwhile is tried again.
+_FRAGILE, _SOON = ("numpy", "torch", "mediapipe"), 0.005
 _DEMO_SECONDS = 20.0
 _DEMO_TEMPO = 122.0
 
@@ -68,10 +70,11 @@ def _complain(ctx: typer.Context, error: BaseException, sentence: str) -> None:
     print(f"stepsmith: {sentence}", file=sys.stderr)
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported in a frame or in those that called it."""
+def _is_fragile(frame: FrameType | None) -> bool:
+    """Whether one of _FRAGILE is being loaded in a frame or in those that called it."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and name in _FRAGILE:
             return True
         frame = frame.f_back
     return False
@@ -86,14 +89,20 @@ def _terminable() -> Iterator[None]:
     # Elsewhere than in the main thread signals can't be caught.
     heard = _STOPPING if threading.current_thread() is threading.main_thread() else []
     before = {number: signal.getsignal(number) for number in heard if signal.getsignal(number) != signal.SIG_IGN}
+    asking: list[threading.Thread] = []
+    heeded = threading.Event()
+
+    def ask_again(signum: int) -> None:
+        while not heeded.wait(_SOON):
+            signal.raise_signal(signum)
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        if _imports(frame):
-            # What C++ loads meanwhile would break, and take the process along.
-            later = threading.Timer(_SOON, signal.raise_signal, (signum,))
-            later.daemon = True
-            later.start()
+        if _is_fragile(frame):
+            if not asking:
+                asking.append(threading.Thread(target=ask_again, args=(signum,), daemon=True))
+                asking[0].start()
             return
+        heeded.set()
         for number in before:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt(signum)
@@ -103,6 +112,9 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
+        heeded.set()
+        for thread in asking:
+            thread.join()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -283,11 +283,12 @@ def test_stopped_while_libraries_are_loaded(tmp_path: Path, song: Path, small_mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stop_during_an_import_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_while_a_fragile_library_is_loaded_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "heavy_to_load.py").write_text(
         "import signal, time\nsignal.raise_signal(signal.SIGTERM)\ntime.sleep(0.3)\nloaded = True\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cli, "_FRAGILE", ("heavy_to_load",))
     seen = []
 
     def work() -> None:
