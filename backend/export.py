@@ -59,7 +59,7 @@ def check(
 ) -> None:
     """Say before the work what would fail after it: names, folders, room on the disk, Blender's module, the rig.
 
-    ``sources``: files that must not be overwritten. ``how``: how the rig is to be keyed. Raises ExportError.
+    ``sources``: files that must not be overwritten. ``how``: how the rig is to be keyed. Raises StepsmithError.
     """
     seen: set[Path] = set()
     for out in outs:

@@ -126,12 +126,11 @@ def within_reach(turned: Array) -> Array:
     world = np.array(turned)
     local = _local(world)
     for stage in _STAGES:
-        local = _unbroken(local)
         excess = _excess(local, stage)
         bad = np.flatnonzero(np.max([e.max(axis=1) for e in excess.values()], axis=0) > MARGIN)
         if not len(bad):
             continue
-        part = local[bad]
+        part = _unbroken(local)[bad]
         low, high = ({name: np.zeros_like(e[bad]) + start for name, e in excess.items()} for start in (0.0, 1.0))
         middle = {name: np.ones_like(e[bad]) for name, e in excess.items()}
         for _ in range(_HALVINGS):

@@ -32,14 +32,11 @@ def load_model(path: Path | str | None = None) -> DanceModel:
     try:
         config = ModelConfig.from_dict(json.loads(header.config))
         state = load_file(header.file)
-        with torch.device("meta"):  # nothing is set aside before the sizes are known to agree
-            sizes = {name: value.shape for name, value in DanceModel(config).state_dict().items()}
-        if sizes != {name: value.shape for name, value in state.items()}:
-            raise ValueError("other sizes")
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise ValueError("no numbers")
-        model = DanceModel(config)
-        model.load_state_dict({name: value.float() for name, value in state.items()})
+        with torch.device("meta"):  # nothing is set aside before the sizes are known to agree
+            model = DanceModel(config)
+        model.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"The weights {header.file} are damaged: copy or install them again.") from error
     return model.eval().requires_grad_(False)

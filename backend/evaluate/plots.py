@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from ...retarget.errors import StepsmithError
 from ...retarget.rotations import Array
 from ..dance.train_log import contact_sheet
+from ..folders import make_folder
 from . import metrics
 from .metrics import Estimate
 from .protocol import FPS, Performance, Song
@@ -29,10 +30,7 @@ def check_plots(folder: Path) -> None:
     """Raises StepsmithError where pictures can't be drawn into ``folder``; makes the folder."""
     if find_spec("matplotlib") is None:
         raise StepsmithError("Pictures need matplotlib: install it (pip install matplotlib), or leave out --plots.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StepsmithError(f"The folder {folder} can't be made ({error.strerror}): choose another.") from error
+    make_folder(folder)
 
 
 def draw(

@@ -42,6 +42,7 @@ class Pace:
 
 
 def draw_pace(rng: np.random.Generator, frames: int) -> Pace:
+    """A pace for so many frames, drawn at random."""
     # More than enough: even if all were the quickest, they would last longer than the frames.
     seconds = np.exp(rng.normal(np.log(_PACE), _PACES, 2 + 3 * round(frames / FPS / _PACE)))
     at = np.concatenate([[0.0], np.cumsum(np.maximum(seconds, _QUICKEST))])
@@ -75,6 +76,7 @@ class Limb:
 
     @classmethod
     def of(cls, local: Array, root: Array, joint: str, pace: Pace) -> Limb:
+        """The limb that begins with ``joint``, of a body (T, 24, 4), (T, 3), in the poses of its ``pace``."""
         places, turned = forward_kinematics(SMPL, local[pace.held], root[pace.held])
         first, left = SMPL_NAMES.index(joint), 1.0 if joint.startswith("left") else -1.0
         return cls(turned[:, SMPL_PARENTS[first]], places[:, first, 2], left)
