@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -58,6 +59,8 @@ class _Commands(TyperGroup):
         except (typer.TyperException, typer.Exit, typer.Abort):  # its own ways to end
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_unread():
+                raise  # typer ends quietly
             words = " ".join(str(error).split())
             sentence = f"An unexpected error stopped the work ({type(error).__name__}: {words})"
             _complain(ctx, error, f"{sentence}: run it again as “stepsmith --verbose ...” and report what it says.")
@@ -68,6 +71,15 @@ def _complain(ctx: typer.Context, error: BaseException, sentence: str) -> None:
     if ctx.meta.get(_VERBOSE):
         traceback.print_exception(error)
     print(f"stepsmith: {sentence}", file=sys.stderr)
+
+
+def _is_unread() -> bool:
+    """Whether what reads standard output has closed it, as ``head`` does; Windows can't tell."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), 0)
+    return bool(asked.poll(0))
 
 
 def _is_fragile(frame: FrameType | None) -> bool:

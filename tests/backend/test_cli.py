@@ -219,6 +219,39 @@ def test_a_fault_of_ours_is_one_sentence_too(
     complaint(run("dance", song, "-o", tmp_path / "a.npz", "--model", header_only), "KeyError", "--verbose")
 
 
+_TALKING = """
+import sys
+from stepsmith.backend import cli
+
+@cli.app.command()
+def talk():
+    while True:
+        {line}
+
+sys.argv = ["stepsmith", "talk"]
+cli.main()
+"""
+
+
+def test_who_stops_reading_hears_no_complaint() -> None:
+    """As in ``stepsmith ... | head``."""
+    command = [sys.executable, "-c", _TALKING.format(line="print('a line', flush=True)")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as talking:
+        assert talking.stdout is not None
+        assert talking.stderr is not None
+        assert talking.stdout.readline() == "a line\n"
+        talking.stdout.close()
+        assert talking.stderr.read() == ""
+    assert talking.returncode == 1
+
+
+def test_another_pipe_that_breaks_is_a_fault() -> None:
+    command = [sys.executable, "-c", _TALKING.format(line="raise BrokenPipeError('a worker is gone')")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "a worker is gone" in done.stderr
+
+
 # --- stopped --------------------------------------------------------------------------------------------------
 
 
