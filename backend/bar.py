@@ -1,15 +1,15 @@
-"""Progress in a terminal, or in a log."""
+"""What a terminal, or a log, hears of the work: how far it is, and what was left out."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from .progress import Progress
+from .progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -18,10 +18,14 @@ _LINE_EVERY = 30.0  # seconds
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
     """How far the work is, with the time left, on the error stream, so that the output can be piped: a bar in a
-    terminal, elsewhere a line now and then."""
+    terminal, elsewhere a line now and then; nothing if ``quiet``."""
     from rich.console import Console
+
+    if quiet:
+        yield silent
+        return
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -29,6 +33,22 @@ def progress_bar() -> Iterator[Progress]:
         return
     with _bar(console) as progress:
         yield progress
+
+
+@contextlib.contextmanager
+def left_out(kind: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """To name, on the error stream, what is left out of the work, once each; how many of a ``kind`` these were is said
+    at the end; nothing if ``quiet``."""
+    named: set[str] = set()
+
+    def name(sentence: str) -> None:
+        if not quiet and sentence not in named:
+            print(f"Left out: {sentence}", file=sys.stderr, flush=True)
+        named.add(sentence)
+
+    yield name
+    if named and not quiet:
+        print(f"{len(named)} {kind}{' was' if len(named) == 1 else 's were'} left out.", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -56,17 +76,22 @@ def _bar(console: Console) -> Iterator[Progress]:
 
 
 def _lines() -> Progress:
-    began = told = time.monotonic()
-    first: float | None = None  # what is done already where earlier work is gone on with
+    told = time.monotonic()
+    first: float | None = None
+    moved: tuple[float, float] | None = None  # when it first moved, and to where: what was done before took no time
 
     def tell(fraction: float, text: str) -> None:
-        nonlocal told, first
+        nonlocal told, first, moved
         now = time.monotonic()
         first = fraction if first is None else first
+        if moved is None and fraction > first:
+            moved = now, fraction
         if now - told >= _LINE_EVERY:
             told = now
-            done = fraction - first
-            left = f"{timedelta(seconds=round((now - began) * (1.0 - fraction) / done))} left  " if done > 0.0 else ""
+            left = ""
+            if moved is not None and fraction > moved[1]:
+                pace = (now - moved[0]) / (fraction - moved[1])
+                left = f"{timedelta(seconds=round(pace * (1.0 - fraction)))} left  "
             print(f"{fraction:4.0%}  {left}{text}", file=sys.stderr, flush=True)
 
     return tell

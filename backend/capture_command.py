@@ -8,11 +8,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..retarget.errors import StepsmithError
+from ..retarget.placing import write_whole
 from ..retarget.rig_path import split_rig
 from . import export, file_options, keying
 from .bar import progress_bar
@@ -112,7 +113,8 @@ def capture(
         else:
             warnings = _export_beside(performance, video, out, side_by_side, stage, rest)
     if report is not None:
-        _write(report, {"video": video.name, **performance.capture.report()})
+        said = {"video": video.name, **performance.capture.report()}
+        write_whole(report, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     for sentence in (*(problem.sentence for problem in performance.capture.problems), *warnings):
         print(f"stepsmith: {sentence}", file=sys.stderr)
     for path in (*outs, *([report] if report else [])):
@@ -166,10 +168,3 @@ def _export_beside(
         compose(video, performance.capture.begins, drawn, whole, part(progress, _DRAWING, 1.0))
         os.replace(whole, beside)
     return warnings
-
-
-def _write(report: Path, said: dict[str, Any]) -> None:
-    with tempfile.TemporaryDirectory(prefix=".stepsmith-", dir=report.parent, ignore_cleanup_errors=True) as folder:
-        whole = Path(folder) / report.name
-        whole.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(whole, report)

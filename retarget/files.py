@@ -16,11 +16,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +29,7 @@ from . import rotations as rot
 from .arrays import ArrayFileError, Record, as_array, read_npz, unpickle
 from .errors import MotionError
 from .motion import Motion, detect_contacts
+from .placing import written_beside
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT
 
@@ -95,7 +93,7 @@ def save_motion(path: Path | str, motion: Motion) -> None:
     if writer is None:
         raise MotionError(f"A motion can't be written as “{path.name}”: choose .npz, .pkl or .bvh.")
     try:
-        with _whole_file(path) as file:
+        with written_beside(path) as unfinished, unfinished.open("xb") as file:
             writer(file, motion)
     except OSError as error:
         raise MotionError(f"“{path}” can't be written ({error.strerror}): choose another folder.") from error
@@ -111,22 +109,6 @@ def motion_to_bytes(motion: Motion) -> bytes:
 def motion_from_bytes(data: bytes) -> Motion:
     """The motion in the bytes of a ``.npz``; raises MotionError as ``load_motion`` does."""
     return _read_npz(io.BytesIO(data))
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file beside ``path`` that takes its place when all is written, and vanishes on any error."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # --- .npz -------------------------------------------------------------------------------------------

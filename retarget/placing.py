@@ -1,17 +1,38 @@
-"""Finished files to their places: ``put_in_place``."""
+"""Finished files to their places: ``written_beside`` and ``write_whole`` for one, ``put_in_place`` for several."""
 
 from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import StepsmithError
 
 # Blender's USD exporter writes a file's pictures there, beside it, and the file names them so; neither can be set.
 TEXTURES = "textures"
+
+
+@contextmanager
+def written_beside(place: Path) -> Iterator[Path]:
+    """Where to write a file, on the same disk, that becomes ``place`` at the end; on any error nothing is left of it.
+
+    Raises OSError where the folder can't be written.
+    """
+    unfinished = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield unfinished
+        os.replace(unfinished, place)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_whole(place: Path, text: str) -> None:
+    """Write a text file, in UTF-8, that appears whole or not at all. Raises OSError where it can't be written."""
+    with written_beside(place) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def put_in_place(staged: Mapping[Path, Path]) -> None:

@@ -5,7 +5,6 @@ Additive tones and shaped noise, placed on a grid of beats. The same arguments g
 
 from __future__ import annotations
 
-import os
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...retarget.placing import written_beside
 from .grooves import Groove, grooves
 
 RATE = 44100
@@ -104,17 +104,12 @@ def synthesise(
 def write_wav(path: Path | str, song: SynthSong) -> None:
     """Write a song as 16-bit WAV, beside its place first, so that no half file is ever left there."""
     path = Path(path)
-    beside = path.with_name(path.name + ".part")
     levels = np.clip(np.round(song.samples * 32767.0), -32768, 32767).astype("<i2")
-    try:
-        with wave.open(str(beside), "wb") as file:
-            file.setnchannels(song.samples.shape[1])
-            file.setsampwidth(2)
-            file.setframerate(song.rate)
-            file.writeframes(levels.tobytes())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_beside(path) as unfinished, wave.open(str(unfinished), "wb") as file:
+        file.setnchannels(song.samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(song.rate)
+        file.writeframes(levels.tobytes())
 
 
 class _Band:

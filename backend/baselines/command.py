@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..bar import progress_bar
+from ..bar import left_out, progress_bar
 
 baselines_app = typer.Typer(help="Train the systems that the dance model is compared with.", add_completion=False)
 
@@ -44,8 +43,7 @@ def baselines(
     """Train the baselines one after the other, each within its budget; checkpoints every two minutes."""
     from .train import train_baselines
 
-    skipped: dict[str, None] = {}
-    with progress_bar() as progress:
+    with left_out("file") as skip, progress_bar() as progress:
         trained = train_baselines(
             data,
             out,
@@ -54,10 +52,8 @@ def baselines(
             resume=resume,
             seed=seed,
             progress=progress,
-            skip=lambda sentence: skipped.setdefault(sentence, None),
+            skip=skip,
         )
-    for sentence in skipped:
-        print(f"Left out: {sentence}", file=sys.stderr)
     for baseline in trained:
         parameters = sum(p.numel() for p in baseline.dancer.parameters())
         print(f"{baseline.name}: {parameters / 1e6:.1f} M parameters, {baseline.budget}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
+from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
 from ..dance import representation
 from ..dance.losses import feature_scale
@@ -171,9 +171,8 @@ def save_baseline(path: Path, name: str, sizes: Mapping[str, int], state: Mappin
         key: value.to("cpu", torch.float16 if key.startswith("network.") else torch.float32).contiguous()
         for key, value in state.items()
     }
-    beside = path.with_name(path.name + ".part")
-    save_file(halved, beside, metadata=header)
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        save_file(halved, unfinished, metadata=header)
 
 
 def load_baseline(path: Path) -> Baseline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import written_beside
 from ..dance.sources import Skip, ignore
 from ..folders import make_folder
 from ..progress import Progress, part, silent
@@ -138,9 +138,8 @@ class Trainer:
             "steps": self.steps,
             "used": self.used,
         }
-        beside = self.checkpoint.with_name(self.checkpoint.name + ".part")
-        torch.save(state, beside)
-        os.replace(beside, self.checkpoint)
+        with written_beside(self.checkpoint) as unfinished:
+            torch.save(state, unfinished)
         budget = Budget(minutes, self.used, self.steps, self.seed, self.device.type)
         path = self.folder / f"{self.name}.safetensors"
         save_baseline(path, self.name, self.dancer.sizes, self.average, budget)

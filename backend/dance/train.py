@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import write_whole, written_beside
 from ..folders import make_folder
 from ..progress import Progress, part, silent
 from .calibrate import calibrate
@@ -193,10 +193,9 @@ class Trainer:
     def save(self) -> None:
         """Checkpoint, half-precision averaged weights, their card and pictures, each written beside and renamed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f"{_CHECKPOINT}.part"
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
-        torch.save({**state, "step": self.step, "config": self.model.config.to_dict()}, beside)
-        os.replace(beside, self.folder / _CHECKPOINT)
+        with written_beside(self.folder / _CHECKPOINT) as unfinished:
+            torch.save({**state, "step": self.step, "config": self.model.config.to_dict()}, unfinished)
         averaged = self._averaged()
         facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
@@ -234,9 +233,7 @@ class Trainer:
         }
         parameters = sum(p.numel() for p in self.model.parameters())
         card = model_card(self.model.config.genres, self.tracks, parameters, training, held_out)
-        beside = self.folder / "model.md.part"
-        beside.write_text(card, encoding="utf-8")
-        os.replace(beside, self.folder / "model.md")
+        write_whole(self.folder / "model.md", card)
 
     def _plot(self, model: DanceModel) -> None:
         """The losses so far, and dances of each genre to music that the model has not learned, where there is some."""
@@ -320,7 +317,9 @@ def train(
     dances = load_dances(data, "train", STORE_FPS, skip=skip)
     dances += [dance for place in extra for dance in load_unpaired(place, STORE_FPS, skip)]
     genres = sorted({dance.genre for dance in dances})
-    tracks = prepare(dances, genres, progress, skip)
+    # What is danced to is told, but moves no bar: training takes nearly all of the time.
+    listening = part(progress, 0.0, 0.0)
+    tracks = prepare(dances, genres, listening, skip)
     if not tracks:
         raise StepsmithError(f"None of the songs of {data} can be read: check the sound files.")
     try:
@@ -328,7 +327,7 @@ def train(
     except NoDancesError:
         held_out = []
     model = ModelConfig(genres=tuple(genres), meters=_meters(tracks, len(genres)))
-    trainer = Trainer(tracks, prepare(held_out, genres, progress, skip), model, folder, tensorboard)
+    trainer = Trainer(tracks, prepare(held_out, genres, listening, skip), model, folder, tensorboard)
     if resume:
         trainer.resume()
     trainer.run(config, progress)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+
+from ..bar import left_out, progress_bar
 
 train_app = typer.Typer(help="Train the dance model on recorded dances.", add_completion=False)
 
@@ -61,32 +61,18 @@ def train(
     from .train_log import can_plot
 
     first = os.environ.get("RANK", "0") == "0"
-    console = Console(stderr=True, quiet=not first)
-    skipped: set[str] = set()
-
-    def skip(sentence: str) -> None:
-        # Splits are read one after the other, and some files are met in each.
-        if sentence in skipped:
-            return
-        skipped.add(sentence)
-        console.print(f"Left out: {sentence}", highlight=False, markup=False)
-
-    if not can_plot():
-        console.print("Without matplotlib there will be no pictures: pip install 'stepsmith[train]'.", markup=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Reading the dances", total=1.0)
+    if first and not can_plot():
+        print("Without matplotlib there will be no pictures: pip install 'stepsmith[train]'.", file=sys.stderr)
+    with left_out("file", quiet=not first) as skip, progress_bar(quiet=not first) as progress:
         weights = run(
             data,
             out,
             TrainConfig(steps=steps, batch=batch, rate=rate, seed=seed),
             resume=resume,
-            progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
+            progress=progress,
             extra=extra or (),
             tensorboard=tensorboard,
             skip=skip,
         )
-    if skipped:
-        console.print(f"{len(skipped)} {'file was' if len(skipped) == 1 else 'files were'} left out.", markup=False)
     if first:
         print(weights)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
 from ...retarget.skeleton import SMPL_PARENTS
 
@@ -66,12 +67,10 @@ class Log:
             return
         with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = [row for row in csv.DictReader(file) if (_number(row.get("step")) or 0.0) <= step]
-        beside = self.path.with_name(self.path.name + ".part")
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        with written_beside(self.path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, columns, extrasaction="ignore")
             table.writeheader()
             table.writerows(rows)
-        os.replace(beside, self.path)
 
     def read(self) -> dict[str, tuple[Array, Array]]:
         """Steps and values of every column; what is no number, as after a stop in mid-line, is left out."""
@@ -152,6 +151,5 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        figure.savefig(unfinished, format="png")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ...retarget.placing import written_beside
 from ..model_header import FORMAT, ModelError, read_header
 from .model import DanceModel, ModelConfig
 
@@ -18,9 +18,8 @@ def save_model(path: Path, model: DanceModel, facts: dict[str, str]) -> None:
     """Write half-precision weights with ``facts`` (data, licence, commit, ...) in the header."""
     state = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     header = {**facts, "format": FORMAT, "config": json.dumps(model.config.to_dict())}
-    beside = path.with_name(path.name + ".part")
-    save_file(state, beside, metadata=header)
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        save_file(state, unfinished, metadata=header)
 
 
 def load_model(path: Path | str | None = None) -> DanceModel:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import write_whole, written_beside
 from ..progress import Progress, part, silent
 from . import dances, film, quality, songs, store
 from .film import Plan
@@ -344,12 +345,12 @@ def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:
                 target = folder / f"{clip.name}{ending}"
                 _place(clip.place.with_name(f"{clip.number}.{kind}"), target)
                 placed.add(target)
-        store.write_whole(out / MANIFEST, _manifest(data))
+        write_whole(out / MANIFEST, _manifest(data))
         for path in (out / DANCES).rglob("*"):
             if path not in placed and _OURS.fullmatch(path.name):
                 path.unlink()
-        store.write_whole(out / CLIPS, _table(data))
-        store.write_whole(out / REPORT, html_report(data))
+        write_whole(out / CLIPS, _table(data))
+        write_whole(out / REPORT, html_report(data))
     except OSError as error:
         raise StepsmithError(f"{out} can't be written ({error.strerror}): make room, and run this again.") from error
 
@@ -358,16 +359,11 @@ def _place(source: Path, target: Path) -> None:
     """Have the file at ``target`` too: as another name of it where the disk can, else as a copy."""
     if target.exists() and target.samefile(source):
         return
-    beside = target.with_name(f".{target.name}.part")
-    beside.unlink(missing_ok=True)
-    try:
+    with written_beside(target) as unfinished:
         try:
-            os.link(source, beside)
+            os.link(source, unfinished)
         except OSError:
-            shutil.copyfile(source, beside)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+            shutil.copyfile(source, unfinished)
 
 
 def _manifest(data: Dataset) -> str:

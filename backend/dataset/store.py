@@ -123,13 +123,3 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Raises OSError, and SafetensorError where the file is damaged."""
     found: dict[str, NDArray[Any]] = load(path.read_bytes())
     return found
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place, and rename it."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

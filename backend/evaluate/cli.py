@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import write_whole
+from ..bar import left_out, progress_bar
 from ..dance.sources import Skip, ignore, load_dances
 from ..dance.weights import load_model
 from ..folders import check_file, make_folder
 from ..model_header import DEFAULT
+from ..progress import Progress, part, silent
 from . import anatomy, protocol
 from .lifter_command import evaluate_lifter
 from .metrics import Estimate
@@ -31,6 +30,9 @@ evaluate_app = typer.Typer(
     help="Measure how good dances and captured bodies are.", no_args_is_help=True, add_completion=False
 )
 evaluate_app.command("lifter")(evaluate_lifter)
+
+# Shares of the time after which the songs are heard, and after which all is danced.
+_HEARD, _DANCED = 0.05, 0.7
 
 # Recorded dancers, in the tables.
 REAL = "real"
@@ -128,15 +130,7 @@ def evaluate_dance(
     if keep is not None:
         make_folder(keep)
     only = None if systems is None else [name.strip() for name in systems.split(",") if name.strip()]
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    console, skipped = Console(stderr=True), []
-
-    def skip(sentence: str) -> None:
-        skipped.append(sentence)
-        console.print(f"Left out: {sentence}", highlight=False, markup=False)
-
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Reading the dances", total=None)
+    with left_out("song") as skip, progress_bar() as progress:
         report = evaluate(
             data,
             split,
@@ -146,18 +140,14 @@ def evaluate_dance(
             only=only,
             keep=keep,
             seed=seed,
-            progress=lambda _, text: bar.update(task, description=text),
+            progress=progress,
             skip=skip,
         )
         if plots is not None:
             draw(plots, report.floors, report.systems, report.performances, report.songs)
     print(markdown(report))
-    if skipped:
-        console.print(f"{len(skipped)} {'song was' if len(skipped) == 1 else 'songs were'} left out.", markup=False)
     if json_file is not None:
-        beside = json_file.with_name(json_file.name + ".part")
-        beside.write_text(json.dumps(as_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(beside, json_file)
+        write_whole(json_file, json.dumps(as_json(report), indent=2, allow_nan=False) + "\n")
 
 
 def evaluate(
@@ -170,7 +160,7 @@ def evaluate(
     only: Sequence[str] | None = None,
     keep: Path | None = None,
     seed: int = 0,
-    progress: protocol.Progress = protocol.silent,
+    progress: Progress = silent,
     skip: Skip = ignore,
 ) -> Report:
     """Measure real dances, the model and every baseline in the folder ``baselines`` on a split of those in ``data``.
@@ -191,19 +181,20 @@ def evaluate(
     floors, floors_by_clips = reference.floors(), reference.floors_by_clips()
     dances = load_dances(data, split) if songs is None else []
     pieces = protocol.pieces_of(dances) if songs is None else protocol.pieces_in(songs)
-    heard = protocol.listen(pieces, progress, skip)
+    heard = protocol.listen(pieces, part(progress, 0.0, _HEARD), skip)
     pieces = {name: piece for name, piece in pieces.items() if name in heard}
     performances: dict[str, list[protocol.Performance]] = {}
     if REAL in wanted:
         performances[REAL] = protocol.real_performances(dances, train if split != "train" else [])
-    for dancer, memory in found:
-        if dancer.name in wanted:
-            performances[dancer.name] = protocol.perform(
-                dancer, pieces, heard, seed=seed, memory=memory, progress=progress
-            )
+    dancers = [one for one in found if one[0].name in wanted]
+    dancing = part(progress, _HEARD, _DANCED)
+    for number, (dancer, memory) in enumerate(dancers):
+        share = part(dancing, number / len(dancers), (number + 1) / len(dancers))
+        performances[dancer.name] = protocol.perform(dancer, pieces, heard, seed=seed, memory=memory, progress=share)
     measured = {}
-    for name, danced in performances.items():
-        progress(1.0, f"Measuring: {name}")
+    measuring = part(progress, _DANCED, 1.0)
+    for number, (name, danced) in enumerate(performances.items()):
+        measuring(number / len(performances), f"Measuring: {name}")
         measured[name] = protocol.measure(danced, reference, heard)
     facts: dict[str, object] = {
         "stepsmith": __version__,

@@ -22,7 +22,7 @@ from ..pose.lifter import WEIGHTS
 from ..pose.lifter.bodies import body_points
 from ..pose.lifter.network import TemporalNetwork
 from ..pose.lifter.published import Lifts, PublishedLifter, load_lifter
-from ..progress import Progress, silent
+from ..progress import Progress, part, silent
 from . import lifter_metrics as metrics
 from .lifter_sets import FPS, Clip, TestSet, aist_sets, at_times, recorded_sets
 from .lifter_videos import mediapipe_alone, short_videos, video_sets
@@ -35,6 +35,8 @@ CAUSAL_WEIGHTS = WEIGHTS.with_name("lifter-causal.safetensors")
 REFERENCE = "VideoPose3D's network, 243 frames, no flip"
 THREADS = 2  # as the published figures of speed have it
 _SPEED_FRAMES = 4500
+# Shares of the time after which all is read and watched, and after which all is measured.
+_READ, _MEASURED = 0.4, 0.8
 
 # Figures of a clip by key; NaN where the truth is not known.
 Figures = dict[str, float]
@@ -86,13 +88,16 @@ def evaluate_lifters(
     lifters: dict[str, tuple[Lifts, bool]] = {OURS: (lifter, True), UNFLIPPED: (lifter, False)}
     if weights is None and CAUSAL_WEIGHTS.is_file():
         lifters[CAUSAL] = (load_lifter(CAUSAL_WEIGHTS), True)
+    sets = list(_sets(data, everything, videos, notes.append, part(progress, 0.0, _READ)))
+    measuring, clips, done = part(progress, _READ, _MEASURED), sum(len(found.clips) for found in sets), 0
     measured: dict[str, SetReport] = {}
-    for found in _sets(data, everything, videos, notes.append, progress):
-        progress(0.0, f"Measuring: {found.title}")
-        measured[found.name] = measure_set(found, lifters, progress)
+    for found in sets:
+        share = part(measuring, done / clips, (done + len(found.clips)) / clips)
+        measured[found.name] = measure_set(found, lifters, share)
+        done += len(found.clips)
     if not measured:
         raise StepsmithError(f"{data} holds no recorded motion, AIST++ dances or videos: give a folder that does.")
-    progress(0.0, "Taking the time")
+    progress(_MEASURED, "Taking the time")
     return LifterReport(
         {
             "stepsmith": __version__,

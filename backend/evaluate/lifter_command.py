@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ...retarget.placing import write_whole
+from ..bar import progress_bar
 from ..folders import check_file
 from .metrics import Estimate
 
@@ -63,9 +61,7 @@ def evaluate_lifter(
         check_plots(plots)
     from .lifter import evaluate_lifters
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Reading the recordings", total=None)
+    with progress_bar() as progress:
         report = evaluate_lifters(
             data,
             weights=lifter,
@@ -73,7 +69,7 @@ def evaluate_lifter(
             everything=everything,
             videos=videos,
             speed=speed,
-            progress=lambda _, text: bar.update(task, description=text),
+            progress=progress,
         )
         if plots is not None:
             from .lifter_plots import draw
@@ -81,9 +77,7 @@ def evaluate_lifter(
             draw(plots, report)
     print(markdown(report))
     if json_file is not None:
-        beside = json_file.with_name(json_file.name + ".part")
-        beside.write_text(json.dumps(as_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(beside, json_file)
+        write_whole(json_file, json.dumps(as_json(report), indent=2, allow_nan=False) + "\n")
 
 
 def markdown(report: LifterReport) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...retarget.placing import written_beside
 from .lifter_metrics import BONES, from_hip
 
 if TYPE_CHECKING:
@@ -78,6 +78,5 @@ def _poses(found: SetReport) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, format="png", dpi=110)
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=110)

@@ -29,20 +29,23 @@ def video_sets(data: Path, note: Skip, progress: Progress) -> Iterator[TestSet]:
     ``note`` hears of videos that can't be measured. MediaPipe must be there.
     """
     calibrations = sorted(data.rglob("*" + _CALIBRATION))
-    for calibration in calibrations:
+    together = {calibration.parent for calibration in calibrations}
+    alone = [video for video in _videos(data) if video.parent not in together]
+    shares = np.linspace(0.0, 1.0, len(calibrations) + len(alone) + 1).tolist()
+    for calibration, *share in zip(calibrations, shares, shares[1:], strict=False):
         name = calibration.parent.resolve().name
         try:
-            clips = filmed_together(calibration, progress)
+            clips = filmed_together(calibration, part(progress, *share))
             yield TestSet(name, f"{name}, MediaPipe's detections in {len(clips)} calibrated cameras", clips)
         except StepsmithError as error:
             note(str(error))
     clips = []
-    for video in _videos(data):
-        if video.parent not in {calibration.parent for calibration in calibrations}:
-            try:
-                clips += filmed(video, progress)
-            except StepsmithError as error:
-                note(str(error))
+    shares = shares[len(calibrations) :]
+    for video, *share in zip(alone, shares, shares[1:], strict=False):
+        try:
+            clips += filmed(video, part(progress, *share))
+        except StepsmithError as error:
+            note(str(error))
     if clips:
         yield TestSet("videos", "other videos, truth unknown", clips)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ...retarget.errors import StepsmithError
+from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
 from ..dance.train_log import contact_sheet
 from ..folders import make_folder
@@ -121,6 +121,5 @@ def _speeds(joints: Mapping[str, Array], beats: Array, song: str) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        figure.savefig(unfinished, format="png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 
 from ...retarget.files import load_motion, motion_to_bytes, save_motion
 from ...retarget.motion import Motion, concatenate
+from ...retarget.placing import written_beside
 from ..choreography import Choreographer, Wish
 from ..progress import Progress
 
@@ -48,9 +48,8 @@ def dance(order: Order, progress: Progress) -> None:
     parts: list[Motion] = []
     for motion in choreographer.stream(wish, report):
         file = part_file(order.out, len(parts))
-        unfinished = file.with_name(f"{file.name}.part")
-        unfinished.write_bytes(motion_to_bytes(motion))
-        os.replace(unfinished, file)
+        with written_beside(file) as unfinished:
+            unfinished.write_bytes(motion_to_bytes(motion))
         parts.append(motion)
         # Another text is passed on at once: who waits for the part looks for it then.
         progress(reached, f"{sum(part.duration for part in parts):.0f} s are danced")

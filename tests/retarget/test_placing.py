@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from stepsmith.retarget.errors import StepsmithError
-from stepsmith.retarget.placing import put_in_place
+from stepsmith.retarget.placing import put_in_place, write_whole, written_beside
 
 
 @pytest.fixture
@@ -63,3 +63,29 @@ def test_a_file_in_the_folders_place_stays(staged: dict[Path, Path], tmp_path: P
     with pytest.raises((OSError, StepsmithError), match="textures"):
         put_in_place(staged)
     assert content(tmp_path / "out") == {"textures": "notes"}
+
+
+def test_a_file_appears_when_all_of_it_is_written(tmp_path: Path) -> None:
+    place = tmp_path / "dance.npz"
+    place.write_text("old")
+    with written_beside(place) as unfinished:
+        unfinished.write_text("new")
+        assert unfinished.parent == tmp_path, "on another disk it could not be renamed"
+        assert place.read_text() == "old"
+    assert content(tmp_path) == {"dance.npz": "new"}
+
+
+def test_a_file_that_fails_leaves_the_old_one_alone(tmp_path: Path) -> None:
+    place = tmp_path / "dance.npz"
+    place.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(place, "half\ud800")
+    assert content(tmp_path) == {"dance.npz": "old"}
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    place = tmp_path / "dance.npz"
+    with written_beside(place) as first, written_beside(place) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert content(tmp_path) == {"dance.npz": "first"}

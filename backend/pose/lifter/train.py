@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ....retarget.errors import StepsmithError
+from ....retarget.placing import written_beside
 from ...ahead import ahead
 from ...dance.sources import Skip, ignore
 from ...folders import make_folder
@@ -228,8 +228,6 @@ class Trainer:
 
     def save(self) -> None:
         """Write ``checkpoint.pt`` beside, then in its place."""
-        path = self.out / "checkpoint.pt"
-        beside = path.with_suffix(".part")
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
@@ -237,8 +235,8 @@ class Trainer:
             "step": self.step,
             "stage": self.stage,
         }
-        torch.save(state, beside)
-        os.replace(beside, path)
+        with written_beside(self.out / "checkpoint.pt") as unfinished:
+            torch.save(state, unfinished)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if it has one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,15 +39,10 @@ def train_lifter(
     Checkpoints every four minutes, so that a stop costs little; with --resume give the same --steps. Files that
     can't be used are named, left out and counted.
     """
-    from ...bar import progress_bar
+    from ...bar import left_out, progress_bar
     from .train import TrainConfig, train
 
-    skipped: list[str] = []
     config = TrainConfig(causal=causal, seed=seed).scaled(steps)
-    with progress_bar() as progress:
-        weights = train(data, out, config, resume=resume, progress=progress, skip=skipped.append)
-    for sentence in skipped:
-        print(f"Left out: {sentence}", file=sys.stderr)
-    if skipped:
-        print(f"{len(skipped)} {'file was' if len(skipped) == 1 else 'files were'} left out.", file=sys.stderr)
+    with left_out("file") as skip, progress_bar() as progress:
+        weights = train(data, out, config, resume=resume, progress=progress, skip=skip)
     print(weights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ....retarget.errors import StepsmithError
+from ....retarget.placing import written_beside
 from . import WEIGHTS
 from .network import TemporalNetwork
 from .shapes import INPUTS, OUTPUTS
@@ -28,9 +28,8 @@ def save_network(path: Path, network: TemporalNetwork, facts: dict[str, str]) ->
     # A norm's variances may be too small for half precision; they are few.
     state = {name: value if "running" in name else value.to(torch.float16) for name, value in state.items()}
     config = {"widths": list(network.widths), "causal": network.causal}
-    beside = path.with_name(path.name + ".part")
-    save_file(state, beside, metadata={**facts, "format": FORMAT, "config": json.dumps(config)})
-    os.replace(beside, path)
+    with written_beside(path) as unfinished:
+        save_file(state, unfinished, metadata={**facts, "format": FORMAT, "config": json.dumps(config)})
 
 
 def load_network(path: Path | None = None) -> TemporalNetwork:
