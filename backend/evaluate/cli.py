@@ -101,7 +101,7 @@ def _evaluate() -> None:
 
 @evaluate_app.command("dance")
 def evaluate_dance(
-    data: Annotated[Path, typer.Option(help="Folder of recorded dances: manifest.csv, a .npz and an .ogg a dance.")],
+    data: Annotated[Path, typer.Option(help="Folder of recorded dances with their songs, as for training.")],
     split: Annotated[str, typer.Option(help="Songs to dance to: train, val or test.")] = "test",
     weights: Annotated[Path | None, typer.Option("--model", help="Other weights than those that come along.")] = None,
     baselines: Annotated[
@@ -130,7 +130,7 @@ def evaluate_dance(
     if keep is not None:
         make_folder(keep)
     only = None if systems is None else [name.strip() for name in systems.split(",") if name.strip()]
-    with left_out("song") as skip, progress_bar() as progress:
+    with left_out("file") as skip, progress_bar() as progress:
         report = evaluate(
             data,
             split,
@@ -166,8 +166,8 @@ def evaluate(
     """Measure real dances, the model and every baseline in the folder ``baselines`` on a split of those in ``data``.
 
     ``songs``: a folder of songs to dance to instead of the split's; no real dances then. ``only``: the names of
-    the systems that are wanted. ``keep``: a folder where dances are kept and found. ``skip`` hears of songs that
-    can't be listened to, and are left out.
+    the systems that are wanted. ``keep``: a folder where dances are kept and found. ``skip`` hears of motions
+    and songs that can't be used, and are left out.
     """
     found = [] if only == [REAL] and songs is None else _dancers(weights, baselines, keep)
     names = [*([REAL] if songs is None else []), *(dancer.name for dancer, _ in found)]
@@ -176,10 +176,10 @@ def evaluate(
     if unknown or not wanted:
         raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {', '.join(names)}.")
     progress(0.0, "Reading the dances")
-    train = load_dances(data, "train")
+    train = load_dances(data, "train", skip=skip)
     reference = protocol.Reference([clip for dance in train for clip in protocol.cut(dance.name, dance.motion)])
     floors, floors_by_clips = reference.floors(), reference.floors_by_clips()
-    dances = load_dances(data, split) if songs is None else []
+    dances = load_dances(data, split, skip=skip) if songs is None else []
     pieces = protocol.pieces_of(dances) if songs is None else protocol.pieces_in(songs)
     heard = protocol.listen(pieces, part(progress, 0.0, _HEARD), skip)
     pieces = {name: piece for name, piece in pieces.items() if name in heard}

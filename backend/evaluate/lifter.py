@@ -73,12 +73,13 @@ def evaluate_lifters(
     videos: bool = True,
     speed: bool = True,
     progress: Progress = silent,
+    skip: Skip = ignore,
 ) -> LifterReport:
     """Measure the lifter of a file, Stepsmith's own by default, on all that ``data`` holds.
 
     That is recorded motion (what is held out of training, or ``everything``), AIST++ dances with their cameras and
     detections, and, with ``videos``, videos: with the truth where calibrated cameras filmed the same.
-    ``causal``: the file is a published checkpoint of a causal model.
+    ``causal``: the file is a published checkpoint of a causal model. ``skip`` hears of recordings left out.
     Raises StepsmithError where ``data`` holds nothing of these or the weights are no good.
     """
     if not data.is_dir():
@@ -88,7 +89,7 @@ def evaluate_lifters(
     lifters: dict[str, tuple[Lifts, bool]] = {OURS: (lifter, True), UNFLIPPED: (lifter, False)}
     if weights is None and CAUSAL_WEIGHTS.is_file():
         lifters[CAUSAL] = (load_lifter(CAUSAL_WEIGHTS), True)
-    sets = list(_sets(data, everything, videos, notes.append, part(progress, 0.0, _READ)))
+    sets = list(_sets(data, everything, videos, notes.append, part(progress, 0.0, _READ), skip))
     measuring, clips, done = part(progress, _READ, _MEASURED), sum(len(found.clips) for found in sets), 0
     measured: dict[str, SetReport] = {}
     for found in sets:
@@ -111,9 +112,9 @@ def evaluate_lifters(
     )
 
 
-def _sets(data: Path, everything: bool, videos: bool, note: Skip, progress: Progress) -> Iterator[TestSet]:
+def _sets(data: Path, everything: bool, videos: bool, note: Skip, progress: Progress, skip: Skip) -> Iterator[TestSet]:
     progress(0.0, "Reading the recordings")
-    yield from recorded_sets(data, everything=everything, skip=ignore)
+    yield from recorded_sets(data, everything=everything, skip=skip)
     yield from aist_sets(data)
     if not videos:
         return

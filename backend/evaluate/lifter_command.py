@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from ...retarget.placing import write_whole
-from ..bar import progress_bar
+from ..bar import left_out, progress_bar
 from ..folders import check_file
 from .metrics import Estimate
 
@@ -61,7 +61,7 @@ def evaluate_lifter(
         check_plots(plots)
     from .lifter import evaluate_lifters
 
-    with progress_bar() as progress:
+    with left_out("file") as skip, progress_bar() as progress:
         report = evaluate_lifters(
             data,
             weights=lifter,
@@ -70,6 +70,7 @@ def evaluate_lifter(
             videos=videos,
             speed=speed,
             progress=progress,
+            skip=skip,
         )
         if plots is not None:
             from .lifter_plots import draw

@@ -257,7 +257,7 @@ def test_songs_that_can_not_be_heard_are_left_out(folder: Path, weights: Path, t
     shown = " ".join(result.stderr.split())
     assert "Left out: " in shown
     assert "empty.mp3" in shown
-    assert shown.endswith("1 song was left out.")
+    assert shown.endswith("1 file was left out.")
     for name in ("one", "two"):
         (tmp_path / f"{name}.wav").write_text("no sound")
     result = CliRunner().invoke(evaluate_app, arguments)

@@ -14,6 +14,7 @@ from stepsmith.backend.evaluate.anatomy import MARGIN, RANGES, joint_angles
 from stepsmith.backend.evaluate.lifter import CAUSAL_WEIGHTS
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
+from stepsmith.backend.pose.lifter import train as training
 from stepsmith.backend.pose.lifter import vary as vary_module
 from stepsmith.backend.pose.lifter.data import FPS, Library, Recording, held_out, load_recordings
 from stepsmith.backend.pose.lifter.invent import invent
@@ -293,6 +294,14 @@ def test_weights_whose_header_claims_another_network_are_refused(tmp_path: Path,
         load_network(path)
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    network = random_network()
+    network.shrink.weight.data[0, 0] = torch.nan
+    save_network(tmp_path / "lost.safetensors", network, {})
+    with pytest.raises(LifterError, match=r"lost\.safetensors are damaged"):
+        load_network(tmp_path / "lost.safetensors")
+
+
 def test_filmed_motions_are_kept_for_measuring(tmp_path: Path) -> None:
     for folder in ("mocap", "filmed"):
         (tmp_path / folder).mkdir()
@@ -392,6 +401,30 @@ def test_a_training_resumed_with_shorter_stages_is_in_the_right_one(tmp_path: Pa
     assert second.step == 6
 
 
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_loss_that_is_no_number_stops_training_and_leaves_the_checkpoint(
+    saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0 if saved else 1e6)
+    trainer = Trainer([recording()], TrainConfig(stages=(Stage((3, 1), 9, 4, 1),), channels=8), tmp_path)
+    step = trainer._train_step
+
+    def stepping(given: examples.Examples) -> dict[str, float]:
+        if trainer.step == 5:
+            trainer.network.shrink.weight.data.fill_(torch.nan)
+        return step(given)
+
+    trainer._train_step = stepping  # type: ignore[method-assign]
+    with pytest.raises(StepsmithError, match="resume" if saved else "start again"):
+        trainer.run()
+    assert (tmp_path / "checkpoint.pt").exists() == saved
+    if saved:
+        again = Trainer([recording()], trainer.config, tmp_path)
+        assert again.resume()
+        assert again.step == 5
+        assert all(torch.isfinite(value).all() for value in again.network.state_dict().values())
+
+
 def _interrupt_after(trainer: Trainer, steps: int) -> None:
     """Train so many steps, save, and stop as Ctrl-C does."""
     step = trainer._train_step
@@ -450,6 +483,7 @@ def test_training_resumes_and_gives_weights_that_lift(tmp_path: Path) -> None:
 def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:
     config = TrainConfig().scaled(625)
     assert [stage.steps for stage in config.stages] == [200, 100, 260, 65]
+    assert [stage.rate for stage in TrainConfig().scaled(625, 0.5).stages] == [0.5 * s.rate for s in config.stages]
 
 
 def test_settled_norms_learn_no_statistics(tmp_path: Path) -> None:

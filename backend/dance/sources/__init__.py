@@ -3,9 +3,9 @@
 ``load_dances`` reads dances with their songs, ``load_unpaired`` dances without music.
 """
 
-from .dance import Dance, DataError, Skip, ignore
+from .dance import Dance, DataError, NoDancesError, Skip, ignore
 from .folder import load_dances
 from .manifest import SPLITS
 from .unpaired import load_unpaired
 
-__all__ = ["SPLITS", "Dance", "DataError", "Skip", "ignore", "load_dances", "load_unpaired"]
+__all__ = ["SPLITS", "Dance", "DataError", "NoDancesError", "Skip", "ignore", "load_dances", "load_unpaired"]

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
 from .clean import SHORTEST, clean
-from .dance import Dance, DataError, Skip, about, collect, ignore
+from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
 from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
 
@@ -44,7 +44,7 @@ def load_unpaired(
         raise DataError(f"{folder} is no folder: give one of motion files.")
     dances = collect(_below(folder, folder.name, _Wanted(fps, skip, dances_only, shortest, chosen)), folder)
     if not dances:
-        raise DataError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
+        raise NoDancesError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
     return dances
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from ...dance.sources import DataError, Skip, ignore, load_dances, load_unpaired
+from ...dance.sources import DataError, NoDancesError, Skip, ignore, load_dances, load_unpaired
 from .bodies import turns
 
 FPS = 30.0
@@ -120,6 +120,8 @@ def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> It
             shortest=_SHORTEST,
             chosen=lambda recording: held_out(recording) == held,
         )
+    except NoDancesError:  # a folder of something else, or one whose files were named one by one
+        return
     except DataError as error:
         skip(str(error))
         return

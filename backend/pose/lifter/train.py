@@ -80,10 +80,11 @@ class TrainConfig:
     average: float = 0.998
     seed: int = 0
 
-    def scaled(self, steps: int) -> TrainConfig:
-        """The same training in so many steps, the stages in proportion."""
+    def scaled(self, steps: int, rate: float = 1.0) -> TrainConfig:
+        """The same training in so many steps, the stages in proportion, ``rate`` times as fast."""
         share = steps / self.steps
-        return replace(self, stages=tuple(replace(s, steps=max(1, round(s.steps * share))) for s in self.stages))
+        stages = (replace(s, steps=max(1, round(s.steps * share)), rate=rate * s.rate) for s in self.stages)
+        return replace(self, stages=tuple(stages), last_rate=rate * self.last_rate)
 
     @property
     def steps(self) -> int:
@@ -150,7 +151,10 @@ class Trainer:
         self._begin()
 
     def run(self, progress: Progress = silent) -> None:
-        """Train from where it stands to the end. Raises StepsmithError where the loss is no longer finite."""
+        """Train from where it stands to the end.
+
+        Raises StepsmithError, and leaves the last checkpoint as it is, where the loss is no longer a number.
+        """
         saved = time.monotonic()
         sums: dict[str, float] = {}
         with closing(ahead(map(self._examples, range(self.step, self.config.steps)))) as coming:
@@ -161,10 +165,6 @@ class Trainer:
                     sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
                 self.step += 1
                 if self.step % _LOG_STEPS == 0:
-                    if not np.isfinite(list(sums.values())).all():
-                        raise StepsmithError(
-                            "The loss is no longer finite: resume from the last checkpoint, more slowly."
-                        )
                     self._log(sums)
                     progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * sums['shape']:.1f} mm")
                     sums = {}
@@ -200,7 +200,11 @@ class Trainer:
         total = sum(losses.values(), torch.zeros(()))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if not (torch.isfinite(total) and torch.isfinite(norm)):
+            saved = (self.out / "checkpoint.pt").is_file()
+            again = f"go on with --resume from the last checkpoint in {self.out}" if saved else "start again"
+            raise StepsmithError(f"The loss is no longer a number at step {self.step}: {again}, at a lower --rate.")
         self.optimiser.step()
         keep = min(config.average, (self.step + 1) / (self.step + 10))
         with torch.no_grad():

@@ -15,7 +15,7 @@ train_lifter_app = typer.Typer(help="Train the lifter on recorded motion.", add_
 
 stepsmith train-lifter --data mocap/
 
-stepsmith train-lifter --data mocap/ --steps 80000 --resume
+stepsmith train-lifter --data mocap/ --resume
 
 stepsmith capture video.mp4 -o dance.blend --lifter lifter/lifter.safetensors"""
 )
@@ -31,6 +31,9 @@ def train_lifter(
     causal: Annotated[
         bool, typer.Option("--causal", help="Look at no later frame, for live use; somewhat less exact.")
     ] = False,
+    rate: Annotated[
+        float, typer.Option(min=1e-3, max=10.0, help="Learning rates, times the usual; below 1 where losses explode.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of bodies, cameras and errors drawn.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the folder.")] = False,
 ) -> None:
@@ -42,7 +45,7 @@ def train_lifter(
     from ...bar import left_out, progress_bar
     from .train import TrainConfig, train
 
-    config = TrainConfig(causal=causal, seed=seed).scaled(steps)
+    config = TrainConfig(causal=causal, seed=seed).scaled(steps, rate)
     with left_out("file") as skip, progress_bar() as progress:
         weights = train(data, out, config, resume=resume, progress=progress, skip=skip)
     print(weights)

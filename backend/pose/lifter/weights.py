@@ -48,6 +48,8 @@ def load_network(path: Path | None = None) -> TemporalNetwork:
             raise LifterError(f"{file} holds no lifter of Stepsmith ({FORMAT}): give another file with --lifter.")
         config = json.loads(header["config"])
         state = {name: value.float() for name, value in load_file(file).items()}
+        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+            raise ValueError("no numbers")
         # The tensors that are there bound what the header may ask for.
         channels, widths = len(state["expand_conv.weight"]), [int(width) for width in config["widths"][: len(state)]]
         with torch.device("meta"):
