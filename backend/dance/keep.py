@@ -28,8 +28,9 @@ JOINTS: dict[Part, tuple[int, ...]] = {
     "upper": tuple(joint for joint in range(1, 24) if joint not in _LEGS),
 }
 # Seconds over which what differs between a kept frame and its free neighbour fades: shorter, hands jump at one seam in
-# five; and over which what cleaning changed in a kept frame fades.
-_EASE, _TO_CLEAN = 0.7, 0.3
+# five; over which its slope does: longer, a fast foot goes on too far; and over which the cleaning of what is beside
+# kept frames sets in.
+_EASE, _EASE_SLOPE, _TO_CLEAN = 0.7, 0.35, 0.3
 # m/s that a dancer may be asked to travel between two kept motions, and that joints may go where two touch.
 _FASTEST, _FASTEST_JOINT = 3.0, 10.0
 
@@ -94,32 +95,29 @@ class Kept:
         for index, edge, inner, columns in self._seams:
             off = (self.features[edge] - clean[edge]) * columns
             slope = off - (self.features[inner] - clean[inner]) * columns
-            share = (np.arange(len(index)) + 1.0) / (len(index) + 1.0)
+            away, all_of_it = np.arange(len(index)) + 1.0, len(index) + 1.0
+            share, reach = away / all_of_it, min(all_of_it, _EASE_SLOPE * self.fps)
             # Hermite's cubics: value and slope of what is off at the edge, nothing of either at the end
             fading = (1 + 2 * share) * (1 - share) ** 2
-            leaving = (len(index) + 1) * share * (1 - share) ** 2
+            leaving = away * np.maximum(1 - away / reach, 0.0) ** 2
             out[index % frames] += fading[:, None] * off + leaving[:, None] * slope
         return out
 
-    def restore(self, motion: Motion) -> Motion:
-        """A cleaned motion with what is kept as it was given; cleaning's change to it fades in the frames beside."""
+    def restore(self, motion: Motion, plain: Motion) -> Motion:
+        """A cleaned motion with what is kept as it was given, and in the frames beside it ever less of ``plain``, which
+        it was before cleaning: that goes on from there as it must."""
         if not self.joints.any():
             return motion
-        rotations, root = np.array(motion.rotations), np.array(motion.root)
+        share = np.zeros(self.joints.shape)
+        for nearest, beside in self._beside_placed:
+            share = np.maximum(share, beside[:, None] * self.joints[nearest])
+        rotations = rot.slerp(motion.rotations, plain.rotations, share)
+        root = motion.root + share[:, :1] * (plain.root - motion.root)
         placed = self.placed[:, None]
-        turns = np.where(
-            placed[..., None], rot.to_axis_angle(rot.multiply(rot.conjugate(rotations), self.rotations)), 0.0
-        )
-        turns[~self.joints] = 0.0
-        moves = np.where(placed, self.root - root, 0.0)
-        for nearest, share in self._beside_placed:
-            turns += share[:, None, None] * turns[nearest]
-            moves += share[:, None] * moves[nearest]
-        rotations = rot.multiply(rotations, rot.from_axis_angle(turns))
         return replace(
             motion,
             rotations=rot.continuous(np.where(self.joints[..., None], self.rotations, rotations)),
-            root=np.where(placed, self.root, root + moves),
+            root=np.where(placed, self.root, root),
             contacts=np.where(placed, self.contacts, motion.contacts),
         )
 
@@ -211,7 +209,7 @@ class Kept:
 
     @cached_property
     def _beside_placed(self) -> list[tuple[NDArray[np.intp], Array]]:
-        """For placed frames before and after: (T,) the nearest, and (T,) the share of its change that a frame has.
+        """For placed frames before and after: (T,) the nearest, and (T,) how much a frame is beside it.
 
         1 right beside it, 0 farther off and at placed frames themselves.
         """

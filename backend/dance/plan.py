@@ -104,7 +104,7 @@ class Plan:
         path = self._lead(known)
         place = np.column_stack([path.place.real, path.place.imag])
         plain = representation.place_in_world(path.features, self.fps, place, path.yaw)
-        motion = self.kept.restore(self._clean(plain, representation.decode(known, self.fps)))
+        motion = self.kept.restore(self._clean(plain, representation.decode(known, self.fps)), plain)
         return motion.mirror() if self.controls.mirror else motion
 
     def _carried(self, features: Array) -> Array:

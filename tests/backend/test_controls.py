@@ -156,18 +156,48 @@ def test_wherever_motions_are_kept_the_features_lead_from_one_to_the_next(
     assert speed[free].max(initial=0.0) < 12.0
 
 
-def test_seams_are_as_smooth_as_the_models_own_dances(trained: DanceModel) -> None:
+@pytest.mark.parametrize("genre", ["tango", "salsa"])
+def test_seams_are_as_smooth_as_the_models_own_dances(genre: str, trained: DanceModel) -> None:
     song = music(seconds=10.0)
     found, usual = [], []
     for seed in (0, 10, 20):
-        own, donor = (generate(song, genre="tango", seed=seed + k, model=trained) for k in (1, 2))
+        own, donor = (generate(song, genre=genre, seed=seed + k, model=trained) for k in (1, 2))
         keeps = (Keep(donor.slice(60, 90).turn(1.0), 2.5), Keep(donor.slice(210, 240).shift([0.5, 0.5, 0.0]), 7.0))
-        dance = generate(song, genre="tango", seed=seed + 3, model=trained, controls=Controls(keep=keeps))
+        dance = generate(song, genre=genre, seed=seed + 3, model=trained, controls=Controls(keep=keeps))
         usual += [accelerations(own), accelerations(donor)]
         found += [accelerations(dance)[edge - 3 : edge + 2] for edge in (75, 105, 210, 240)]
     seams, everywhere = np.concatenate(found), np.concatenate(usual)
     assert np.mean(seams > np.percentile(everywhere, 99)) <= 0.03
     assert seams.max() <= everywhere.max()
+
+
+def test_a_fast_limb_is_not_thrown_beyond_a_kept_end() -> None:
+    """It slows down in a third of a second, however long the free frames are."""
+    turning = np.tile(rot.IDENTITY, (10, 24, 1))
+    turning[:, 1] = rot.from_axis_angle(np.outer(0.3 * np.arange(-9, 1), [1.0, 0.0, 0.0]))
+    kicked = Motion(30.0, np.tile([0.0, 0.0, 0.95], (10, 1)), turning, np.zeros((10, 4)))
+    still = Motion(30.0, np.tile([0.0, 0.0, 0.95], (90, 1)), np.tile(rot.IDENTITY, (90, 24, 1)), np.zeros((90, 4)))
+    known = Kept.of([Keep(kicked, 1.0)], 90, 30.0).constrain(representation.encode(still))
+    after = np.abs((known - representation.encode(still))[40:, representation.ROTATIONS])
+    assert 0.2 < after.max() < 0.55, "a turn of nine degrees a frame, 0.3, for a frame or two"
+    assert after[12:].max() < 1e-6
+
+
+def test_beside_what_is_kept_a_dance_is_between_as_it_was_and_as_it_was_cleaned() -> None:
+    plain, cleaned = swaying(90), swaying(90, seed=7)
+    kept = Kept.of([Keep(plain.slice(30, 60), 1.0, "lower")], 90, 30.0)
+    restored = kept.restore(cleaned, plain)
+
+    def apart(other: Motion) -> Any:
+        return rot.angle(rot.multiply(rot.conjugate(restored.rotations), other.rotations))
+
+    whole = rot.angle(rot.multiply(rot.conjugate(cleaned.rotations), plain.rotations))
+    legs, others = list(JOINTS["lower"]), sorted(set(range(24)) - set(JOINTS["lower"]))
+    np.testing.assert_allclose((apart(plain) + apart(cleaned))[:, legs], whole[:, legs], atol=1e-6)
+    np.testing.assert_allclose(apart(plain)[30:60, legs], 0.0, atol=1e-6)
+    assert (apart(plain)[[29, 60]][:, legs] < 0.1 * whole[[29, 60]][:, legs]).all()
+    assert apart(cleaned)[[15, 75]].max() < 1e-6, "farther than 0.3 s away"
+    assert apart(cleaned)[:, others].max() < 1e-6
 
 
 # --- loops and circles -----------------------------------------------------------------------------------
