@@ -54,7 +54,7 @@ class Choreographer:
         MemoryError; lets what ``progress`` raises through.
         """
         progress(0.0, "Listening to the song")
-        music = _listen(wish, wish.duration, part(progress, 0.0, 0.4))
+        music = _listen(wish, wish.duration, part(progress, 0.0, 0.4), around=True)
         progress(0.4, "Loading the dance model")
         # Here and below: only who dances pays for loading the libraries behind.
         from .dance.generate import generate
@@ -98,11 +98,19 @@ class Choreographer:
         return self._model
 
 
-def _listen(wish: Wish, duration: float | None, progress: Progress) -> Music:
-    """The wish's song from where it starts, or ``duration`` seconds of it."""
-    from .audio import analyse
+def _listen(wish: Wish, duration: float | None, progress: Progress, *, around: bool = False) -> Music:
+    """The wish's song from where it starts, or ``duration`` seconds of it, judged by what is ``around`` it too."""
+    from .audio import CONTEXT, analyse
 
-    return analyse(wish.song, start=wish.start, duration=duration, bpm=wish.bpm, meter=wish.meter, progress=progress)
+    return analyse(
+        wish.song,
+        start=wish.start,
+        duration=duration,
+        bpm=wish.bpm,
+        meter=wish.meter,
+        context=CONTEXT if around else 0.0,
+        progress=progress,
+    )
 
 
 def _listen_longer(wish: Wish, progress: Progress) -> Iterator[Music]:
@@ -114,7 +122,7 @@ def _listen_longer(wish: Wish, progress: Progress) -> Iterator[Music]:
         yield opening
         if opening.duration < seconds - 0.1:
             return
-    yield _listen(wish, wish.duration, progress)
+    yield _listen(wish, wish.duration, progress, around=True)
 
 
 @contextmanager

@@ -89,12 +89,12 @@ def _sound_start(video: Path) -> float | None:
 
 def _beats(song: Path, start: float, duration: float, progress: Progress) -> tuple[Array | None, Array | None]:
     """Beats and downbeats, seconds from ``start`` on; None where none are heard."""
-    from .audio import AudioError, analyse
+    from .audio import CONTEXT, AudioError, analyse
 
     heard_from = max(start, 0.0)
     heard_for = max(duration - (heard_from - start), _SHORTEST_SOUND)
     try:
-        music = analyse(song, start=heard_from, duration=heard_for, progress=progress)
+        music = analyse(song, start=heard_from, duration=heard_for, context=CONTEXT, progress=progress)
     except AudioError:
         return None, None
     late = heard_from - start

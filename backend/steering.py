@@ -105,7 +105,7 @@ def read_controls(
     """What the options ask for, its motion files read. Raises StepsmithError where they make no sense."""
     from .dance.controls import Controls
 
-    if start_from is not None and "@" in start_from:
+    if start_from is not None and not Path(start_from).is_file() and _said(start_from)["at"] is not None:
         raise StepsmithError(f"“{start_from}” won't do: the dance starts with it, so leave its @SECOND out.")
     kept = [_keep(text, "all") for text in ([start_from] if start_from else []) + list(keep)]
     kept += [_keep(text, "upper") for text in keep_upper]
@@ -126,17 +126,23 @@ def _energy(text: str | None) -> float | tuple[tuple[float, float], ...] | None:
         raise StepsmithError(f"“{text}” won't do: {form}.") from error
 
 
+def _said(text: str) -> re.Match[str]:
+    said = _KEEP.fullmatch(text)
+    assert said is not None  # anything is at least a file's name
+    return said
+
+
 def _keep(text: str, part: Part) -> Keep:
     from ..retarget.files import load_motion
     from .dance.controls import Keep
 
-    said = _KEEP.fullmatch(text)
-    assert said is not None  # anything is at least a file's name
+    said = _said(text)
     # A file whose name looks like more than a name is meant by it.
     file = Path(text) if Path(text).is_file() else Path(said["file"])
     motion = load_motion(file)
     if said["first"] is not None and file != Path(text):
         first, last = (round(float(said[name]) * motion.fps) for name in ("first", "last"))
+        last = len(motion) - 1 if last == len(motion) else last  # its end, as it is told
         if not first <= last < len(motion):
             raise StepsmithError(
                 f"{file.name} has no seconds {said['first']} to {said['last']}: it lasts {motion.duration:.2f} s."

@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..progress import Progress, part
 from . import beats as beat
-from .decode import AudioError, decode
+from .decode import SHORTEST, AudioError, decode
 from .spectrum import FEATURE_FPS, MEL_BANDS, ONSET_FPS, Floats, spectrum
 
 Array = NDArray[np.float64]
+
+# Seconds of a song that tell its tempo surely.
+CONTEXT = 30.0
 
 
 @dataclass(frozen=True)
@@ -97,30 +100,47 @@ def analyse(
     duration: float | None = None,
     bpm: float | None = None,
     meter: int | None = None,
+    context: float = 0.0,
     progress: Progress | None = None,
 ) -> Music:
     """Listen to a song, or to ``duration`` seconds of it from ``start`` on.
 
-    ``bpm`` and ``meter`` (beats a bar) override what would be heard. Raises AudioError for what
+    ``bpm`` and ``meter`` (beats a bar) override what would be heard. ``context``: seconds that are listened to where
+    ``duration`` is less, of the song before and after, since a few bars alone tell no tempo. Raises AudioError for what
     ``decode`` can't read and for a tempo or metre nobody dances to; lets ``Cancelled`` through.
     """
     if bpm is not None and not 30.0 <= bpm <= 300.0:
         raise AudioError(f"A tempo is between 30 and 300 beats a minute, not {bpm:g}.")
     if meter is not None and not 2 <= meter <= 12:
         raise AudioError(f"A bar has between 2 and 12 beats, not {meter}.")
-    sound = decode(path, start=start, duration=duration, progress=part(progress, 0.0, 0.4))
+    before, wanted = 0, duration
+    if duration is not None and SHORTEST <= duration < context and 0.0 <= start < float("inf"):
+        # Whole seconds, so that frames of features are where they would be without.
+        before = min(int(start), int(np.ceil((context - duration) / 2.0)))
+        wanted = context
+    sound = decode(path, start=start - before, duration=wanted, progress=part(progress, 0.0, 0.4))
+    if sound.duration - before < SHORTEST:
+        sound, before = decode(path, start=start, duration=duration), 0  # which says what is wrong
     heard = spectrum(sound, part(progress, 0.4, 0.7))
     found = beat.track(sound, heard.flux, bpm=bpm, meter=meter, progress=part(progress, 0.7, 1.0))
-    mel = (heard.mel - heard.mel.mean()) / (heard.mel.std() + 1e-6)
+    samples = len(sound.samples) - before * sound.rate
+    samples = samples if duration is None else min(samples, round(duration * sound.rate))
+    lasts, onsets = samples / sound.rate, -(-samples * ONSET_FPS // sound.rate)
+    flux = heard.flux[before * ONSET_FPS :][:onsets]
+    mel = heard.mel[before * FEATURE_FPS :][: -(-onsets * FEATURE_FPS // ONSET_FPS)]
     return Music(
-        duration=sound.duration,
+        duration=lasts,
         tempo=found.tempo,
         meter=found.meter,
-        beats=found.beats,
-        downbeats=found.downbeats,
-        mel=mel.astype(np.float32),
-        onset=_onset(heard.flux),
+        beats=_within(found.beats - before, lasts),
+        downbeats=_within(found.downbeats - before, lasts),
+        mel=((mel - mel.mean()) / (mel.std() + 1e-6)).astype(np.float32),
+        onset=_onset(flux),
     )
+
+
+def _within(marks: Array, duration: float) -> Array:
+    return marks[(marks >= 0.0) & (marks <= duration)]
 
 
 def _onset(flux: Floats) -> Floats:
@@ -133,4 +153,4 @@ def _onset(flux: Floats) -> Floats:
     return np.clip(peaks / max(float(np.percentile(peaks, 95)), 1e-6), 0.0, 2.0).astype(np.float32)
 
 
-__all__ = ["FEATURE_FPS", "MEL_BANDS", "Music", "analyse"]
+__all__ = ["CONTEXT", "FEATURE_FPS", "MEL_BANDS", "Music", "analyse"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from stepsmith.backend.audio import analyse, decode
+from stepsmith.backend.audio import AudioError, analyse, decode
 from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
@@ -91,6 +91,36 @@ def test_an_excerpt_has_the_songs_beats(tmp_path: Path) -> None:
     excerpt = analyse(tmp_path / "song.wav", start=10.2, duration=15.0)
     known = song.beats[(song.beats >= 10.2) & (song.beats < 25.2)] - 10.2
     assert f_measure(excerpt.beats, known) >= 0.95
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(0.0, 4.0), (10.2, 4.0), (25.7, 4.0), (10.2, 40.0)])
+def test_a_part_is_judged_by_what_is_around_it(start: float, seconds: float, tmp_path: Path) -> None:
+    song = synthesise(176, duration=30, seed=1)
+    write_wav(tmp_path / "song.wav", song)
+    alone, heard = (
+        analyse(tmp_path / "song.wav", start=start, duration=seconds, context=context) for context in (0.0, 30.0)
+    )
+    assert heard.tempo == pytest.approx(176, rel=0.02)
+    known = song.beats[(song.beats >= start) & (song.beats < start + heard.duration)] - start
+    assert f_measure(heard.beats, known) >= 0.95
+    assert heard.beats.min() >= 0.0
+    assert heard.beats.max() <= heard.duration == alone.duration
+    assert heard.mel.shape == alone.mel.shape
+    assert heard.onset.shape == alone.onset.shape
+    np.testing.assert_allclose(heard.mel[3:-3].mean(), alone.mel[3:-3].mean(), atol=0.05)
+
+
+def test_a_part_that_tells_no_tempo_has_the_songs(tmp_path: Path) -> None:
+    write_wav(tmp_path / "song.wav", synthesise(150, duration=30, seed=1, silences=[(6, 9)]))
+    alone, heard = (analyse(tmp_path / "song.wav", start=9.9, duration=4.0, context=context) for context in (0.0, 30.0))
+    assert alone.tempo == pytest.approx(75, abs=1.0)
+    assert heard.tempo == pytest.approx(150, abs=1.0)
+
+
+def test_a_part_beyond_the_songs_end_is_told_whatever_is_around(tmp_path: Path) -> None:
+    write_wav(tmp_path / "song.wav", synthesise(120, duration=12))
+    with pytest.raises(AudioError, match="from 20 s on"):
+        analyse(tmp_path / "song.wav", start=20.0, duration=5.0, context=30.0)
 
 
 def test_beats_go_on_through_silence_at_both_ends(tmp_path: Path) -> None:

@@ -424,6 +424,13 @@ def test_motions_of_the_command_line(tmp_path: Path) -> None:
     said = [(len(keep.motion), keep.at, keep.part) for keep in read.keep]
     assert said[:4] == [(16, 0.0, "all"), (90, 12.5, "all"), (31, 4.0, "all"), (20, 0.0, "all")]
     assert said[4:] == [(16, 0.0, "upper"), (90, 30.0, "lower")]
+    assert len(read_controls(keep=[f"{file}:0-3@1"]).keep[0].motion) == 90, "all of its 3 s"
+    at = tmp_path / "me@home"
+    at.mkdir()
+    save_motion(at / "old.npz", swaying(90))
+    save_motion(at / "pose@2.npz", swaying(20))
+    for name, frames in (("old.npz:0-1", 31), ("pose@2.npz", 20)):
+        assert len(read_controls(start_from=str(at / name)).keep[0].motion) == frames
     assert (read.energy, read.candidates, read.loop, read.radius) == (((0.0, -1.0), (20.0, 1.5)), 2, True, 2.0)
     assert read_controls() == Controls()
 

@@ -247,6 +247,17 @@ def test_what_can_not_be_measured_is_said_in_a_sentence(folder: Path, arguments:
     assert words in str(result.exception)
 
 
+def test_motions_that_can_not_be_read_are_left_out(folder: Path, tmp_path: Path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    lost = next(name for name, split in SPLITS.items() if split == "train")
+    (tmp_path / f"{lost}.npz").unlink()
+    (tmp_path / f"{lost}.npz").write_bytes((folder / f"{lost}.npz").read_bytes()[:2000])
+    result = CliRunner().invoke(evaluate_app, ["dance", "--data", str(tmp_path), "--systems", "real"])
+    shown = " ".join(result.stderr.split())
+    assert f"Left out: {lost}.npz" in shown, (result.exception, shown)
+
+
 def test_songs_that_can_not_be_heard_are_left_out(folder: Path, weights: Path, tmp_path: Path):
     for name in ("one", "two"):
         write_wav(tmp_path / f"{name}.wav", synthesise(120, duration=21.0))
