@@ -35,8 +35,8 @@ _LEAD = 1.0  # s
 _BLIND_LEAD = 12.0  # s, where key frames can't be looked up; encoders put them at most some ten seconds apart
 _TIMELESS = 0x0080 | 0x0200  # FFmpeg's AVFMT_NOTIMESTAMPS and AVFMT_TS_DISCONT
 _CUT_OUT = 10.0  # s from one frame to the next, in such files, from which on a part was cut out of the recording
-# FFmpeg would follow what a playlist names: only files, and none that lists others.
-_LISTS = {"hls", "dash", "concat", "ffmetadata", "imf", "tty"}
+# FFmpeg would follow what a playlist names: only files, and none that lists others. It draws texts as pictures, too.
+_LISTS, _TEXTS = {"hls", "dash", "concat", "ffmetadata", "imf"}, {"tty"}
 
 
 class VideoError(StepsmithError):
@@ -155,7 +155,10 @@ class Video:
         """The stream to watch."""
         import av
 
-        if set(self._container.format.name.split(",")) & _LISTS:
+        kinds = set(self._container.format.name.split(","))
+        if kinds & _TEXTS:
+            raise self._unreadable()
+        if kinds & _LISTS:
             raise VideoError(f"“{self._path.name}” is a list of other files: choose the video itself.")
         # A song's cover is a video stream of one picture.
         pictures = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]

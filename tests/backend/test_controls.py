@@ -270,6 +270,15 @@ def test_genres_change_along_the_song(model: DanceModel) -> None:
     assert apart[150:].mean() > 3 * apart[:60].mean()
 
 
+def test_the_more_energy_the_more_a_dancer_moves(trained: DanceModel) -> None:
+    def speed(energy: float) -> float:
+        dance = generate(music(), genre="rumba", model=trained, controls=Controls(energy=energy))
+        return float(np.linalg.norm(np.diff(dance.positions(), axis=0), axis=-1).mean() * dance.fps)
+
+    little, usual, much = (speed(energy) for energy in (-2.0, 0.0, 2.0))
+    assert little < 0.9 * usual < 0.8 * much
+
+
 def test_energy_is_told_about_the_genres_usual_along_the_song(model: DanceModel) -> None:
     def told(energy: Any, **controls: Any) -> np.ndarray:
         plan = plan_dance(music(), "rumba", Controls(energy=energy, **controls), model)

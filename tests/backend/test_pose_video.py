@@ -232,6 +232,7 @@ def _not_videos(folder: Path) -> dict[str, str]:
     (folder / "empty.mp4").touch()
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(50_000))
     (folder / "text.mp4").write_text("a video\n" * 50)
+    (folder / "text.txt").write_text("a video\n" * 50)  # which FFmpeg draws
     (folder / "folder.mp4").mkdir()
     whole = write(folder / "whole.mp4")
     (folder / "half.mp4").write_bytes(whole.read_bytes()[:1500])
@@ -251,6 +252,7 @@ def _not_videos(folder: Path) -> dict[str, str]:
         "empty.mp4": "empty",
         "noise.mp4": "can't be read",
         "text.mp4": "can't be read",
+        "text.txt": "can't be read",
         "half.mp4": "index is damaged or missing",
         "list.m3u8": "can't be read",
         "list.ffconcat": "list of other files",
