@@ -45,13 +45,14 @@ def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.
     collection.objects.link(armature)
     armature.show_in_front = True
     armature.data.display_type = "STICK"
-    if context.object is not None and context.object.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
-    for selected in context.selected_objects:
+    objects = context.view_layer.objects
+    if objects.active is not None and objects.active.mode != "OBJECT":
+        _set_mode(context, objects.active, "OBJECT")
+    for selected in list(objects.selected):
         selected.select_set(False)
-    context.view_layer.objects.active = armature
+    objects.active = armature
     armature.select_set(True)
-    bpy.ops.object.mode_set(mode="EDIT")
+    _set_mode(context, armature, "EDIT")
     bones = armature.data.edit_bones
     for joint, bone_name in enumerate(SMPL.names):
         bone = bones.new(bone_name)
@@ -61,8 +62,14 @@ def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.
         bone.align_roll(Vector((0.0, 0.0, -1.0) if "foot" in bone_name else (0.0, -1.0, 0.0)))
         if SMPL.parents[joint] >= 0:
             bone.parent = bones[SMPL.names[SMPL.parents[joint]]]
-    bpy.ops.object.mode_set(mode="OBJECT")
+    _set_mode(context, armature, "OBJECT")
     return armature
+
+
+def _set_mode(context: bpy.types.Context, ob: bpy.types.Object, mode: str) -> None:
+    """Blender itself knows the active object only in a window, and a file opened without one has none."""
+    with context.temp_override(active_object=ob, object=ob):
+        bpy.ops.object.mode_set(mode=mode)
 
 
 def _reach(joint: int) -> np.ndarray:

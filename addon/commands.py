@@ -58,14 +58,14 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _interruptible():
             wishes.do(wishes)
-    except StepsmithError as error:
-        if wishes.verbose:
-            traceback.print_exc()
-        print(f"stepsmith: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("stepsmith: cancelled, nothing was written.", file=sys.stderr)
         return _CANCELLED
+    except Exception as error:
+        if wishes.verbose:
+            traceback.print_exc()
+        _warn([str(error) if isinstance(error, StepsmithError) else _unforeseen(error)])
+        return 1
     finally:
         session.current.backend.stop()
     return 0
@@ -248,6 +248,12 @@ def _retarget_actions(wishes: argparse.Namespace, target: bpy.types.Object, how:
         raise StepsmithError(f"There is no action {wishes.action}: name one of the file's after --action.")
     _warn(retarget_action(context, source, target, action, options=options).warnings)
     return f"{target.name} does what {source.name} does"
+
+
+def _unforeseen(error: Exception) -> str:
+    """A defect of ours, in one sentence."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"An unexpected error stopped the work ({what}): report it with what --verbose shows."
 
 
 def _warn(sentences: Iterable[str]) -> None:

@@ -200,6 +200,25 @@ def test_a_backend_that_fails_leaves_no_file(
     assert not list(tmp_path.glob("*.blend*"))
 
 
+def test_an_unforeseen_error_is_one_sentence_too(
+    run: Run,
+    installed: str,
+    song: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_out: Path) -> None:
+        raise ZeroDivisionError("by\nnothing")
+
+    monkeypatch.setattr(importlib.import_module(f"{installed}.addon.commands"), "save", fail)
+    assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend") == 1
+    (sentence,) = capfd.readouterr().err.strip().splitlines()
+    assert "ZeroDivisionError: by nothing" in sentence
+    assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", "--verbose") == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
 def test_an_earlier_file_survives_a_failure(run: Run, song: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.blend"
     out.write_bytes(b"precious")
@@ -217,6 +236,32 @@ def test_ctrl_c_cancels_and_leaves_no_file(
     assert time.monotonic() - before < 15.0
     assert "cancelled" in capfd.readouterr().err
     assert not list(tmp_path.glob("*.blend*"))
+
+
+@pytest.mark.blender
+def test_a_real_blender_makes_a_character_in_an_opened_file(
+    installed_blender: Callable[..., subprocess.CompletedProcess[str]],
+    backend: Callable[..., str],
+    song: Path,
+    tmp_path: Path,
+) -> None:
+    """Without a window, as Blender has none for a file opened in the background, it knows no active object."""
+    scene, out = tmp_path / "scene.blend", tmp_path / "out.blend"
+    make = (
+        "import bpy; bpy.ops.mesh.primitive_cube_add(); bpy.ops.object.mode_set(mode='EDIT');"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(scene)!r})"
+    )
+    assert installed_blender("-b", "--factory-startup", "--python-expr", make).returncode == 0
+    wishes = [song, "-o", out, "--backend", backend("--seconds", "0.2")]
+    done = installed_blender("-b", scene, "--command", "stepsmith", "dance", *wishes)
+    assert done.returncode == 0, done.stderr
+    look = (
+        f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(out)!r});"
+        "dancer = bpy.data.objects['Dancer']; assert dancer.animation_data.action is not None;"
+        "assert dancer.select_get() and not bpy.data.objects['Cube'].select_get()"
+    )
+    looked = installed_blender("-b", "--python-exit-code", "3", "--python-expr", look)
+    assert looked.returncode == 0, looked.stderr
 
 
 @pytest.mark.blender
