@@ -78,11 +78,41 @@ def playing_curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
     data = ob.animation_data
     if data is None or data.action is None:
         return []
-    if not hasattr(data.action, "slots"):
-        return list(data.action.fcurves)
-    strips = [strip for layer in data.action.layers for strip in layer.strips]
-    bags = [strip.channelbag(data.action_slot) for strip in strips if data.action_slot is not None]
+    return _curves(data.action, getattr(data, "action_slot", None))
+
+
+def track_curves(ob: bpy.types.Object) -> list[tuple[str, bpy.types.FCurve]]:
+    """(track, curve) of the actions in the object's NLA tracks that are not muted; of the slots in use there."""
+    data = ob.animation_data
+    if data is None or not data.use_nla:
+        return []
+    return [
+        (track.name, curve)
+        for track in data.nla_tracks
+        for strip in track.strips
+        if strip.action is not None and not (track.mute or strip.mute)
+        for curve in _curves(strip.action, getattr(strip, "action_slot", None))
+    ]
+
+
+def _curves(action: bpy.types.Action, slot: Any) -> list[bpy.types.FCurve]:
+    """The action's curves for the slot; all, where actions have no slots."""
+    if not hasattr(action, "slots"):
+        return list(action.fcurves)
+    strips = [strip for layer in action.layers for strip in layer.strips]
+    bags = [strip.channelbag(slot) for strip in strips if slot is not None]
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+
+
+def strays(curve: bpy.types.FCurve, value: float, within: float) -> bool:
+    """Whether the curve brings its property further than this from ``value``, or may."""
+    if curve.mute:
+        return False
+    if len(curve.modifiers) or len(curve.sampled_points):
+        return True
+    co = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", co)
+    return bool((np.abs(co[1::2] - value) > within).any())
 
 
 def new_curve(channels: Any, path: str, index: int, group: str) -> bpy.types.FCurve:

@@ -15,7 +15,20 @@ from ..retarget.channels import to_free_values, to_rotations, to_values
 from ..retarget.errors import RigError, StepsmithError
 from ..retarget.reduce import LOCATION, Reduction, Track
 from ..retarget.rotations import Array
-from .fcurves import CONSTANT, Keys, between, bezier_keys, constant_keys, linear_keys, new_curve, splice, write_keys
+from .fcurves import (
+    CONSTANT,
+    Keys,
+    between,
+    bezier_keys,
+    constant_keys,
+    linear_keys,
+    new_curve,
+    playing_curves,
+    splice,
+    strays,
+    track_curves,
+    write_keys,
+)
 
 if TYPE_CHECKING:
     from ..retarget.solve import Pose
@@ -23,17 +36,31 @@ if TYPE_CHECKING:
 Into = Literal["action", "slot", "nla", "blend"]
 Reduce = Callable[[Sequence[Track]], Reduction]
 
-_SWITCH = "SWITCH"
+# The mode of switches and of what is held at rest but is no rotation: numbers, mixed as such.
+_NUMBERS = "NUMBERS"
+_ROTATION = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+_EULER = "rotation_euler"
+# What a bone's properties are at rest, and how near to that counts as such.
+_REST = {
+    "location": (0.0, 0.0, 0.0),
+    "scale": (1.0, 1.0, 1.0),
+    "rotation_quaternion": (1.0, 0.0, 0.0, 0.0),
+    "rotation_axis_angle": (0.0, 0.0, 1.0, 0.0),
+    "rotation_euler": (0.0, 0.0, 0.0),
+}
+_AT_REST = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Written:
     """What ``write_action`` made. ``action``: it holds the keys. ``keys``: how many. ``reduction``: the errors
-    of reduced keys, None where every frame has one."""
+    of reduced keys, None where every frame has one. ``put_back``: bones above the dancing ones that were away
+    from rest and are held there."""
 
     action: bpy.types.Action
     keys: int
     reduction: Reduction | None
+    put_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +68,9 @@ class _Channels:
     """One property of a pose bone over time.
 
     ``bone``: its name. ``path``: the property's data path. ``mode``: the rotation mode whose numbers
-    ``values`` (T, n) are, ``LOCATION`` or ``_SWITCH``. ``now``: (n,) what the property is. ``free``: n flags,
-    which of them get keys. ``breaks_off``: whether the last key holds until the next.
+    ``values`` (T, n) are, ``LOCATION`` or ``_NUMBERS``. ``now``: (n,) what the property is. ``free``: n flags,
+    which of them get keys. ``held``: whether the values, unless blended, are all the same.
+    ``breaks_off``: whether the last key holds until the next.
     """
 
     bone: str
@@ -51,6 +79,7 @@ class _Channels:
     values: Array
     now: Array
     free: tuple[bool, ...]
+    held: bool = False
     breaks_off: bool = False
 
 
@@ -73,18 +102,22 @@ def write_action(
     there is one a frame.
 
     Each bone is keyed in its own rotation mode; only the pose's bones and switches get keys, locked
-    channels none. Raises RigError, with everything as it was, where the armature can't be animated so.
+    channels none. What the pose takes to be at rest and is not, or is not in what the armature plays, gets
+    a key that holds it there. Raises RigError, with everything as it was, where the armature can't be
+    animated so.
     """
     check_place(armature, into)
     channels = list(_channels(armature, pose))
-    if all(part.mode == _SWITCH for part in channels):
+    if all(part.held for part in channels):
         raise RigError(f"{armature.name} can't dance with all its bones' channels locked: unlock some of them.")
+    at_rest = list(_at_rest(armature, pose))
+    channels += at_rest
     frames = start_frame + np.arange(float(len(pose.rotations)))
     with ExitStack() as undo:
         place = _PLACES[into](armature, name, undo)
         if into == "blend":
             channels = [_blended(part, place, frames, blend_frames) for part in channels]
-        tracks = [Track(part.bone, part.mode, part.values) for part in channels if part.mode != _SWITCH]
+        tracks = [Track(part.bone, part.mode, part.values) for part in channels if not part.held]
         reduction = None if reduce is None else reduce(tracks)
         keys = 0
         for part, index, new in _curves(channels, frames, reduction, blended=place.old):
@@ -99,7 +132,8 @@ def write_action(
         if into == "nla":
             _push_strip(armature, place, name, start_frame, undo)
         undo.pop_all()
-    return Written(place.action, keys, reduction)
+    put_back = [part.bone for part in at_rest if part.bone not in pose.bones and _is_away(part.path, part.now)]
+    return Written(place.action, keys, reduction, tuple(dict.fromkeys(put_back)))
 
 
 def check_readable(armature: bpy.types.Object) -> None:
@@ -166,7 +200,60 @@ def _channels(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
         if owner is not None and switch.name in owner:
             path = f'{owner.path_from_id()}["{bpy.utils.escape_identifier(switch.name)}"]'
             values = np.full((len(pose.rotations), 1), float(switch.value))
-            yield _Channels(switch.bone, path, _SWITCH, values, np.array([owner[switch.name]]), (True,))
+            yield _Channels(switch.bone, path, _NUMBERS, values, np.array([owner[switch.name]]), (True,), held=True)
+
+
+def _at_rest(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
+    """What the pose takes to be at rest and what was played before leaves elsewhere, held at rest.
+
+    Of the pose's bones that is all but what it keys, of those above them everything; but not what a
+    constraint, a driver or, above them, an NLA track moves, which goes on doing so.
+    """
+    data = armature.animation_data
+    drivers = [] if data is None else [driver for driver in data.drivers if not driver.mute]
+    driven = {(driver.data_path, driver.array_index) for driver in drivers}
+    tracked = {curve.data_path for _, curve in track_curves(armature) if _strays(curve)}
+    moved = tracked | {curve.data_path for curve in playing_curves(armature) if _strays(curve)}
+    dancing = [armature.pose.bones[name] for name in pose.bones]
+    links = {link.name: link for last in dancing for link in (*reversed(last.parent_recursive), last)}
+    for bone in links.values():
+        above = bone.name not in pose.bones
+        if above and any(not constraint.mute and constraint.influence > 0.0 for constraint in bone.constraints):
+            continue
+        for name in _unkeyed(bone, pose):
+            path, now = bone.path_from_id(name), np.array(getattr(bone, name))
+            if (above and path in tracked) or not (path in moved or _is_away(path, now)):
+                continue
+            if name in ("location", "scale"):
+                values = np.tile(_REST[name], (len(pose.rotations), 1))
+                locks = getattr(bone, f"lock_{name}")
+                part = _Channels(bone.name, path, _NUMBERS, values, now, tuple(not lock for lock in locks))
+            else:
+                part = _rotation(bone, np.tile(rot.IDENTITY, (len(pose.rotations), 1)))
+            free = tuple(one and (path, index) not in driven for index, one in enumerate(part.free))
+            yield replace(part, free=free, held=True)
+
+
+def _unkeyed(bone: bpy.types.PoseBone, pose: Pose) -> list[str]:
+    """The bone's properties that are the pose's but have no keys of it."""
+    names = ["scale"]
+    # The location of a connected bone says nothing.
+    if not (bone.bone.use_connect and bone.parent) and bone.name not in (pose.root_bone, *pose.loose):
+        names.append("location")
+    if bone.name not in pose.bones:
+        names.append(_ROTATION.get(bone.rotation_mode, _EULER))
+    return names
+
+
+def _is_away(path: str, values: Array) -> bool:
+    """Whether a bone's property is not at rest."""
+    return bool((np.abs(values - _REST[path.rpartition(".")[2]]) > _AT_REST).any())
+
+
+def _strays(curve: bpy.types.FCurve) -> bool:
+    """Whether the curve brings a bone away from rest."""
+    rest = _REST.get(curve.data_path.rpartition(".")[2])
+    return rest is not None and curve.array_index < len(rest) and strays(curve, rest[curve.array_index], _AT_REST)
 
 
 def _lost_above(bone: bpy.types.PoseBone, pose: Pose, missing: dict[str, Array]) -> Array | None:
@@ -189,7 +276,7 @@ def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:
     three locks are those of the XYZ angles, as they are when a user turns the bone by hand.
     """
     mode = bone.rotation_mode
-    name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+    name = _ROTATION.get(mode, _EULER)
     now, locked = np.array(getattr(bone, name)), np.array(bone.lock_rotation)
     if mode == "QUATERNION" and locked.all():  # w alone would say nothing
         locked = np.full(4, True)
@@ -210,12 +297,12 @@ def _curves(
     """(channels, index, keys) of every curve. ``blended``: whether they end at the last frame."""
     reduced = iter(() if reduction is None else reduction.curves)
     for part in channels:
-        kept = next(reduced) if reduction is not None and part.mode != _SWITCH else None
+        kept = next(reduced) if reduction is not None and not part.held else None
         for index in np.flatnonzero(part.free).tolist():
             values = part.values[:, index]
             if kept is not None:
                 keys = bezier_keys(frames[kept.frames], kept.values[:, index], kept.inner[:, :, index])
-            elif part.mode == _SWITCH and np.ptp(values) == 0.0:
+            elif part.held and np.ptp(values) == 0.0:
                 ends = [0, -1] if blended else [0]
                 keys = constant_keys(frames[ends], values[ends])
             else:
@@ -359,9 +446,9 @@ def _blended(part: _Channels, place: _Place, frames: Array, blend_frames: int) -
     ends = [frames[0] - 1, frames[-1] + 1]
     before, *was, after = (_played(part, place, frame) for frame in [ends[0], *frames[mixed], ends[1]])
     values = np.array(part.values)
-    if part.mode == _SWITCH and part.now.dtype.kind != "f":
+    if part.mode == _NUMBERS and part.now.dtype.kind != "f":
         return part  # flags and whole numbers have no halfway
-    if part.mode in (_SWITCH, LOCATION):
+    if part.mode in (_NUMBERS, LOCATION):
         if mixed.any():
             values[mixed] = np.array(was) + share[mixed, None] * (values[mixed] - np.array(was))
         return replace(part, values=values)

@@ -218,6 +218,9 @@ def apply_motion(
     for old in earlier:
         if old != strip:
             _remove_strip(scene, old)
+    # Blended in, the dance begins where they have brought the dancer.
+    if written.put_back and options.into != "blend":
+        warnings.append(_put_back(written.put_back))
     warnings += notices(armature, bone_map) + (strip_notices(armature) if options.into == "nla" else ())
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
     return DanceResult(
@@ -230,6 +233,13 @@ def apply_motion(
         written.keys,
         None if written.reduction is None else (written.reduction.degrees, written.reduction.millimetres),
     )
+
+
+def _put_back(bones: Sequence[str]) -> str:
+    """What to say of bones above the dancing ones that were away from rest."""
+    one = f"The bone {bones[0]} was posed and is"
+    many = f"{len(bones)} bones above the dancing ones, e.g. {bones[0]}, were posed and are"
+    return f"{one if len(bones) == 1 else many} at rest in the dance: choose a place to have that elsewhere."
 
 
 def _solve(

@@ -510,3 +510,135 @@ def test_another_armature_of_the_same_action_dances_on_as_before(
     write_action(armature, pose_of(("pelvis",), frames=60), name="Dance", start_frame=5, into="blend")
     assert basis(other, "pelvis", 30) == pytest.approx(before)
     assert other.animation_data.action == action
+
+
+# --- what is taken to be at rest -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rooted(armature: Any) -> Any:
+    """The armature with a bone "root" above its pelvis and "prop" beside that."""
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = armature.data.edit_bones
+    for name in ("root", "prop"):
+        bones.new(name).head, bones[name].tail = (0, 0, 0), (0, 0.3, 0)
+    bones["pelvis"].parent = bones["prop"].parent = bones["root"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    return armature
+
+
+def disturb(bone: Any) -> None:
+    bone.location, bone.scale = (0.3, 0.2, -0.1), (1.0, 1.3, 0.8)
+    bone.matrix_basis = bone.matrix_basis @ Euler((0.5, 0.2, -0.4)).to_matrix().to_4x4()
+
+
+def heads(armature: Any, frames: range) -> np.ndarray:
+    """(T, B, 3) where the mapped bones are."""
+    seen = []
+    for frame in frames:
+        bpy.context.scene.frame_set(frame)
+        seen.append([armature.pose.bones[name].head[:] for name in ("pelvis", "left_hip", "left_knee", "head")])
+    return np.array(seen)
+
+
+@pytest.mark.parametrize("mode", ["QUATERNION", "AXIS_ANGLE", "ZXY"])
+@pytest.mark.parametrize("into", ["action", "nla", pytest.param("slot", marks=needs_slots)])
+def test_what_was_played_before_leaves_nothing(rooted: Any, mode: str, into: Any) -> None:
+    rooted.pose.bones["root"].rotation_mode = mode
+    pose = pose_of(("pelvis", "left_hip", "left_knee", "head"), frames=9)
+    write_action(rooted, pose, name="Dance", start_frame=1)
+    wanted = heads(rooted, range(1, 10))
+    data = rooted.animation_data
+    data.action = None
+    for name in ("root", "left_hip", "left_knee", "prop"):
+        disturb(rooted.pose.bones[name])
+    written = write_action(rooted, pose, name="Dance", start_frame=1, into=into)
+    assert written.put_back == ("root",)
+    prop = np.array(rooted.pose.bones["prop"].matrix_basis)
+    assert heads(rooted, range(1, 10)) == pytest.approx(wanted, abs=1e-5)
+    # Bones that carry nothing of the dance are the user's.
+    assert np.array(rooted.pose.bones["prop"].matrix_basis) == pytest.approx(prop)
+
+
+def test_what_the_action_before_moves_is_held_whatever_its_frame(rooted: Any) -> None:
+    """So that one may go from one action to the other and back."""
+    pose = pose_of(("pelvis", "left_hip", "left_knee", "head"), frames=9)
+    write_action(rooted, pose, name="Dance", start_frame=1)
+    wanted = heads(rooted, range(1, 10))
+    rooted.animation_data.action = None
+    for frame in (1, 20):
+        for name in ("root", "left_knee"):
+            bone = rooted.pose.bones[name]
+            if frame == 20:
+                disturb(bone)
+            for path in ("location", "scale", "rotation_quaternion"):
+                bone.keyframe_insert(path, frame=frame)
+    before = rooted.animation_data.action
+    slot = getattr(rooted.animation_data, "action_slot", None)
+    bpy.context.scene.frame_set(1)
+    assert rooted.pose.bones["root"].location.length == 0.0
+    dance = write_action(rooted, pose, name="Dance", start_frame=1).action
+    own = getattr(rooted.animation_data, "action_slot", None)
+    held = [curve for curve in curves_of(rooted) if len(curve.keyframe_points) == 1]
+    assert {curve.data_path for curve in held} == {
+        *(f'pose.bones["root"].{name}' for name in ("location", "scale", "rotation_quaternion")),
+        *(f'pose.bones["left_knee"].{name}' for name in ("location", "scale")),
+    }
+    assert {key.interpolation for curve in held for key in curve.keyframe_points} == {"CONSTANT"}
+    for action, its in ((before, slot), (dance, own)):
+        rooted.animation_data.action = action
+        if its is not None:
+            rooted.animation_data.action_slot = its
+        bpy.context.scene.frame_set(20)
+    assert heads(rooted, range(1, 10)) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_blended_in_it_comes_to_rest_and_goes_back(rooted: Any) -> None:
+    knee, root = rooted.pose.bones["left_knee"], rooted.pose.bones["root"]
+    disturb(root)
+    for frame, x in ((1, 0.1), (90, 0.2)):
+        knee.location.x = x
+        for bone in (knee, root):
+            bone.keyframe_insert("location", frame=frame)
+            bone.keyframe_insert("rotation_quaternion", frame=frame)
+    before = {frame: basis(rooted, "left_knee", frame) for frame in (19, 50)}
+    turned = basis(rooted, "root", 19)
+    pose = pose_of(("pelvis", "left_hip", "left_knee", "head"))
+    assert write_action(rooted, pose, name="Dance", start_frame=20, into="blend", blend_frames=5)
+    for frame, seen in before.items():
+        assert basis(rooted, "left_knee", frame)[:3, 3] == pytest.approx(seen[:3, 3], abs=1e-4)
+        assert basis(rooted, "root", frame) == pytest.approx(turned, abs=1e-4)
+    for frame in (25, 44):
+        assert basis(rooted, "left_knee", frame)[:3, 3] == pytest.approx(np.zeros(3), abs=1e-6)
+        assert basis(rooted, "root", frame) == pytest.approx(np.eye(4), abs=1e-5)
+
+
+def test_what_something_else_moves_goes_on(rooted: Any) -> None:
+    bones = rooted.pose.bones
+    for name in ("root", "left_knee", "left_hip"):
+        disturb(bones[name])
+    bones["left_knee"].driver_add("location", 1)
+    bones["left_hip"].lock_location = (True, False, True)
+    bones["root"].constraints.new("LIMIT_LOCATION")
+    write_action(rooted, pose_of(("pelvis", "left_hip", "left_knee")), name="Dance", start_frame=1)
+    assert not [curve for curve in curves_of(rooted) if "root" in curve.data_path]
+    located = {(c.group.name, c.array_index) for c in curves_of(rooted) if c.data_path.endswith("location")}
+    assert located == {("pelvis", 0), ("pelvis", 1), ("pelvis", 2), ("left_hip", 1), ("left_knee", 0), ("left_knee", 2)}
+
+
+def test_a_track_moves_on_what_is_above_the_dance_but_no_joint_of_it(rooted: Any) -> None:
+    for name in ("root", "left_knee"):
+        bone = rooted.pose.bones[name]
+        for frame, x in ((1, 0.0), (20, 1.0)):
+            bone.location.x = x
+            bone.keyframe_insert("location", frame=frame)
+    data = rooted.animation_data
+    strip = data.nla_tracks.new().strips.new("Ride", 1, data.action)
+    if hasattr(strip, "action_slot"):
+        strip.action_slot = data.action_slot
+    data.action = None
+    write_action(rooted, pose_of(("pelvis", "left_knee")), name="Dance", start_frame=1)
+    bpy.context.scene.frame_set(20)
+    assert rooted.pose.bones["root"].location.x == pytest.approx(1.0)
+    assert rooted.pose.bones["left_knee"].location.x == pytest.approx(0.0)

@@ -204,6 +204,23 @@ def test_an_armature_at_rest_is_a_warning(scene: Any, dance: Motion, new_armatur
     assert "Pose Position" in apply_motion(bpy.context, armature, dance).warnings[0]
 
 
+def test_a_bone_above_the_dancers_that_is_put_back_is_told(
+    scene: Any, dance: Motion, new_armature: MakeArmature
+) -> None:
+    armature = new_armature("Rig")
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = armature.data.edit_bones
+    bones.new("root").tail = (0.0, 0.3, 0.0)
+    bones["pelvis"].parent = bones["root"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert apply_motion(bpy.context, armature, dance).warnings == ()
+    place = armature.pose.bones["pelvis"].head.copy()
+    armature.pose.bones["root"].location = (2.0, 0.0, 0.0)
+    (told,) = apply_motion(bpy.context, armature, dance).warnings
+    assert told.startswith("The bone root was posed")
+    assert armature.pose.bones["pelvis"].head == place
+
+
 def test_markers_say_beats_and_bars(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     result = apply_motion(bpy.context, new_armature("Rig"), dance)
     names = [name for name, _ in markers(scene)]
