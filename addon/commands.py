@@ -122,7 +122,7 @@ def _put_on(
     else:
         armature, result = apply_dance(bpy.context, dances[0], rigs[0] if rigs else None, how.options_for)
         rigs = [armature]
-        _warn(result.warnings)
+        _warn(result.told)
     save(out)
     print(f"{_told(rigs, max(dance.motion.duration for dance in dances))} in {out}", flush=True)
 
@@ -180,7 +180,7 @@ def _apply_to_all(
     )
     if crowd.errors:
         raise RigError(" ".join(f"{name}: {text}" for name, text in crowd.errors.items()))
-    _warn(f"{name}: {text}" for name, result in crowd.results.items() for text in result.warnings)
+    _warn(f"{name}: {text}" for name, result in crowd.results.items() for text in result.told)
 
 
 def _variations(wishes: argparse.Namespace, rigs: Sequence[bpy.types.Object]) -> list[Variation]:
@@ -223,7 +223,7 @@ def _retarget(wishes: argparse.Namespace) -> None:
         if len(rigs) > 1:
             _apply_to_all(rigs, [Dance(motion, None, 0.0)] * len(rigs), varied, how)
         else:
-            _warn(apply_motion(bpy.context, rigs[0], motion, options=how.options_for(rigs[0])).warnings)
+            _warn(apply_motion(bpy.context, rigs[0], motion, options=how.options_for(rigs[0])).told)
         made = _told(rigs, motion.duration)
     save(out)
     print(f"{made} in {out}", flush=True)
@@ -246,7 +246,7 @@ def _retarget_actions(wishes: argparse.Namespace, target: bpy.types.Object, how:
     action = None if wishes.action is None else bpy.data.actions.get(wishes.action)
     if wishes.action is not None and action is None:
         raise StepsmithError(f"There is no action {wishes.action}: name one of the file's after --action.")
-    _warn(retarget_action(context, source, target, action, options=options).warnings)
+    _warn(retarget_action(context, source, target, action, options=options).told)
     return f"{target.name} does what {source.name} does"
 
 

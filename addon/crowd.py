@@ -14,7 +14,7 @@ import numpy as np
 from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
-from .scene import DanceResult, Options, apply_motion, scene_fps
+from .scene import DanceResult, Options, apply_motion, rate_of_dance
 
 Formation = Literal["keep", "line", "circle"]
 
@@ -96,8 +96,7 @@ def dance_together(
     ways = [options] * len(armatures) if isinstance(options, Options) else options
     dancers = sorted(zip(armatures, motions, varied, ways, strict=True), key=lambda dancer: dancer[2].delay)
     for armature, own, variation, way in dancers:
-        # The first to dance may give the scene the motion's frame rate.
-        fps = scene_fps(scene) if crowd.results else own.fps
+        fps = rate_of_dance(scene, armature, own, way.into)
         late = round(variation.delay * fps)
         own = own.mirror() if variation.mirror else own
         # Seen from a later start, the music's beats are earlier.

@@ -284,7 +284,7 @@ def _right_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) 
 
 
 def _applied(operator: bpy.types.Operator, armature: bpy.types.Object, result: DanceResult) -> set[str]:
-    session.current.error, session.current.note = "", " ".join(result.warnings)
+    session.current.error, session.current.note = "", " ".join(result.told)
     first, last = result.frames
     operator.report({"INFO"}, f"{armature.name} dances from frame {first} to {last}")
     return {"FINISHED"}

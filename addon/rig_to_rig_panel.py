@@ -94,7 +94,7 @@ class STEPSMITH_OT_retarget_action(bpy.types.Operator):
             options = chosen_options(context)
             if not settings.every_action:
                 result = retarget_action(context, source, target, settings.action, options=options)
-                return _done(self, [f"{target.name} does what {source.name} does", *result.warnings], {})
+                return _done(self, [f"{target.name} does what {source.name} does", *result.told], {})
             actions = actions_of(source)
             if not actions:
                 raise StepsmithError(f"No action moves a bone of {source.name}: choose another source.")
@@ -155,7 +155,8 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
         if not crowd.results:
             return _failed(self, next(iter(crowd.errors.values())))
         errors = crowd.errors | (session.current.dancers.errors if self.each else {})
-        return _done(self, [f"{len(crowd.results)} dance"], errors)
+        notes = [text for result in crowd.results.values() for text in result.notes]
+        return _done(self, [f"{len(crowd.results)} dance", *notes], errors)
 
 
 class STEPSMITH_OT_generate_each(bpy.types.Operator):

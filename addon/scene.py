@@ -31,6 +31,11 @@ from .rig_check import notices, strip_notices
 # the beat markers as JSON [[name, frame], ...].
 TAG = "stepsmith"
 
+# Custom properties of the scene: the frame rate, and the first and last frame, that a dance gave it.
+_OUR_RATE, _OUR_RANGE = "stepsmith_rate", "stepsmith_range"
+# Blender's own, which nobody has chosen.
+_FACTORY_RATE, _FACTORY_RANGE = 24.0, (1, 250)
+
 _HIPS = ("left_hip", "right_hip")
 
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
@@ -70,8 +75,9 @@ class Options:
 @dataclass(frozen=True)
 class DanceResult:
     """What ``apply_motion`` made. ``frames``: first and last key. ``strip``: the sound strip's name, None
-    without one. ``markers``: number of beat markers. ``warnings``: sentences the user should see. ``keys``:
-    how many there are in all. ``key_error``: (degrees, millimetres) that reduced keys are off by, at most."""
+    without one. ``markers``: number of beat markers. ``warnings``: sentences on what may be wrong. ``keys``:
+    how many there are in all. ``key_error``: (degrees, millimetres) that reduced keys are off by, at most.
+    ``notes``: sentences on what else of the scene changed."""
 
     action: bpy.types.Action
     frames: tuple[int, int]
@@ -81,6 +87,12 @@ class DanceResult:
     warnings: tuple[str, ...]
     keys: int
     key_error: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All sentences that the user should see."""
+        return self.notes + self.warnings
 
 
 def read_rig(armature: bpy.types.Object) -> Rig:
@@ -150,9 +162,10 @@ def apply_motion(
     """Make ``armature`` dance ``motion`` from ``start_frame`` on (the scene's first frame unless given).
 
     ``song``: a sound file put into the sequencer so that its second ``song_start`` sounds on the first
-    frame; where that is negative, the sound begins so much later. A scene without other animation takes
-    the motion's frame rate and range; otherwise the rate stays, the motion is resampled to it, and the
-    range is only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
+    frame; where that is negative, the sound begins so much later. A scene without other animation
+    takes the motion's range where its own is Blender's, and then its frame rate where that is Blender's, too;
+    an earlier dance's count as such. Otherwise the rate stays, the motion is resampled to it, and the range is
+    only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
     markers go, but where the options put the dance beside it: then they go only from the dance's frames.
     No action is lost. The rest pose, selection, mode and current frame stay as they are.
     A motion that loops (``meta["loop"]``), unless blended in, lasts whole frames, and one more key, on the frame
@@ -166,8 +179,8 @@ def apply_motion(
     song = None if song is None else _check_song(song)
     if not np.isfinite(song_start):
         raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a number of seconds.")
-    alone = not _has_other_animation(scene, armature, replaced=options.into == "action")
-    fps = motion.fps if alone else scene_fps(scene)
+    fps = rate_of_dance(scene, armature, motion, options.into)
+    ranged = _range_is_free(scene) and _is_alone(scene, armature, options.into)
     first = scene.frame_start if start_frame is None else int(start_frame)
     motion = motion.mirror() if options.mirror else motion
     loops = bool(motion.meta.get("loop")) and options.into != "blend"
@@ -177,15 +190,22 @@ def apply_motion(
     pose = _closed(pose) if loops else pose
     last = first + len(moved) - 1
     had_action = armature.animation_data is not None and armature.animation_data.action is not None
+    notes: list[str] = []
     warnings: list[str] = []
 
     with ExitStack() as undo:
         _keep(undo, scene.render, "fps", "fps_base")
         _keep(undo, scene, "frame_start", "frame_end", "sync_mode")
-        if alone:
+        if fps != scene_fps(scene):
+            notes.append(f"The scene now plays at {fps:.5g} frames a second, was {scene_fps(scene):.5g}.")
             scene.render.fps = max(1, round(fps))
             scene.render.fps_base = scene.render.fps / fps
+            _keep_entry(undo, scene, _OUR_RATE)
+            scene[_OUR_RATE] = scene_fps(scene)
+        if ranged:
             _set_range(scene, first, last)
+            _keep_entry(undo, scene, _OUR_RANGE)
+            scene[_OUR_RANGE] = [first, last]
         else:
             _set_range(scene, min(scene.frame_start, first), max(scene.frame_end, last))
         # Of a dance that others stay beside, only what is in its frames is replaced.
@@ -232,6 +252,7 @@ def apply_motion(
         tuple(warnings),
         written.keys,
         None if written.reduction is None else (written.reduction.degrees, written.reduction.millimetres),
+        tuple(notes),
     )
 
 
@@ -343,6 +364,14 @@ def _keep(undo: ExitStack, owner: Any, *properties: str) -> None:
         undo.callback(setattr, owner, name, getattr(owner, name))
 
 
+def _keep_entry(undo: ExitStack, scene: bpy.types.Scene, name: str) -> None:
+    """Have ``undo`` put this custom property back."""
+    if name in scene:
+        undo.callback(scene.__setitem__, name, scene[name])
+    else:
+        undo.callback(scene.__delitem__, name)
+
+
 def _set_range(scene: bpy.types.Scene, first: int, last: int) -> None:
     # Blender moves one end when the other passes it, so the order matters.
     scene.frame_end = max(last, scene.frame_end)
@@ -350,12 +379,30 @@ def _set_range(scene: bpy.types.Scene, first: int, last: int) -> None:
     scene.frame_end = last
 
 
-def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object, *, replaced: bool) -> bool:
-    """Whether anything in the scene is timed, besides a dance made here for this armature that is ``replaced``."""
+def rate_of_dance(scene: bpy.types.Scene, armature: bpy.types.Object, motion: Motion, into: Into) -> float:
+    """Frames a second at which a dance of the armature is keyed: the motion's where the scene takes them, else its own.
+
+    It takes them where nothing else is timed and nobody has chosen a frame rate or range.
+    """
+    now = scene_fps(scene)
+    chosen = not np.isclose(now, [_FACTORY_RATE, scene.get(_OUR_RATE, _FACTORY_RATE)], rtol=1e-5).any()
+    free = not chosen and _range_is_free(scene) and _is_alone(scene, armature, into)
+    return motion.fps if free and not np.isclose(now, motion.fps, rtol=1e-6) else now
+
+
+def _range_is_free(scene: bpy.types.Scene) -> bool:
+    """Whether the scene's range is Blender's, or that of an earlier dance."""
+    now = (scene.frame_start, scene.frame_end)
+    return now in (_FACTORY_RANGE, tuple(scene.get(_OUR_RANGE, _FACTORY_RANGE)))
+
+
+def _is_alone(scene: bpy.types.Scene, armature: bpy.types.Object, into: Into) -> bool:
+    """Whether nothing in the scene is timed, but a dance made here for this armature that is replaced."""
+    replaced = into == "action"
     if any(strip.get(TAG) != armature.name for strip in _all_strips(scene)):
-        return True
+        return False
     if scene.animation_data is not None and _is_animated(scene.animation_data):
-        return True
+        return False
     for ob in scene.objects:
         keys = getattr(ob.data, "shape_keys", None)
         for owner in (ob, ob.data, keys):
@@ -364,8 +411,8 @@ def _has_other_animation(scene: bpy.types.Scene, armature: bpy.types.Object, *, 
                 continue
             own = replaced and owner is armature and data.action is not None and TAG in data.action
             if _is_animated(data, ignore_action=own):
-                return True
-    return False
+                return False
+    return True
 
 
 def _is_animated(data: bpy.types.AnimData, *, ignore_action: bool = False) -> bool:

@@ -213,7 +213,8 @@ def test_an_unforeseen_error_is_one_sentence_too(
 
     monkeypatch.setattr(importlib.import_module(f"{installed}.addon.commands"), "save", fail)
     assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend") == 1
-    (sentence,) = capfd.readouterr().err.strip().splitlines()
+    note, sentence = capfd.readouterr().err.strip().splitlines()
+    assert "30 frames a second" in note
     assert "ZeroDivisionError: by nothing" in sentence
     assert run(song, "--rig", "Rig", "-o", tmp_path / "out.blend", "--verbose") == 1
     assert "Traceback" in capfd.readouterr().err

@@ -139,6 +139,53 @@ def test_a_scene_of_its_own_takes_the_motions_rate_and_range(scene: Any, dance: 
     assert result.fps == 30.0
 
 
+@pytest.mark.parametrize(
+    ("rate", "base", "frames", "ends"),
+    [
+        (25, 1.0, (1, 250), (1, 100)),
+        (24, 1.001, (1, 250), (1, 96)),
+        (60, 1.0, (1, 600), (1, 600)),
+        (24, 1.0, (1, 600), (1, 600)),
+        (24, 1.0, (101, 120), (101, 196)),
+    ],
+)
+def test_a_rate_or_range_that_somebody_chose_stays(
+    scene: Any,
+    dance: Motion,
+    new_armature: MakeArmature,
+    rate: int,
+    base: float,
+    frames: tuple[int, int],
+    ends: tuple[int, int],
+) -> None:
+    scene.render.fps, scene.render.fps_base = rate, base
+    scene.frame_start, scene.frame_end = frames
+    armature = new_armature("Rig")
+    for _ in range(2):  # again, over the first dance
+        result = apply_motion(bpy.context, armature, dance)
+        assert (scene.render.fps, scene.render.fps_base) == (rate, pytest.approx(base))
+        assert (scene.frame_start, scene.frame_end) == ends
+        assert result.notes == ()
+    # Timing stays in seconds.
+    scene.frame_set(ends[0] + round(2.0 * rate / base))
+    pelvis = armature.matrix_world @ armature.pose.bones["pelvis"].head
+    assert np.array(pelvis)[:2] == pytest.approx(dance.root[60, :2], abs=0.02)
+
+
+def test_a_rate_that_changes_is_told(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    first = apply_motion(bpy.context, armature, dance)
+    assert first.notes == ("The scene now plays at 30 frames a second, was 24.",)
+    assert first.told == first.notes
+    assert apply_motion(bpy.context, armature, dance).notes == ()
+    again = apply_motion(bpy.context, armature, replace(dance.slice(0, 60), fps=25.0))
+    assert again.notes == ("The scene now plays at 25 frames a second, was 30.",)
+    assert (scene.frame_start, scene.frame_end) == (1, 60)
+    scene.frame_end = 500
+    assert apply_motion(bpy.context, armature, dance).fps == 25.0, "somebody chose the range meanwhile"
+    assert (scene.frame_start, scene.frame_end) == (1, 500)
+
+
 def test_broken_rates_are_kept_exactly(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     apply_motion(bpy.context, new_armature("Rig"), replace(dance, fps=29.97))
     assert scene.render.fps / scene.render.fps_base == pytest.approx(29.97, rel=1e-6)
