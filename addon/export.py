@@ -33,9 +33,9 @@ from ..retarget.rig_path import split_rig
 from . import arguments
 from .arguments import How
 from .character import make_character
-from .rig_check import notices
+from .rig_check import lying, notices
 from .rig_files import enable, open_rig
-from .scene import apply_motion
+from .scene import apply_motion, read_rig
 from .stage import is_moved_by, stage
 
 Progress = Callable[[float, str], None]
@@ -119,7 +119,7 @@ def describe(path: Path, name: str | None, how: How) -> dict[str, Any]:
         "switches": [
             {"bone": switch.bone, "property": switch.name, "value": switch.value} for switch in bone_map.switches
         ],
-        "notices": list(notices(armature, bone_map)),
+        "notices": [*lying(armature, read_rig(armature), bone_map), *notices(armature, bone_map)],
     }
 
 

@@ -81,13 +81,13 @@ def playing_curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
     return _curves(data.action, getattr(data, "action_slot", None))
 
 
-def track_curves(ob: bpy.types.Object) -> list[tuple[str, bpy.types.FCurve]]:
-    """(track, curve) of the actions in the object's NLA tracks that are not muted; of the slots in use there."""
+def track_curves(ob: bpy.types.Object) -> list[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip, bpy.types.FCurve]]:
+    """The curves of the actions in the object's NLA tracks that are not muted; of the slots in use there."""
     data = ob.animation_data
     if data is None or not data.use_nla:
         return []
     return [
-        (track.name, curve)
+        (track, strip, curve)
         for track in data.nla_tracks
         for strip in track.strips
         if strip.action is not None and not (track.mute or strip.mute)

@@ -212,8 +212,8 @@ def _at_rest(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
     data = armature.animation_data
     drivers = [] if data is None else [driver for driver in data.drivers if not driver.mute]
     driven = {(driver.data_path, driver.array_index) for driver in drivers}
-    tracked = {curve.data_path for _, curve in track_curves(armature) if _strays(curve)}
-    moved = tracked | {curve.data_path for curve in playing_curves(armature) if _strays(curve)}
+    tracked = {curve.data_path for _, _, curve in track_curves(armature) if strays_from_rest(curve)}
+    moved = tracked | {curve.data_path for curve in playing_curves(armature) if strays_from_rest(curve)}
     dancing = [armature.pose.bones[name] for name in pose.bones]
     links = {link.name: link for last in dancing for link in (*reversed(last.parent_recursive), last)}
     for bone in links.values():
@@ -250,7 +250,7 @@ def _is_away(path: str, values: Array) -> bool:
     return bool((np.abs(values - _REST[path.rpartition(".")[2]]) > _AT_REST).any())
 
 
-def _strays(curve: bpy.types.FCurve) -> bool:
+def strays_from_rest(curve: bpy.types.FCurve) -> bool:
     """Whether the curve brings a bone away from rest."""
     rest = _REST.get(curve.data_path.rpartition(".")[2])
     return rest is not None and curve.array_index < len(rest) and strays(curve, rest[curve.array_index], _AT_REST)

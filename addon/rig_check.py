@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import bpy
+import numpy as np
 
+from ..retarget import rotations as rot
 from ..retarget.bone_maps import BoneMap
-from .fcurves import playing_curves
+from ..retarget.fit import Fit
+from ..retarget.rig import Rig
+from .fcurves import playing_curves, strays, track_curves
+from .keys import strays_from_rest
+
+_WHOLE = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
+_STILL = 1e-5
+_UPRIGHT = np.cos(np.radians(30.0))
 
 
-def notices(armature: bpy.types.Object, bone_map: BoneMap) -> tuple[str, ...]:
-    """A sentence for each thing that keeps the dance's keys from showing as they are; none where all is well."""
+def notices(armature: bpy.types.Object, bone_map: BoneMap, frames: tuple[int, int] | None = None) -> tuple[str, ...]:
+    """A sentence for each thing that keeps the dance's keys from showing as they are; none where all is well.
+
+    ``frames``: the dance's first and last, where only what happens then counts.
+    """
     found: list[str] = []
     if armature.data.pose_position == "REST":
         found.append(f"{armature.name} shows its rest position: switch it to Pose Position to see it dance.")
@@ -36,7 +48,15 @@ def notices(armature: bpy.types.Object, bone_map: BoneMap) -> tuple[str, ...]:
         "The action's curves of the bone {} are muted: unmute them to see it dance.",
         "The action's curves of {} bones are muted, e.g. {}: unmute them to see all of the dance.",
     )
-    return tuple(found + _tracks(armature))
+    return tuple(found + _tracks(armature) + _carriers(armature, bone_map, frames))
+
+
+def lying(armature: bpy.types.Object, rig: Rig, bone_map: BoneMap) -> tuple[str, ...]:
+    """A sentence where the armature, read as ``rig``, does not stand at rest; none where it does."""
+    up = rot.rotate(Fit(rig, bone_map).to_world, [0.0, 0.0, 1.0])
+    if up[2] > _UPRIGHT:
+        return ()
+    return (f"{armature.name} does not stand upright at rest, so it dances lying: turn the object, then dance again.",)
 
 
 def strip_notices(armature: bpy.types.Object) -> tuple[str, ...]:
@@ -162,3 +182,53 @@ def _tracks(armature: bpy.types.Object) -> list[str]:
             " the dance as it is."
         )
     return found
+
+
+def _carriers(armature: bpy.types.Object, bone_map: BoneMap, frames: tuple[int, int] | None) -> list[str]:
+    """What moves the dancer as a whole, planted feet and all."""
+    slides = f"{armature.name} as a whole, so its feet will slide"
+    above = _above(armature, bone_map)
+    tracks = [
+        track.name
+        for track, strip, curve in track_curves(armature)
+        if (_moves_object(curve) and _plays(strip, frames))
+        or (curve.data_path.rpartition(".")[0] in above and strays_from_rest(curve))
+    ]
+    found = [f"The NLA track {name} moves {slides}: mute it." for name in dict.fromkeys(tracks)]
+    if any(_moves_object(curve) for curve in playing_curves(armature)):
+        found.append(f"The action {armature.animation_data.action.name} moves {slides}: mute its curves of the object.")
+    for constraint in armature.constraints:
+        target = getattr(constraint, "target", None)
+        if not constraint.mute and constraint.influence > 0.0 and target is not None and _may_move(target):
+            found.append(
+                f"The constraint {constraint.name} has {armature.name} follow {target.name}, so its feet will slide"
+                " where that moves: mute it."
+            )
+    return found
+
+
+def _above(armature: bpy.types.Object, bone_map: BoneMap) -> set[str]:
+    """Data paths of the bones above the dancing ones."""
+    dancing = _dancing(armature, bone_map)
+    above = {link.name: link for bone in dancing.values() for link in bone.parent_recursive}
+    return {bone.path_from_id() for name, bone in above.items() if name not in dancing}
+
+
+def _plays(strip: bpy.types.NlaStrip, frames: tuple[int, int] | None) -> bool:
+    """Whether the strip has some of these frames; always where they are None."""
+    return frames is None or bool(strip.frame_start <= frames[1] and strip.frame_end >= frames[0])
+
+
+def _moves_object(curve: bpy.types.FCurve) -> bool:
+    """Whether the curve moves the object itself."""
+    if curve.data_path.removeprefix("delta_") not in _WHOLE or not len(curve.keyframe_points):
+        return False
+    return strays(curve, curve.keyframe_points[0].co.y, _STILL)
+
+
+def _may_move(ob: bpy.types.Object) -> bool:
+    """Whether something animates the object, or what it hangs from."""
+    data = ob.animation_data
+    if data is not None and (data.action is not None or len(data.nla_tracks) or len(data.drivers)):
+        return True
+    return len(ob.constraints) > 0 or (ob.parent is not None and _may_move(ob.parent))

@@ -25,7 +25,7 @@ from .controls import FIRST_FRAME
 from .fcurves import playing_curves
 from .keys import Into, Reduce, check_place, check_readable, write_action
 from .mapping import map_of
-from .rig_check import notices, strip_notices
+from .rig_check import lying, notices, strip_notices
 
 # Custom property that marks what Stepsmith made: on actions and strips the armature's name, on the scene
 # the beat markers as JSON [[name, frame], ...].
@@ -241,7 +241,11 @@ def apply_motion(
     # Blended in, the dance begins where they have brought the dancer.
     if written.put_back and options.into != "blend":
         warnings.append(_put_back(written.put_back))
-    warnings += notices(armature, bone_map) + (strip_notices(armature) if options.into == "nla" else ())
+    warnings += (
+        lying(armature, rig, bone_map)
+        + notices(armature, bone_map, (first, last))
+        + (strip_notices(armature) if options.into == "nla" else ())
+    )
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
     return DanceResult(
         written.action,

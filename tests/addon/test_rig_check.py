@@ -5,7 +5,8 @@ from typing import Any
 
 import bpy
 import pytest
-from stepsmith.addon.rig_check import notices, strip_notices
+from mathutils import Matrix
+from stepsmith.addon.rig_check import lying, notices, strip_notices
 from stepsmith.addon.scene import Options, apply_motion, read_rig
 from stepsmith.retarget.bone_maps import BoneMap, Switch, find_map
 from stepsmith.retarget.motion import Motion
@@ -158,3 +159,87 @@ def test_muted_curves(armature: Any, still: Callable[[int], Motion]) -> None:
     assert "head" in said(armature)[0]
     data.action = None
     assert said(armature) == ()
+
+
+# --- what moves the dancer as a whole --------------------------------------------------------------------
+
+
+def move(owner: Any, *xs: float) -> None:
+    for k, x in enumerate(xs):
+        owner.location.x = x
+        owner.keyframe_insert("location", frame=1 + 20 * k)
+
+
+def pushed_down(armature: Any, name: str) -> Any:
+    """The armature's action as an NLA track of this name."""
+    data = armature.animation_data
+    track = data.nla_tracks.new()
+    track.name = name
+    strip = track.strips.new(name, 1, data.action)
+    if hasattr(strip, "action_slot"):
+        strip.action_slot = data.action_slot
+    data.action = None
+    return track
+
+
+def test_a_track_that_moves_the_object(armature: Any, still: Callable[[int], Motion]) -> None:
+    move(armature, 0.0, 3.0)
+    track = pushed_down(armature, "Walk")
+    (sentence,) = said(armature)
+    assert sentence == "The NLA track Walk moves Rig as a whole, so its feet will slide: mute it."
+    assert apply_motion(bpy.context, armature, still(9)).warnings == (sentence,)
+    assert apply_motion(bpy.context, armature, still(9), start_frame=100).warnings == (), "it is over by then"
+    track.mute = True
+    assert said(armature) == ()
+
+
+def test_a_track_that_keeps_the_object_where_it_is_moves_nothing(armature: Any) -> None:
+    move(armature, 3.0, 3.0)
+    pushed_down(armature, "Stand")
+    assert said(armature) == ()
+
+
+def test_a_track_that_moves_a_bone_above_the_dancing_ones(armature: Any) -> None:
+    bpy.context.view_layer.objects.active = armature
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = armature.data.edit_bones
+    bones.new("root").tail = (0, 0.3, 0)
+    bones["pelvis"].parent = bones["root"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+    move(armature.pose.bones["left_knee"], 0.0, 3.0)
+    pushed_down(armature, "Bend")
+    assert said(armature) == ()
+    move(armature.pose.bones["root"], 0.0, 3.0)
+    pushed_down(armature, "Ride")
+    (sentence,) = said(armature)
+    assert "NLA track Ride moves Rig as a whole" in sentence
+
+
+def test_an_action_that_moves_the_object_too(armature: Any, still: Callable[[int], Motion]) -> None:
+    move(armature, 0.0, 3.0)
+    (sentence,) = apply_motion(bpy.context, armature, still(9), options=Options(into="blend")).warnings
+    assert "moves Rig as a whole" in sentence
+    assert "mute its curves of the object" in sentence
+
+
+def test_a_constraint_to_what_moves(armature: Any) -> None:
+    target = bpy.data.objects.new("Platform", None)
+    constraint = armature.constraints.new("CHILD_OF")
+    assert said(armature) == ()
+    constraint.target = target
+    assert said(armature) == (), "nothing moves it"
+    target.parent = bpy.data.objects.new("Lift", None)
+    move(target.parent, 0.0, 3.0)
+    (sentence,) = said(armature)
+    assert "has Rig follow Platform" in sentence
+    constraint.influence = 0.0
+    assert said(armature) == ()
+
+
+@pytest.mark.parametrize(("degrees", "tells"), [(0.0, False), (25.0, False), (90.0, True), (180.0, True)])
+def test_an_armature_that_lies(armature: Any, degrees: float, tells: bool) -> None:
+    armature.matrix_world = Matrix.Rotation(-degrees / 57.29578, 4, "X")
+    bpy.context.view_layer.update()
+    rig = read_rig(armature)
+    sentences = lying(armature, rig, find_map(rig))
+    assert ["does not stand upright" in sentence for sentence in sentences] == [True] * tells
