@@ -125,6 +125,8 @@ class Client:
     def health(self) -> Health:
         """Ask who is there. Raises UnreachableError, VersionError, ClientError."""
         answer = self._json("GET", "/health")
+        if "stepsmith" not in answer:
+            raise _not_ours()
         check_api(answer.get("stepsmith"), answer.get("api"))
         genres = answer.get("genres")
         return Health(str(answer.get("stepsmith")), tuple(map(str, genres)) if isinstance(genres, list) else ())
@@ -230,9 +232,10 @@ class Client:
             raise ClientError("The backend refused the token: enter the one it was started with in the preferences.")
         if response.status == 409 and method != "DELETE":
             check_api(answer.get("stepsmith", "of another version"), answer.get("api", "another"))
-        raise ClientError(
-            str(answer.get("error") or f"The backend answered {response.status} {response.reason} and gave no reason.")
-        )
+        if not answer.get("error") and response.status < 500:  # ours says why
+            raise _not_ours()
+        unexplained = f"The backend answered {response.status} {response.reason} and gave no reason: try again."
+        raise ClientError(str(answer.get("error") or unexplained))
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._scheme == "https":

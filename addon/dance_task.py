@@ -25,6 +25,7 @@ KNOWN_GENRES = ("cha-cha", "rumba", "tango", "waltz")  # until a backend names i
 _UNUSED = "Starts with the first dance"
 _UPLOAD_SHARE = 0.05  # of the progress bar
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 0.6  # seconds between two questions about a job, growing
+_SHORTEST, _LONGEST = 1.0, 7200.0  # seconds of a dance
 _PATIENCE = 20.0  # seconds a backend that lives may stay silent
 
 
@@ -46,6 +47,7 @@ class Request:
     """What to dance, in seconds, beats a minute, beats a bar.
 
     ``genre``, ``duration``, ``bpm`` and ``meter`` are None for automatic. ``controls``: further wishes.
+    Raises StepsmithError where no dance can be so.
     """
 
     song: Path
@@ -56,6 +58,23 @@ class Request:
     bpm: float | None = None
     meter: int | None = None
     controls: Controls = field(default_factory=Controls)
+
+    def __post_init__(self) -> None:
+        # As the backend has them, which may take a minute to start.
+        if self.duration is not None and not _SHORTEST <= self.duration <= _LONGEST:
+            raise StepsmithError(
+                f"A dance lasts between {_SHORTEST:g} s and {_LONGEST / 3600:g} hours, not {self.duration:.3g} s: give"
+                " another duration, or none for the whole song."
+            )
+        if self.bpm is not None and not 30.0 <= self.bpm <= 300.0:
+            raise StepsmithError(
+                f"A tempo is between 30 and 300 beats a minute, not {self.bpm:.3g}: give another one, or none to have"
+                " it found."
+            )
+        if self.meter is not None and not 2 <= self.meter <= 12:
+            raise StepsmithError(
+                f"A bar has between 2 and 12 beats, not {self.meter}: give another number, or none to have it found."
+            )
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,6 +219,41 @@ def test_a_wrong_token_and_a_silent_port_are_told_apart(start: Start) -> None:
     assert not process.alive
     with pytest.raises(UnreachableError):
         Client(process.url, process.token).health()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, b"File not found"), (403, b"{}"), (200, b"<html>"), (200, b'{"status": "ok"}')]
+)
+def test_a_server_that_is_another_is_told_apart(status: int, body: bytes) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(ClientError, match="no Stepsmith backend: check the address"):
+            Client(f"http://127.0.0.1:{server.server_port}", "token").health()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "reason"),
+    [
+        ({"duration": 0.0}, "between 1 s and 2 hours, not 0 s"),
+        ({"duration": 0.5}, "between 1 s and 2 hours, not 0.5 s"),
+        ({"duration": 7201.0}, "between 1 s and 2 hours"),
+        ({"bpm": 5.0}, "between 30 and 300 beats a minute, not 5:"),
+        ({"bpm": 301.0}, "between 30 and 300 beats a minute"),
+        ({"meter": 1}, "between 2 and 12 beats, not 1:"),
+    ],
+)
+def test_what_no_dance_can_be_is_said_before_a_backend_starts(wishes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(StepsmithError, match=reason):
+        Request(Path("song.wav"), **wishes)
 
 
 @pytest.mark.parametrize("url", ["", "ftp://here:1", "http://", "http://here:port"])

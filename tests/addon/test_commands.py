@@ -79,6 +79,8 @@ def test_without_a_rig_the_built_in_character_dances(run: Run, song: Path, tmp_p
         (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--genre", "unheard"], "no genre unheard"),
         (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--seed", "x"], "x is no whole number"),
         (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--start", "-1"], "-1 is no number"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--duration", "0"], "lasts between 1 s and 2 hours"),
+        (["{song}", "--rig", "Rig", "-o", "{folder}/out.blend", "--bpm", "5"], "between 30 and 300 beats a minute"),
         (["{song}"], "required.*--out"),
     ],
 )

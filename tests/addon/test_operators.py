@@ -97,6 +97,15 @@ def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
     assert len(armatures()) == 1, "the character stays chosen"
 
 
+@pytest.mark.parametrize(("field", "value"), [("duration", 0.5), ("bpm", 5.0), ("meter", 1)])
+def test_what_no_dance_can_be_starts_no_backend(session: ModuleType, field: str, value: float) -> None:
+    setattr(settings(), field, value)
+    with pytest.raises(RuntimeError, match="between"):
+        bpy.ops.stepsmith.generate()
+    assert "between" in session.current.error
+    assert session.current.task is None
+
+
 def test_generate_uses_the_chosen_armature(session: ModuleType, new_armature: NewArmature) -> None:
     chosen, other = settings().target, new_armature("Target")
     generate(session)
