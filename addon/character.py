@@ -26,18 +26,24 @@ def make_character(
 ) -> bpy.types.Object:
     """Make the character in the scene and return its armature, the mesh a child of it.
 
-    SMPL-24 bone names, T pose facing -y, the soles on z = 0. ``collection``: the scene's own unless given.
+    SMPL-24 bone names, T pose facing -y, the soles on z = 0, as many metres tall in every unit of length that
+    a scene may have. ``collection``: the scene's own unless given.
     """
     collection = collection or context.scene.collection
     armature = _make_armature(context, name, collection)
     mesh_data = build_body()
-    body = bpy.data.objects.new(f"{name} Body", _make_mesh(f"{name} Body", mesh_data))
+    body = bpy.data.objects.new(f"{name} Body", _make_mesh(f"{name} Body", mesh_data, _metre(context)))
     collection.objects.link(body)
     body.parent = armature
     _weight(body, mesh_data.weights)
     modifier = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
     return armature
+
+
+def _metre(context: bpy.types.Context) -> float:
+    """Units of the scene."""
+    return 1.0 / float(context.scene.unit_settings.scale_length)
 
 
 def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
@@ -53,11 +59,11 @@ def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.
     objects.active = armature
     armature.select_set(True)
     _set_mode(context, armature, "EDIT")
-    bones = armature.data.edit_bones
+    bones, metre = armature.data.edit_bones, _metre(context)
     for joint, bone_name in enumerate(SMPL.names):
         bone = bones.new(bone_name)
-        bone.head = REST_JOINTS[joint]
-        bone.tail = REST_JOINTS[joint] + _reach(joint)
+        bone.head = metre * REST_JOINTS[joint]
+        bone.tail = metre * (REST_JOINTS[joint] + _reach(joint))
         # The bend of knees and elbows is then about the bone's own x axis.
         bone.align_roll(Vector((0.0, 0.0, -1.0) if "foot" in bone_name else (0.0, -1.0, 0.0)))
         if SMPL.parents[joint] >= 0:
@@ -83,9 +89,9 @@ def _reach(joint: int) -> np.ndarray:
     return SMPL.offsets[(middle or children)[0]]
 
 
-def _make_mesh(name: str, body: BodyMesh) -> bpy.types.Mesh:
+def _make_mesh(name: str, body: BodyMesh, metre: float) -> bpy.types.Mesh:
     mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(body.vertices.tolist(), [], body.faces)
+    mesh.from_pydata((metre * body.vertices).tolist(), [], body.faces)
     mesh.polygons.foreach_set("use_smooth", np.ones(len(body.faces), dtype=bool))
     for material in MATERIALS:
         mesh.materials.append(_make_material(material))

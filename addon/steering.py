@@ -124,7 +124,9 @@ def read_controls(
     the dance will be mirrored when it is put on the dancer; ``bone_map``: the one the user edited, or else the one
     found, where None. Raises StepsmithError where what is kept can't be read.
     """
-    if radius is not None and dancer is not None:
+    if radius is not None and dancer is None:
+        radius *= context.scene.unit_settings.scale_length
+    elif radius is not None:
         radius /= _units_per_metre(dancer, bone_map)
     asked = Controls(energy, loop, radius, candidates)
     if not keep:

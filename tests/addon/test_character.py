@@ -139,3 +139,16 @@ def test_a_twisted_forearm_stays_round() -> None:
         ring = np.abs(BODY.vertices[:, 0] - x) < 0.012
         before, after = (v[ring][:, 1:] - v[ring][:, 1:].mean(axis=0) for v in (BODY.vertices, turned))
         assert np.linalg.norm(after, axis=1).min() > 0.6 * np.linalg.norm(before, axis=1).min()
+
+
+def test_it_is_as_tall_in_centimetres() -> None:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.context.scene.unit_settings.scale_length = 0.01
+    small = make_character(bpy.context)
+    body = small.children[0]
+    assert np.array([vertex.co for vertex in body.data.vertices]) == pytest.approx(100.0 * BODY.vertices, abs=1e-3)
+    assert np.array(small.data.bones["head"].head_local) == pytest.approx(
+        100.0 * REST[SMPL.names.index("head")], abs=1e-3
+    )
+    assert small.scale == body.scale
+    assert tuple(small.scale) == (1.0, 1.0, 1.0)

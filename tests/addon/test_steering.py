@@ -96,6 +96,9 @@ def test_the_circle_is_one_of_the_scene(panel: Callable[[], dict[str, Any]], rig
     assert panel()["controls"]["radius"] == pytest.approx(small / 2.0)
     bpy.context.scene.stepsmith_settings.target = None
     assert panel()["controls"]["radius"] == pytest.approx(1.5)
+    bpy.context.scene.unit_settings.scale_length = 0.01
+    bpy.context.scene.stepsmith_settings.target = None
+    assert panel()["controls"]["radius"] == pytest.approx(0.015), "a new character is as tall in centimetres"
     assert small == pytest.approx(1.5, rel=0.02), "the test's rig is as tall as a new character"
 
 
