@@ -448,11 +448,14 @@ def _add_song(
 ) -> Any | None:
     """The strip that plays ``song`` from ``song_start`` seconds on at frame ``first``, ``length`` frames long.
 
-    A strip made here earlier that plays just the same is shared.
+    A strip that is there and plays just the same is shared: one made here earlier, or the user's own, which may
+    be longer or shorter.
     """
     place = json.dumps([str(song), round(song_start, 4), first, length])
     for strip in _all_strips(scene):
-        if strip.get("stepsmith_place") == place:
+        if strip.get("stepsmith_place") == place or (
+            TAG not in strip and _plays(strip, song, song_start, first, scene)
+        ):
             return strip
     strips = _strips(scene)
     channel = 1 + max((strip.channel for strip in strips), default=0)
@@ -473,6 +476,17 @@ def _add_song(
     strip[TAG] = armature.name
     strip["stepsmith_place"] = place
     return strip
+
+
+def _plays(strip: Any, song: Path, second: float, frame: int, scene: bpy.types.Scene) -> bool:
+    """Whether the strip plays that second of the song at the frame, to within half a frame."""
+    if strip.type != "SOUND" or strip.sound is None or strip.mute or not _sounds_in(strip, (frame, frame)):
+        return False
+    start = strip.content_start if hasattr(strip, "left_handle_offset") else strip.frame_start
+    played = (frame - start) / scene_fps(scene) - getattr(strip, "sound_offset", 0.0)
+    if abs(played - second) * scene_fps(scene) > 0.5:
+        return False
+    return Path(bpy.path.abspath(strip.sound.filepath)).absolute() == song
 
 
 def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float) -> None:

@@ -351,13 +351,29 @@ def test_a_song_that_ends_early_ends_early(
 def test_the_users_strips_stay_and_two_dancers_share_a_song(
     scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
 ) -> None:
-    scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 1)
+    scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 40)
     one, two = new_armature("One"), new_armature("Two")
     apply_motion(bpy.context, one, dance, song=noise[0])
     apply_motion(bpy.context, two, dance, song=noise[0])
     assert len(strips(scene)) == 2
     assert strips(scene)[0].name == "own" or strips(scene)[1].name == "own"
     assert len({strip.channel for strip in strips(scene)}) == 2
+
+
+@needs_sound
+def test_a_song_that_is_in_the_sequencer_already_sounds_once(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    own = scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 1)
+    armature = new_armature("Rig")
+    assert apply_motion(bpy.context, armature, dance, song=noise[0], start_frame=25, song_start=1.0).strip == "own"
+    assert apply_motion(bpy.context, armature, dance, song=noise[0]).strip == "own"
+    assert [strip.name for strip in strips(scene)] == ["own"]
+    other = apply_motion(bpy.context, armature, dance, song=noise[0], song_start=1.0)
+    assert len(strips(scene)) == 2, "another place of the song"
+    own.mute = True
+    assert apply_motion(bpy.context, armature, dance, song=noise[0]).strip not in ("own", other.strip)
+    assert sorted(strip.name for strip in strips(scene))[-1] == "own", "the user's stays"
 
 
 @needs_sound
