@@ -19,7 +19,7 @@ from ..retarget.rig import Rig
 from ..retarget.rotations import Array, to_matrix
 from .fcurves import playing_curves
 from .keys import check_animatable, check_readable
-from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig, scene_fps
+from .scene import DanceResult, Options, apply_motion, chosen_map, contacts_of, read_rig, scene_fps
 
 # Frames more than these are no action but a mistake; they would take gigabytes.
 _MOST_FRAMES = 200_000
@@ -49,7 +49,8 @@ def read_motion(
 
     ``action``: played alone for this; without it, all that moves the armature now counts. ``frame_range``:
     first and last frame; without it, the action's, or the scene's where no action says. ``bone_map``: the
-    one the user edited, or else the one found, where None. The file stays as it was.
+    one the user edited, or else the one found, where None. The file stays as it was. Of a dance made here the
+    contacts are its own.
     Raises StepsmithError where the armature is no body, does not move, or the range is empty.
     """
     scene = context.scene
@@ -74,7 +75,21 @@ def read_motion(
             poses, worlds = _from_curves(armature, rig, mapped, frames), None
         else:
             poses, worlds = _from_frames(context, armature, mapped, frames)
-        return capture_poses(rig, found, poses, scene_fps(scene), worlds)
+        motion = capture_poses(rig, found, poses, scene_fps(scene), worlds)
+        known = _known_contacts(armature, frames)
+        # Both, since somebody may have edited the dance.
+        return motion if known is None else replace(motion, contacts=motion.contacts * known)
+
+
+def _known_contacts(armature: bpy.types.Object, frames: Array) -> Array | None:
+    """(T, 4) which feet stand, where all that the armature plays is a dance made here; else None.
+
+    Feet in the air that hardly move are not told from such by their motion, and locking them would bend the legs.
+    """
+    data = armature.animation_data
+    if data is None or data.action is None or (data.use_nla and len(data.nla_tracks)):
+        return None
+    return contacts_of(data.action, frames)
 
 
 def retarget_action(

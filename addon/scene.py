@@ -36,6 +36,9 @@ _OUR_RATE, _OUR_RANGE = "stepsmith_rate", "stepsmith_range"
 # Blender's own, which nobody has chosen.
 _FACTORY_RATE, _FACTORY_RANGE = 24.0, (1, 250)
 
+# Custom property of an action that is a dance: four flags a frame, the motion's contacts.
+_CONTACTS = "stepsmith_contacts"
+
 _HIPS = ("left_hip", "right_hip")
 
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
@@ -230,6 +233,8 @@ def apply_motion(
         undo.pop_all()
     if options.into in ("action", "nla") or not had_action:
         written.action[TAG] = armature.name
+        if options.feet != "never" and (moved.contacts > 0.5).any():
+            written.action[_CONTACTS] = (moved.contacts > 0.5).ravel().astype(int).tolist()
         if loops:
             _mark_cyclic(written.action, first, last + 1)
     if loops and options.repeat and options.into != "nla":
@@ -301,6 +306,21 @@ def _resample_loop(motion: Motion, fps: float) -> Motion:
     count = max(round(len(motion) * fps / motion.fps), 1)
     closed = concatenate([motion, motion.slice(0, 1)])
     return replace(closed, fps=fps * len(motion) / count).resample(fps).slice(0, count)
+
+
+def contacts_of(action: bpy.types.Action, frames: Array) -> Array | None:
+    """(T, 4) the contacts on these frames (T,) of the dance that the action is, 1 beyond its ends.
+
+    None where the action is no dance, or is longer or shorter than when it was made.
+    """
+    known = np.array(action.get(_CONTACTS, ()), dtype=np.float64).reshape(-1, 4)
+    first, last = action.curve_frame_range
+    # A loop has its first frame once more at its end.
+    if not len(known) or not 0 <= round(last - first) + 1 - len(known) <= 1:
+        return None
+    rows = np.round(frames - first).astype(int)
+    within = (rows >= 0) & (rows < len(known))
+    return np.where(within[:, None], known[np.clip(rows, 0, len(known) - 1)], 1.0)
 
 
 def _closed(pose: Pose) -> Pose:

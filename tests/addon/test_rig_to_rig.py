@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix, Vector
 from stepsmith.addon.character import make_character
+from stepsmith.addon.fcurves import playing_curves
 from stepsmith.addon.rig_to_rig import actions_of, read_motion, retarget_action, retarget_actions
 from stepsmith.addon.scene import Options, apply_motion, read_rig
 from stepsmith.retarget import rotations as rot
@@ -120,6 +121,26 @@ def test_scale_place_and_frame_rate_of_the_source_make_no_difference(new_armatur
     back = read_motion(bpy.context, source)
     assert back.fps == pytest.approx(24.0)
     assert_same(back, dance.resample(24.0))
+
+
+def test_contacts_of_a_dance_are_its_own(new_armature: MakeArmature, still: Callable[[int], Motion]) -> None:
+    """A foot that hardly moves may be in the air all the same; to lock it would bend the leg."""
+    source = new_armature("Source")
+    contacts = np.zeros((40, 4))
+    contacts[10:30, [1, 3]] = 1.0
+    apply_motion(bpy.context, source, replace(still(40), contacts=contacts))
+    action = source.animation_data.action
+    assert read_motion(bpy.context, source).contacts == pytest.approx(contacts)
+    assert read_motion(bpy.context, source, action=action, frame_range=(11, 20)).contacts == pytest.approx(
+        contacts[10:20]
+    )
+    for curve in playing_curves(source):  # moved in time
+        for key in curve.keyframe_points:
+            key.co.x += 5.0
+    assert read_motion(bpy.context, source).contacts == pytest.approx(contacts)
+    source.pose.bones["pelvis"].location.z += 1.0
+    source.pose.bones["pelvis"].keyframe_insert("location", frame=60)  # made longer
+    assert read_motion(bpy.context, source).contacts[:35].all()
 
 
 def test_everything_is_as_before(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
