@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
@@ -172,7 +172,7 @@ def save_baseline(path: Path, name: str, sizes: Mapping[str, int], state: Mappin
         for key, value in state.items()
     }
     with written_beside(path) as unfinished:
-        save_file(halved, unfinished, metadata=header)
+        unfinished.write_bytes(save(halved, header))  # save_file would keep it from the group and others
 
 
 def load_baseline(path: Path) -> Baseline:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ...retarget.placing import written_beside
 from ..model_header import FORMAT, ModelError, read_header
@@ -19,7 +19,7 @@ def save_model(path: Path, model: DanceModel, facts: dict[str, str]) -> None:
     state = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     header = {**facts, "format": FORMAT, "config": json.dumps(model.config.to_dict())}
     with written_beside(path) as unfinished:
-        save_file(state, unfinished, metadata=header)
+        unfinished.write_bytes(save(state, header))  # save_file would keep it from the group and others
 
 
 def load_model(path: Path | str | None = None) -> DanceModel:

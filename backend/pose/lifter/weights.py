@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ....retarget.errors import StepsmithError
 from ....retarget.placing import written_beside
@@ -28,8 +28,9 @@ def save_network(path: Path, network: TemporalNetwork, facts: dict[str, str]) ->
     # A norm's variances may be too small for half precision; they are few.
     state = {name: value if "running" in name else value.to(torch.float16) for name, value in state.items()}
     config = {"widths": list(network.widths), "causal": network.causal}
+    header = {**facts, "format": FORMAT, "config": json.dumps(config)}
     with written_beside(path) as unfinished:
-        save_file(state, unfinished, metadata={**facts, "format": FORMAT, "config": json.dumps(config)})
+        unfinished.write_bytes(save(state, header))  # save_file would keep it from the group and others
 
 
 def load_network(path: Path | None = None) -> TemporalNetwork:
