@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...retarget.errors import StepsmithError
-from ...retarget.placing import written_beside
+from ..checkpoints import kept_in, load_checkpoint, save_checkpoint
 from ..dance.sources import Skip, ignore
 from ..folders import make_folder
 from ..progress import Progress, part, silent
@@ -60,15 +60,18 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint. Raises StepsmithError where it is damaged or of other sizes."""
+        state = load_checkpoint(
+            self.checkpoint, {"model": dict, "average": dict, "optimizers": list, "steps": int, "used": float}
+        )
         try:
-            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
             self.dancer.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
-            self.average, self.steps, self.used = state["average"], int(state["steps"]), float(state["used"])
-        except Exception as error:  # A damaged file raises nearly anything.
+            self.average = {key: value.to(self.device) for key, value in state["average"].items()}
+            self.steps, self.used = state["steps"], state["used"]
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StepsmithError(
-                f"{self.checkpoint} is damaged or of another training: move it away to train {self.name} afresh."
+                f"{self.checkpoint} is of another training: move it away to train {self.name} afresh."
             ) from error
         self.dancer.tell_scales()
 
@@ -130,6 +133,7 @@ class Trainer:
                 self.average[key].lerp_(value, 1.0 - decay)
 
     def _save(self, minutes: float) -> Path:
+        """Write checkpoint and weights; the weights' path. Raises StepsmithError where they can't be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.dancer.state_dict(),
@@ -138,11 +142,11 @@ class Trainer:
             "steps": self.steps,
             "used": self.used,
         }
-        with written_beside(self.checkpoint) as unfinished:
-            torch.save(state, unfinished)
         budget = Budget(minutes, self.used, self.steps, self.seed, self.device.type)
         path = self.folder / f"{self.name}.safetensors"
-        save_baseline(path, self.name, self.dancer.sizes, self.average, budget)
+        with kept_in(self.folder):
+            save_checkpoint(self.checkpoint, state)
+            save_baseline(path, self.name, self.dancer.sizes, self.average, budget)
         return path
 
 

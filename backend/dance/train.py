@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ...retarget.placing import write_whole, written_beside
+from ...retarget.placing import write_whole
+from ..checkpoints import kept_in, load_checkpoint, save_checkpoint
 from ..folders import make_folder
 from ..progress import Progress, part, silent
 from .calibrate import calibrate
@@ -95,25 +96,21 @@ class Trainer:
         file = self.folder / _CHECKPOINT
         if not file.is_file():
             return False
+        state = load_checkpoint(file, {"step": int, "average": dict, "model": dict, "optimizer": dict})
+        network = self.model.config.to_dict()
         try:
-            state = torch.load(file, map_location=self.device, weights_only=True)
-            step, average, weights, optimizer = (state[key] for key in ("step", "average", "model", "optimizer"))
-            network = state.get("config", self.model.config.to_dict())
-        except Exception as error:  # A damaged file raises nearly anything.
-            raise StepsmithError(
-                f"{file} is damaged or no checkpoint of a training: move it away and start without --resume."
-            ) from error
-        try:
-            if network != self.model.config.to_dict():
+            # Metres are the data's, to which dances may have come.
+            if {**state.get("config", network), "meters": ()} != {**network, "meters": ()}:
                 raise ValueError("another network")
-            self.model.load_state_dict(average)  # only to see that it fits
-            self.model.load_state_dict(weights)
-            self.optimizer.load_state_dict(optimizer)
+            self.model.load_state_dict(state["average"])  # only to see that it fits
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StepsmithError(
                 f"{file} is of another model or of other genres: give the data it was trained on, or another folder."
             ) from error
-        self.average, self.step = average, int(step)
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.step = state["step"]
         return True
 
     def run(self, config: TrainConfig, progress: Progress = silent) -> None:
@@ -133,7 +130,8 @@ class Trainer:
         sums: dict[str, float] = {}
         self.model.train()
         if self.processes.first:
-            self.log.forget_after(self.step)
+            with kept_in(self.folder):
+                self.log.forget_after(self.step)
         while self.step < config.steps:
             rate = config.rate * _schedule(self.step, config)
             for group in self.optimizer.param_groups:
@@ -156,7 +154,8 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + value / _LOG_EVERY
             if self.step % _LOG_EVERY == 0 and self.processes.first:
                 pace = (time.monotonic() - started) / (self.step - first)
-                self.log.add(self.step, seed=config.seed, rate=rate, seconds_a_step=pace, **sums)
+                with kept_in(self.folder):
+                    self.log.add(self.step, seed=config.seed, rate=rate, seconds_a_step=pace, **sums)
                 progress(self.step / config.steps, f"Step {self.step}, loss {sum(sums.values()):.3f}")
             if self.step % _LOG_EVERY == 0:
                 sums = {}
@@ -191,11 +190,17 @@ class Trainer:
         return result
 
     def save(self) -> None:
-        """Checkpoint, half-precision averaged weights, their card and pictures, each written beside and renamed."""
+        """Checkpoint, half-precision averaged weights, their card and pictures, each written beside and renamed.
+
+        Raises StepsmithError where they can't be written.
+        """
+        with kept_in(self.folder):
+            self._save()
+
+    def _save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
-        with written_beside(self.folder / _CHECKPOINT) as unfinished:
-            torch.save({**state, "step": self.step, "config": self.model.config.to_dict()}, unfinished)
+        save_checkpoint(self.folder / _CHECKPOINT, {**state, "step": self.step, "config": self.model.config.to_dict()})
         averaged = self._averaged()
         facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
@@ -316,12 +321,16 @@ def train(
     make_folder(folder)
     dances = load_dances(data, "train", STORE_FPS, skip=skip)
     dances += [dance for place in extra for dance in load_unpaired(place, STORE_FPS, skip)]
-    genres = sorted({dance.genre for dance in dances})
+    named = sorted({dance.genre for dance in dances})
     # What is danced to is told, but moves no bar: training takes nearly all of the time.
     listening = part(progress, 0.0, 0.0)
-    tracks = prepare(dances, genres, listening, skip)
+    tracks = prepare(dances, named, listening, skip)
     if not tracks:
         raise StepsmithError(f"None of the songs of {data} can be read: check the sound files.")
+    # Where no song of a genre can be read, nothing of it is learnt.
+    learnt = sorted({track.genre for track in tracks})
+    genres = [named[genre] for genre in learnt]
+    tracks = [replace(track, genre=learnt.index(track.genre)) for track in tracks]
     try:
         held_out = [dance for dance in load_dances(data, "val", STORE_FPS, skip=skip) if dance.genre in genres]
     except NoDancesError:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,23 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("songs") / "song.wav"
     write_wav(file, synthesise(tempo=120, duration=6.0))
     return file
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """No file grows beyond a kilobyte meanwhile, as on a disk that is nearly full."""
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+
+
+@pytest.fixture
+def full_disk() -> Callable[[], AbstractContextManager[None]]:
+    """Has no room on the disk for as long as it is entered."""
+    return no_room
 
 
 @pytest.fixture

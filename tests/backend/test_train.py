@@ -6,6 +6,8 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL
 from typer.testing import CliRunner
+
+FullDisk = Callable[[], AbstractContextManager[None]]
 
 TINY = ModelConfig(genres=("rumba", "waltz"), window=20, patch=2, width=32, depth=2, heads=2)
 
@@ -264,7 +268,9 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_pa
         trainer.run(TrainConfig(steps=4, batch=4))
 
 
-@pytest.mark.parametrize("harm", ["truncated", "text", "empty", "other keys", "pickle", "other genres", "more genres"])
+@pytest.mark.parametrize(
+    "harm", ["truncated", "text", "empty", "other keys", "pickle", "other kinds", "other genres", "more genres"]
+)
 def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
     trainer = Trainer(tracks(), [], TINY, tmp_path)
     trainer.run(TrainConfig(steps=1, batch=2))
@@ -279,10 +285,58 @@ def test_bad_checkpoints_are_one_sentence(tmp_path: Path, harm: str) -> None:
         torch.save({"weights": torch.zeros(3)}, file)
     elif harm == "pickle":
         torch.save({"model": os.getcwd}, file)
+    elif harm == "other kinds":
+        torch.save({**torch.load(file, weights_only=True), "step": "abc"}, file)
     else:
         model = replace(TINY, genres=("polka", "waltz", "rumba") if harm == "more genres" else ("polka", "waltz"))
     with pytest.raises(StepsmithError, match=r"^[^\n]*checkpoint.pt is [^\n]*$"):
         Trainer(tracks(1), [], model, tmp_path).resume()
+
+
+def test_what_is_wrong_with_a_machine_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=1, batch=2))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", full)
+        with pytest.raises(MemoryError):
+            trainer.resume()
+
+    def closed(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(StepsmithError, match=r"checkpoint\.pt can't be read \(Permission denied\)"):
+        trainer.resume()
+
+
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_stays(tmp_path: Path, full_disk: FullDisk) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    trainer.run(TrainConfig(steps=1, batch=2))
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with (
+        full_disk(),
+        pytest.raises(StepsmithError, match=r"^The checkpoint can't be written to [^\n]*: free some space"),
+    ):
+        trainer.save()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
+
+
+def test_weights_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None:
+    Trainer(tracks(), [], TINY, tmp_path).run(TrainConfig(steps=1, batch=2))
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_training_goes_on_when_dances_in_another_metre_come(tmp_path: Path) -> None:
+    Trainer(tracks(), [], replace(TINY, meters=(4, 3)), tmp_path).run(TrainConfig(steps=1, batch=2))
+    again = Trainer(tracks(), [], replace(TINY, meters=(4, 0)), tmp_path)
+    assert again.resume()
+    again.run(TrainConfig(steps=2, batch=2))
+    assert load_model(tmp_path / "model.safetensors").config.meters == (4, 0)
 
 
 @pytest.fixture
@@ -322,6 +376,17 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_genre_without_a_song_that_can_be_read_is_not_learnt(data: Path, tmp_path: Path) -> None:
+    (data / "manifest.csv").unlink()
+    (data / "broken").mkdir()
+    save_motion(data / "broken" / "quiet.npz", wandering(4, 8.0))
+    (data / "broken" / "quiet.wav").write_text("no sound")
+    weights = training.train(data, tmp_path / "out", TrainConfig(steps=1, batch=2))
+    assert load_model(weights).config.genres == ("jive", "polka")
+    assert "broken" not in (tmp_path / "out" / "model.md").read_text()
+
+
+@pytest.mark.usefixtures("tiny")
 def test_the_command_names_and_counts_what_it_leaves_out(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,20 +411,34 @@ from test_train import TINY, tracks
 from stepsmith.backend.dance.train import TrainConfig, Trainer
 trainer = Trainer(tracks(), tracks(1), TINY, Path({out!r}))
 assert trainer.processes.count == 2
+trainer.resume()
 trainer.run(TrainConfig(steps=20, batch=4, warmup=2))
 sums = torch.stack([value.double().sum() for value in trainer.model.state_dict().values()]).sum()
 Path({out!r}, f"sum{{trainer.processes.rank}}").write_text(repr(sums.item()))
 """
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    script = tmp_path / "together.py"
-    script.write_text(_TOGETHER.format(here=str(Path(__file__).parent), out=str(tmp_path)))
+def together(folder: Path) -> None:
+    """Train in a folder, from its checkpoint if it has one, to step 20 in two processes."""
+    script = folder / "together.py"
+    script.write_text(_TOGETHER.format(here=str(Path(__file__).parent), out=str(folder)))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(launcher, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    together(tmp_path)
     assert (tmp_path / "sum0").read_text() == (tmp_path / "sum1").read_text(), "both hold the same weights"
     assert [row["step"] for row in rows(tmp_path)] == ["20", "20"], "one of them writes"
     assert load_model(tmp_path / "model.safetensors").config == TINY
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_one_checkpoint(tmp_path: Path) -> None:
+    Trainer(tracks(), tracks(1), TINY, tmp_path).run(TrainConfig(steps=10, batch=4, warmup=2))
+    together(tmp_path)
+    assert (tmp_path / "sum0").read_text() == (tmp_path / "sum1").read_text()
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 20

@@ -1,0 +1,59 @@
+"""Checkpoints of trainings on disk: ``save_checkpoint`` and ``load_checkpoint``."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..retarget.errors import StepsmithError
+from ..retarget.placing import written_beside
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Where a training writes what it keeps in ``folder``. Raises StepsmithError where the disk does not take it."""
+    try:
+        yield
+    except OSError as error:
+        raise StepsmithError(
+            f"The checkpoint can't be written to {folder} ({error.strerror or error}): free some space and go on with"
+            " --resume."
+        ) from error
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all. Raises OSError where it can't be written."""
+    with written_beside(path) as unfinished:
+        try:
+            torch.save(dict(state), unfinished)
+        except RuntimeError as error:  # all that torch says of a full disk is where it was in its own code
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
+def load_checkpoint(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """What a checkpoint holds, its tensors on the processor. ``kinds``: what is in it at least, by name.
+
+    Raises StepsmithError where it can't be read or is damaged, and MemoryError.
+    """
+    try:
+        with path.open("rb") as file:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        if not all(isinstance(state[name], kind) for name, kind in kinds.items()):
+            raise TypeError("other contents")
+        return state
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise StepsmithError(f"{path} can't be read ({error.strerror or error}): check its permissions.") from error
+    except Exception as error:  # A damaged file raises nearly anything.
+        if "allocate memory" in str(error):
+            raise MemoryError from error
+        raise StepsmithError(
+            f"{path} is damaged or no checkpoint of a training: move it away and start without --resume."
+        ) from error
