@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -401,6 +405,49 @@ def test_a_training_resumed_with_shorter_stages_is_in_the_right_one(tmp_path: Pa
     assert second.step == 6
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"causal": True}, "give the same --seed and --causal"),
+        ({"seed": 1}, "give the same --seed and --causal"),
+        ({"channels": 16}, "was trained otherwise"),
+        ({"stages": (Stage((3, 1), 2, 4, 1), Stage((3, 1), 2, 2, 8))}, "was trained otherwise"),
+        ({"stages": (Stage((3, 1), 20, 4, 1), Stage((3, 3), 2, 2, 8))}, "give --steps 4 as before"),
+    ],
+)
+def test_a_training_is_not_gone_on_with_as_another(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    config = TrainConfig(stages=(Stage((3, 1), 2, 4, 1), Stage((3, 3), 2, 2, 8)), channels=8)
+    Trainer([recording()], config, tmp_path).run()
+    with pytest.raises(StepsmithError, match=rf"^[^\n]*checkpoint\.pt [^\n]*{words}[^\n]*\.$"):
+        Trainer([recording()], replace(config, **change), tmp_path).resume()
+    lower = replace(config, stages=tuple(replace(stage, rate=1e-5) for stage in config.stages))
+    assert Trainer([recording()], lower, tmp_path).resume()
+
+
+def test_a_log_ends_where_the_checkpoint_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_LOG_STEPS", 1)
+    config = TrainConfig(stages=(Stage((3, 1), 6, 4, 1),), channels=8)
+    first = Trainer([recording()], config, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_after(first, 4)
+    first.log.add(5, shape=1.0)
+    second = Trainer([recording()], config, tmp_path)
+    assert second.resume()
+    second.run()
+    np.testing.assert_array_equal(second.log.read()["shape"][0], [1, 2, 3, 4, 5, 6])
+
+
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_stays(
+    tmp_path: Path, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    trainer = Trainer([recording()], TrainConfig(stages=(Stage((3, 1), 1, 4, 1),), channels=8), tmp_path)
+    trainer.run()
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with full_disk(), pytest.raises(StepsmithError, match=r"^The checkpoint can't be written to .*free some space"):
+        trainer.save()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
+
+
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_loss_that_is_no_number_stops_training_and_leaves_the_checkpoint(
     saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -475,9 +522,12 @@ def test_training_resumes_and_gives_weights_that_lift(tmp_path: Path) -> None:
     with pytest.raises(StepsmithError, match="--resume"):
         train(tmp_path / "mocap", tmp_path / "out", small)
     assert train(tmp_path / "mocap", tmp_path / "out", small, resume=True) == weights
-    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"nonsense")
-    with pytest.raises(StepsmithError, match=r"checkpoint\.pt is damaged"):
-        train(tmp_path / "mocap", tmp_path / "out", small, resume=True)
+    for damage in (b"nonsense", b""):
+        (tmp_path / "out" / "checkpoint.pt").write_bytes(damage)
+        with pytest.raises(StepsmithError, match=r"checkpoint\.pt is damaged"):
+            train(tmp_path / "mocap", tmp_path / "out", small, resume=True)
+    with pytest.raises(StepsmithError, match="no checkpoint to resume from"):
+        train(tmp_path / "mocap", tmp_path / "new", small, resume=True)
 
 
 def test_a_training_keeps_its_proportions_in_other_numbers_of_steps() -> None:

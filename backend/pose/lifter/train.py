@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Sequence
@@ -10,16 +9,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ....retarget.errors import StepsmithError
-from ....retarget.placing import written_beside
 from ...ahead import ahead
+from ...checkpoints import kept_in, load_checkpoint, save_checkpoint
 from ...dance.sources import Skip, ignore
+from ...dance.train_log import Log
 from ...folders import make_folder
 from ...progress import Progress, silent
 from .data import Library, Recording, load_recordings
@@ -29,6 +29,7 @@ from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
 from .weights import save_network
 
+_CHECKPOINT = "checkpoint.pt"
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
@@ -90,10 +91,10 @@ class TrainConfig:
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
-    def stage_at(self, step: int) -> Stage:
-        """The stage of a step before the end."""
-        ends = accumulate(stage.steps for stage in self.stages)
-        return next(stage for stage, end in zip(self.stages, ends, strict=True) if step < end)
+    def stage_at(self, step: int) -> int:
+        """The number of the stage that a step is in; beyond the end the last one's."""
+        ends = accumulate(stage.steps for stage in self.stages[:-1])
+        return sum(step >= end for end in ends)
 
 
 def train(
@@ -107,14 +108,17 @@ def train(
 ) -> Path:
     """Train a lifter on the motions below ``data``; the weights' file, in ``out`` beside checkpoint and log.
 
-    ``skip`` hears of files left out. Raises StepsmithError where ``data`` holds no motion, the folder holds another
-    training, or the loss is no longer finite.
+    ``resume``: go on from the folder's checkpoint, with the ``config`` that it was begun with, but for the rates.
+    ``skip`` hears of files left out. Raises StepsmithError where ``data`` holds no motion, there is no checkpoint to
+    resume from, one to be lost or of another training, the loss is no longer finite, or ``out`` can't be written.
     """
-    make_folder(out)
-    if not resume and (out / "checkpoint.pt").exists():
+    if (out / _CHECKPOINT).is_file() != resume:
         raise StepsmithError(
-            f"{out} holds a training already: go on with --resume, or choose another folder with --out."
+            f"{out} holds no checkpoint to resume from: start without --resume."
+            if resume
+            else f"{out} holds a training already: go on with --resume, or choose another folder with --out."
         )
+    make_folder(out)
     progress(0.0, "Reading the motions")
     recordings = load_recordings(data, skip=skip)
     invented = invent(np.random.default_rng(config.seed), _INVENTED * sum(map(len, recordings)))
@@ -124,7 +128,8 @@ def train(
     trainer.run(progress)
     trainer.network.load_state_dict(trainer.average)
     path = out / "lifter.safetensors"
-    save_network(path, trainer.network, {"data": data.name, "steps": str(trainer.step)})
+    with kept_in(out):
+        save_network(path, trainer.network, {"data": data.name, "steps": str(trainer.step)})
     return path
 
 
@@ -133,6 +138,7 @@ class Trainer:
 
     def __init__(self, recordings: Sequence[Recording], config: TrainConfig, out: Path) -> None:
         self.library, self.config, self.out = Library.of(recordings), config, out
+        self.log = Log(out)
         self.step, self.stage = 0, 0
         torch.manual_seed(config.seed)
         self.network = TemporalNetwork(
@@ -157,15 +163,18 @@ class Trainer:
         """
         saved = time.monotonic()
         sums: dict[str, float] = {}
+        with kept_in(self.out):
+            self.log.forget_after(self.step)
         with closing(ahead(map(self._examples, range(self.step, self.config.steps)))) as coming:
             for examples in coming:
-                while self.step >= sum(stage.steps for stage in self.config.stages[: self.stage + 1]):
+                while self.stage < self.config.stage_at(self.step):
                     self._next_stage()
                 for name, value in self._train_step(examples).items():
                     sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
                 self.step += 1
                 if self.step % _LOG_STEPS == 0:
-                    self._log(sums)
+                    with kept_in(self.out):
+                        self.log.add(self.step, **sums)
                     progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * sums['shape']:.1f} mm")
                     sums = {}
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS:
@@ -175,7 +184,7 @@ class Trainer:
 
     def _examples(self, step: int) -> Examples:
         """What a step learns from: the same whenever it is made, so that a resumed run is as an uninterrupted one."""
-        stage = self.config.stage_at(step)
+        stage = self.config.stages[self.config.stage_at(step)]
         rng = np.random.default_rng((self.config.seed, step))
         frames = stage.frames + stage.field - 1
         # No more at once than the processor's caches hold: a third faster.
@@ -221,43 +230,56 @@ class Trainer:
         share = 0.5 * (1.0 + np.cos(np.pi * done / stage.steps))
         return float(warm * (self.config.last_rate + (stage.rate - self.config.last_rate) * share))
 
-    def _log(self, losses: dict[str, float]) -> None:
-        path = self.out / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", *losses])
-            writer.writerow([self.step, *(f"{value:.5f}" for value in losses.values())])
-
     def save(self) -> None:
-        """Write ``checkpoint.pt`` beside, then in its place."""
+        """Write the checkpoint, whole or not at all. Raises StepsmithError where it can't be written."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "stage": self.stage,
+            "training": self._training(),
+            "steps": self.config.steps,
         }
-        with written_beside(self.out / "checkpoint.pt") as unfinished:
-            torch.save(state, unfinished)
+        with kept_in(self.out):
+            save_checkpoint(self.out / _CHECKPOINT, state)
+
+    def _training(self) -> dict[str, Any]:
+        """What stays the same as long as it is one training."""
+        config = self.config
+        widths = [stage.widths for stage in config.stages]
+        return {"widths": widths, "channels": config.channels, "causal": config.causal, "seed": config.seed}
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint, if it has one."""
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+        """Go on from the folder's checkpoint; False where there is none.
+
+        Raises StepsmithError where it is damaged, of another training, or of a later stage than its step is in here.
+        """
+        path = self.out / _CHECKPOINT
+        if not path.is_file():
             return False
+        kinds = {"network": dict, "average": dict, "optimiser": dict, "step": int, "stage": int, "training": dict}
+        state = load_checkpoint(path, {**kinds, "steps": int})
+        if state["training"] != self._training():
+            raise StepsmithError(
+                f"{path} was trained otherwise: give the same --seed and --causal as before, or choose another folder"
+                " with --out."
+            )
+        if state["stage"] > self.config.stage_at(state["step"]):
+            raise StepsmithError(
+                f"{path} has got further than it would in {self.config.steps} steps: give --steps {state['steps']} as"
+                " before, or choose another folder with --out."
+            )
         try:
-            state = torch.load(path, weights_only=True)
             while self.stage < state["stage"]:
                 self._next_stage()
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.average, self.step = state["average"], state["step"]
-        except (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, UnpicklingError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise StepsmithError(
                 f"{path} is damaged, or of another training: remove it, or choose another folder with --out."
             ) from error
+        self.average, self.step = state["average"], state["step"]
         return True
 
 

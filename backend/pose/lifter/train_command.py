@@ -39,8 +39,8 @@ def train_lifter(
 ) -> None:
     """Train a lifter on recorded motion, seen by random cameras and by detectors that err.
 
-    Checkpoints every four minutes, so that a stop costs little; with --resume give the same --steps. Files that
-    can't be used are named, left out and counted.
+    Checkpoints every four minutes, so that a stop costs little; with --resume give the same --steps, --seed and
+    --causal. Files that can't be used are named, left out and counted.
     """
     from ...bar import left_out, progress_bar
     from .train import TrainConfig, train
