@@ -293,8 +293,8 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progr
         one, other = contents[same.first], contents[same.second]
         shifts[one, other], shifts[other, one] = same.lag, -same.lag
     progress(0.2, "Looking for dances that are there twice")
-    # The best first, so that of several alike it is the one that stays.
-    good = sorted(data.kept, key=lambda clip: (-clip.quality, clip.name))
+    # The longest first, and of clips as long the best, so that of several alike it is the one that stays.
+    good = sorted(data.kept, key=lambda clip: (-round(clip.seconds), -clip.quality, clip.name))
     prints = [store.read_arrays(clip.place.with_name(f"{clip.number}.poses"))["poses"] for clip in good]
 
     pairs = sorted(dances.same_dances(prints, _in_step(good, shifts)), key=lambda pair: (pair.second, pair.first))
@@ -304,7 +304,7 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progr
             how = "mirrored " if pair.mirrored else ""
             second.dropped.append(
                 f"it is the same dance as {how}{first.name} ({100 * pair.apart:.1f} cm apart, over"
-                f" {100 * pair.share:.0f} % of it)"
+                f" {100 * pair.share:.0f} % of the shorter one)"
             )
     alike = [*shifts, *((good[pair.first].content, good[pair.second].content) for pair in pairs)]
     song_of = groups(contents, alike)

@@ -22,6 +22,7 @@ from ...retarget.rotations import Array
 from ..audio import AudioError, Music, analyse
 from ..dance import representation
 from ..dance.condition import SOUND, condition
+from ..dance.sources.clean import without_glitches
 from ..pose.lifter import WEIGHTS
 from ..progress import Progress, part
 from . import clips as cutting
@@ -32,7 +33,7 @@ from .videos import content_hash, readable
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
-_FORM = 1  # of what is stored; another one makes everything anew
+_CAPTURED, _CLIPS = 1, 2  # forms of what is stored; another one makes it anew
 # Others seen for longer than this (s) end a stretch. Those who pass by don't, nor what is taken for somebody for a
 # moment: it is one dancer who is followed all the while.
 _PASSING = 1.5
@@ -61,8 +62,8 @@ class Shown:
 
 def keys(content: str, plan: Plan) -> tuple[str, str]:
     """The names of the folders that hold a video's capture and its clips."""
-    how = {"form": _FORM, "version": __version__, "capture": plan.capture, "lifter": _lifter()}
-    return store.key(content, **how), store.key(content, **how, length=plan.length)
+    how = {"version": __version__, "capture": plan.capture, "lifter": _lifter()}
+    return store.key(content, form=_CAPTURED, **how), store.key(content, form=_CLIPS, **how, length=plan.length)
 
 
 @cache
@@ -94,10 +95,11 @@ def make_clips(video: Path, content: str, plan: Plan, places: tuple[Path, Path],
         with store.filled(clips, {"error": str(error)}):
             return
     parts, crowded = alone(shown)
+    parts, jumping = steady(parts)
     found, left = cutting.cut(parts, sound, plan.length)
     facts: dict[str, Any] = {
         "problems": [list(problem) for problem in shown.problems],
-        "left_out": [asdict(one) for one in sorted([*crowded, *left], key=lambda one: one.start)],
+        "left_out": [asdict(one) for one in sorted([*crowded, *jumping, *left], key=lambda one: one.start)],
         "clips": [],
         "tempo": music.tempo,
     }
@@ -153,6 +155,24 @@ def alone(shown: Shown) -> tuple[list[tuple[float, Motion]], list[LeftOut]]:
             else:
                 parts.append((float(times[first]), motion.slice(first, stop)))
     return parts, left
+
+
+def steady(parts: Sequence[tuple[float, Motion]]) -> tuple[list[tuple[float, Motion]], list[LeftOut]]:
+    """The parts without the times at which the body jumps, and those times; single bad frames are bridged."""
+    found: list[tuple[float, Motion]] = []
+    left: list[LeftOut] = []
+    for begins, motion in parts:
+        # What jumps all the time is measured as it is.
+        stretches = without_glitches(motion) or [(0, motion)]
+        found += [(begins + first / motion.fps, part) for first, part in stretches]
+        ends = [0, *(first + len(part) for first, part in stretches)]
+        starts = [*(first for first, _ in stretches), len(motion)]
+        left += [
+            LeftOut(begins + end / motion.fps, begins + start / motion.fps, "the body jumps")
+            for end, start in zip(ends, starts, strict=True)
+            if end < start
+        ]
+    return found, left
 
 
 def _write(

@@ -34,7 +34,7 @@ from typer.testing import CliRunner
 WORK = Path(__file__).parent / "work"
 sys.path.insert(0, str(WORK))
 
-from dance_videos import BROKEN, CROWD, KILLED, MIRRORED, NOBODY, NOISY, SHAKING, SLOW, TWO_PARTS, film  # noqa: E402
+from dance_videos import BROKEN, CROWD, JUMPING, KILLED, MIRRORED, NOBODY, NOISY, SHAKING, SLOW, TWO_PARTS, film  # noqa: E402
 
 PRETENDED = Options(workers=1, capture="dance_videos:capture")
 SECONDS = 7.0
@@ -157,6 +157,27 @@ def test_a_song_is_on_one_side_whatever_its_files_are_called(built: tuple[Path, 
     assert len(sides) == 5
     assert all(len(splits) == 1 for splits in sides.values())
     assert {clip.split for clip in built[1].kept} == {"train", "val", "test"}
+
+
+@pytest.mark.usefixtures("one_process")
+def test_one_bad_frame_costs_no_dance(tmp_path: Path) -> None:
+    film(tmp_path / "videos" / "jumping.mp4", 0, JUMPING, song=0, seconds=SECONDS)
+    (clip,) = build(tmp_path / "videos", tmp_path / "out", PRETENDED).kept
+    assert clip.seconds == SECONDS
+    assert clip.scores.fastest < 12.0
+
+
+@pytest.mark.usefixtures("one_process")
+def test_of_a_dance_and_a_part_of_it_the_whole_stays(tmp_path: Path) -> None:
+    film(tmp_path / "videos" / "whole.mp4", 0, NOISY, song=0, seconds=14.0)
+    film(tmp_path / "videos" / "part.mp4", 0, song=0, seconds=SECONDS)
+    data = build(tmp_path / "videos", tmp_path / "out", PRETENDED)
+    assert set(kept(data)) == {"whole.mp4"}
+    (part,) = data.dropped
+    assert part.quality > data.kept[0].quality
+    assert re.fullmatch(
+        r"it is the same dance as whole-\S+ \(\S+ cm apart, over 100 % of the shorter one\)", *part.dropped
+    )
 
 
 # --- what lies in the folder --------------------------------------------------------------------------------

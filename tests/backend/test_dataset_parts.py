@@ -30,7 +30,7 @@ from stepsmith.retarget.motion import Motion
 sys.path.insert(0, str(Path(__file__).parent / "work"))
 
 from dance_videos import RATE as FILMED_RATE
-from dance_videos import dance, hear, music, shaken
+from dance_videos import dance, hear, jumping, music, shaken
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -168,6 +168,35 @@ def test_others_end_a_stretch_but_not_those_who_pass_by() -> None:
     ]
     assert [one.reason for one in left] == ["several people are seen"]
     np.testing.assert_array_equal(parts[1][1].root, moving.root[-len(parts[1][1]) :])
+
+
+def test_single_bad_frames_are_bridged_and_all_else_stays() -> None:
+    moving = dance(0, 10.0)
+    ((begins, motion),), left = film.steady([(1.0, jumping(moving, slice(150, 151)))])
+    assert (begins, left) == (1.0, [])
+    np.testing.assert_allclose(motion.positions(), moving.positions(), atol=0.02)
+    np.testing.assert_array_equal(motion.contacts, moving.contacts)
+
+
+def test_a_stretch_ends_where_the_body_jumps_for_longer() -> None:
+    moving = dance(0, 10.0)
+    parts, left = film.steady([(1.0, jumping(moving, slice(150, 165)))])
+    spans = [(begins, begins + motion.duration) for begins, motion in parts]
+    gone = [(one.start, one.end) for one in left]
+    times = [moment for span in sorted([*spans, *gone]) for moment in span]
+    assert times[0] == 1.0
+    assert times[-1] == 11.0
+    assert times[1:-1:2] == pytest.approx(times[2::2])
+    assert {one.reason for one in left} == {"the body jumps"}
+    assert sum(b - a for a, b in gone) < 0.5
+    for (begins, _), (_, motion) in zip(spans, parts, strict=True):
+        first = round((begins - 1.0) * 30)
+        np.testing.assert_allclose(motion.rotations, moving.rotations[first : first + len(motion)], atol=1e-3)
+
+
+def test_what_jumps_all_the_time_is_measured_as_it_is() -> None:
+    motion = shaken(dance(0, 8.0), 30.0)
+    assert film.steady([(1.0, motion)]) == ([(1.0, motion)], [])
 
 
 def test_ten_seconds_are_a_clip_of_ten() -> None:

@@ -44,18 +44,24 @@ def clean(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[
     found = []
     for piece in range(0, len(motion), most):
         recorded = motion.slice(piece, piece + most)
-        for frames in cut_glitches(recorded):
-            for first, part in _unbroken(_at(recorded, frames)):
-                part = smooth(part)
-                dancing = _dancing(part)
-                if len(dancing) / motion.fps >= shortest:
-                    start = piece + int(frames[0]) + first + dancing.start
-                    part = part.slice(dancing.start, dancing.stop)
-                    found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
+        for first, part in without_glitches(recorded):
+            part = smooth(part)
+            dancing = _dancing(part)
+            if len(dancing) / motion.fps >= shortest:
+                start = piece + first + dancing.start
+                part = part.slice(dancing.start, dancing.stop)
+                found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
     return found
 
 
-def cut_glitches(motion: Motion) -> list[NDArray[np.intp]]:
+def without_glitches(motion: Motion) -> list[tuple[int, Motion]]:
+    """The stretches of a motion in which no body jumps, and their first frames; single bad frames are bridged."""
+    return [
+        (int(frames[0]) + first, part) for frames in _good(motion) for first, part in _unbroken(_at(motion, frames))
+    ]
+
+
+def _good(motion: Motion) -> list[NDArray[np.intp]]:
     """The frames of each stretch whose bad ones, if left out, can be bridged.
 
     Bad is where joints move or turn faster than a body can; where that is over within 0.2 s, a cubic through
@@ -87,12 +93,12 @@ def _impossible(motion: Motion) -> NDArray[np.bool_]:
 
 def _at(motion: Motion, frames: NDArray[np.intp]) -> Motion:
     """The motion from the first to the last of ``frames``, ascending, by a cubic through those alone."""
+    whole = motion.slice(int(frames[0]), int(frames[-1]) + 1)
+    if len(whole) == len(frames):
+        return whole
     every = np.arange(frames[0], frames[-1] + 1)
-    if len(every) == len(frames):
-        return motion.slice(int(frames[0]), int(frames[-1]) + 1)
     local = rot.normalise(CubicSpline(frames, rot.continuous(motion.rotations[frames]))(every))
-    root = CubicSpline(frames, motion.root[frames])(every)
-    return replace(motion, root=root, rotations=local, contacts=np.zeros((len(every), 4)), beats=None, downbeats=None)
+    return replace(whole, root=CubicSpline(frames, motion.root[frames])(every), rotations=local)
 
 
 def smooth(motion: Motion) -> Motion:

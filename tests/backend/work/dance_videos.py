@@ -23,7 +23,7 @@ from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion, detect_contacts
 from stepsmith.retarget.skeleton import SMPL
 
-PLAIN, MIRRORED, NOISY, SHAKING, NOBODY, KILLED, SLOW, CROWD, TWO_PARTS, BROKEN = range(10)
+PLAIN, MIRRORED, NOISY, SHAKING, NOBODY, KILLED, SLOW, CROWD, TWO_PARTS, BROKEN, JUMPING = range(11)
 FPS, PICTURES, RATE = 30.0, 10, 44100
 
 
@@ -110,6 +110,13 @@ def shaken(motion: Motion, degrees: float) -> Motion:
     return replace(motion, rotations=rot.multiply(motion.rotations, rot.from_axis_angle(noise)))
 
 
+def jumping(motion: Motion, frames: slice) -> Motion:
+    """The dance, three metres away for some frames."""
+    root = np.array(motion.root)
+    root[frames] += [3.0, 0.0, 0.0]
+    return replace(motion, root=root)
+
+
 def capture(video: Path, *, progress: Callable[[float, str], None]) -> Capture:
     dance_seed, special, size, seconds = read(video)
     if trace := os.environ.get("STEPSMITH_TEST_TRACE"):
@@ -131,6 +138,8 @@ def capture(video: Path, *, progress: Callable[[float, str], None]) -> Capture:
         motion = motion.mirror()
     if special in (NOISY, SHAKING):
         motion = shaken(motion, 0.4 if special == NOISY else 20.0)
+    if special == JUMPING:
+        motion = jumping(motion, slice(100, 101))
     parts, problems = [(0.0, motion)], []
     if special == CROWD:
         problems = [Problem("people", 5.0, 7.0, "Several people are seen.")]
