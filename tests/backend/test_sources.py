@@ -56,13 +56,13 @@ def music(tempo: float, seconds: float) -> Music:
 
 
 def write_aist(path: Path, motion: Motion) -> None:
-    """The motion as AIST++ has it: y up, centimetres with a scaling."""
+    """The motion as AIST++ has it: y up, centimetres with a scaling, its path that of SMPL's origin over the pelvis."""
     back = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])
     local = rot.multiply(rot.multiply(back, motion.rotations), rot.conjugate(back))
     np.savez(
         path,
         smpl_poses=rot.to_axis_angle(local).reshape(-1, 72).astype(np.float32),
-        smpl_trans=rot.rotate(back, motion.root) * 95.0,
+        smpl_trans=(rot.rotate(back, motion.root) - [-0.002, -0.223, 0.028]) * 95.0,
         smpl_scaling=np.array([95.0]),
         fps=np.array(motion.fps),
     )
@@ -163,6 +163,17 @@ def test_aist_motions_stand_upright_and_in_metres(tmp_path: Path) -> None:
     write_aist(tmp_path / "a.npz", motion)
     again = read_motion(tmp_path / "a.npz")
     assert again.fps == motion.fps
+    np.testing.assert_allclose(again.positions(), motion.positions(), atol=1e-4)
+
+
+def test_edges_arrays_stand_upright_at_their_own_speed_in_any_file(tmp_path: Path) -> None:
+    motion = swaying(fps=30.0)
+    save_motion(tmp_path / "a.pkl", motion)
+    with (tmp_path / "a.pkl").open("rb") as file:
+        content = pickle.load(file)
+    np.savez(tmp_path / "a.npz", **{name: content[name] for name in ("smpl_poses", "smpl_trans", "full_pose")})
+    again = read_motion(tmp_path / "a.npz")
+    assert again.fps == 30.0
     np.testing.assert_allclose(again.positions(), motion.positions(), atol=1e-4)
 
 
@@ -524,6 +535,67 @@ def test_what_can_not_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     assert [sentence.split()[0].rstrip(":") for sentence in said] == [
         "silent.npz", "foreign.bvh", "torn.npz", "short.npz", "slow.npz",
     ]  # fmt: skip
+
+
+def as_tang(motion: Motion) -> dict[str, np.ndarray]:
+    """The motion as the ballroom dances are stored, with some joints for markers."""
+    back = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])
+    local = rot.multiply(rot.multiply(back, motion.rotations), rot.conjugate(back))
+    joints = np.zeros((len(motion), 21, 3))
+    joints[:, [7, 8, 9, 16, 17, 18]] = rot.rotate(back, motion.positions()[:, [2, 5, 8, 1, 4, 7]])
+    return {"fps": np.array(motion.fps), "smpl_poses": rot.to_axis_angle(local).reshape(-1, 72), "joints": joints}
+
+
+def as_aist(motion: Motion) -> dict[str, np.ndarray]:
+    poses = rot.to_axis_angle(motion.rotations).reshape(-1, 72)
+    return {"smpl_poses": poses, "smpl_trans": motion.root, "smpl_scaling": np.ones(1), "fps": np.array(60.0)}
+
+
+def cut_off(content: dict[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
+    poses = np.array(content["smpl_poses"])
+    poses[frames:] = np.nan
+    return {**content, "smpl_poses": poses}
+
+
+ODD = {
+    "empty": {**as_aist(swaying()), "smpl_poses": np.zeros((0, 72)), "smpl_trans": np.zeros((0, 3))},
+    "no scale": {**as_aist(swaying()), "smpl_scaling": np.zeros(0)},
+    "no rate": {**as_aist(swaying()), "fps": np.zeros(0)},
+    "words for a scale": {**as_aist(swaying()), "smpl_scaling": np.array("large")},
+    "words for a rate": {**as_aist(swaying()), "fps": np.array("fast")},
+    "words": {**as_aist(swaying()), "smpl_poses": np.array(["a"] * 10)},
+    "one frame": as_tang(swaying(1 / 60)),
+    "short": as_tang(swaying(2.4)),
+    "soon lost": cut_off(as_tang(swaying()), 1),
+    "lost": cut_off(as_tang(swaying()), 30),
+    "nowhere": {**as_tang(swaying()), "joints": np.zeros((480, 21, 3))},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_file_is_named_and_the_others_are_read(tmp_path: Path, odd: str) -> None:
+    paired(tmp_path, "good", "odd")
+    np.savez(tmp_path / "odd.npz", **ODD[odd])
+    said: list[str] = []
+    assert [dance.name for dance in load_dances(tmp_path, "train", skip=said.append)] == ["good"]
+    (sentence,) = said
+    assert sentence.startswith("odd.npz")
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(("seconds", "fps", "kept"), [(5.0, 30.0, True), (2.4, 30.0, False), (5.0, 1e-3, False)])
+def test_clips_of_data_sets_are_a_window_long_at_least(tmp_path: Path, seconds: float, fps: float, kept: bool) -> None:
+    paired(tmp_path, "good", "clip")
+    save_motion(tmp_path / "clip.npz", replace(swaying(seconds, fps=30.0), fps=fps).with_meta(clip={"start": 1.0}))
+    said: list[str] = []
+    assert ("clip" in {dance.name for dance in load_dances(tmp_path, "train", skip=said.append)}) == kept
+    assert [sentence.split()[0].rstrip(":") for sentence in said] == ([] if kept else ["clip.npz"])
+
+
+def test_ballroom_dances_stand_as_they_were_recorded(tmp_path: Path) -> None:
+    np.savez(paired(tmp_path, "c1") / "c1.npz", **as_tang(swaying(fps=30.0)))
+    (dance,) = load_dances(tmp_path, "train", 30.0)
+    np.testing.assert_allclose(dance.motion.positions(), swaying(fps=30.0).positions(), atol=0.02)
 
 
 def test_a_manifest_reaches_nothing_outside_of_the_folder(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _FASTEST, _FASTEST_TURN = 12.0, 60.0
 _MARGIN, _BRIDGE = 0.017, 0.2  # s left out on either side of a glitch, and that may be bridged in all
 _SMOOTHING = 0.013  # s, sigma; a Gaussian passes half of what swings at 0.19 / sigma = 14 Hz
 SHORTEST = 6.0  # s of a stretch worth keeping: the model's window of 5 s, somewhat faster
+CLIP = 5.0  # s of a clip of a data set, at least: that window
 _LONGEST = 600.0  # s of a stretch
 _RATES = (5.0, 1000.0)  # frames a second of recordings
 _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which nobody dances
@@ -38,8 +39,7 @@ def clean(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[
     either end is left out, and stretches under ``shortest`` seconds. Recordings of more than ten minutes are cut into
     such, which bounds the memory. Raises MotionError for a frame rate that can't be right.
     """
-    if not _RATES[0] <= motion.fps <= _RATES[1]:
-        raise MotionError(f"it has {motion.fps:g} frames a second, which can't be right: correct its frame rate.")
+    _check_rate(motion)
     most = round(_LONGEST * motion.fps)
     found = []
     for piece in range(0, len(motion), most):
@@ -52,6 +52,20 @@ def clean(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[
                 part = part.slice(dancing.start, dancing.stop)
                 found.append((start / motion.fps, with_contacts(on_floor(resample(part, fps)))))
     return found
+
+
+def clip(motion: Motion, fps: float) -> list[tuple[float, Motion]]:
+    """A clip of a data set, which is clean already, as ``clean`` has stretches; none where it is shorter than CLIP.
+
+    Raises MotionError for a frame rate that can't be right.
+    """
+    _check_rate(motion)
+    return [(0.0, with_contacts(resample(motion, fps)))] if len(motion) >= round(CLIP * motion.fps) else []
+
+
+def _check_rate(motion: Motion) -> None:
+    if not _RATES[0] <= motion.fps <= _RATES[1]:
+        raise MotionError(f"it has {motion.fps:g} frames a second, which can't be right: correct its frame rate.")
 
 
 def without_glitches(motion: Motion) -> list[tuple[int, Motion]]:

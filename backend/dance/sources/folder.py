@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ....retarget.errors import MotionError
 from . import tang2018
-from .clean import clean, resample, with_contacts
+from .clean import CLIP, SHORTEST, clean, clip
 from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
 from .motion_file import SUFFIXES, read_motion
@@ -99,13 +99,12 @@ def _read(
             yield Dance(name, genre, song, whole.with_meta(name=name), in_time=in_time or False)
             return
         motion = read_motion(path)
-        # A clip of a data set is as long as was asked for, and clean already.
-        stretches = [(0.0, with_contacts(resample(motion, fps)))] if "clip" in motion.meta else clean(motion, fps)
+        shortest, stretches = (CLIP, clip(motion, fps)) if "clip" in motion.meta else (SHORTEST, clean(motion, fps))
     except MotionError as error:
         skip(about(path, error))
         return
     if not stretches:
-        skip(f"{path.name} holds no 6 s of dance.")
+        skip(f"{path.name} holds no {shortest:g} s of dance.")
     for k, (start, motion) in enumerate(stretches):
         label = f"{name}-{k}" if len(stretches) > 1 else name
         yield Dance(label, genre, song, motion.with_meta(name=label), start, in_time)

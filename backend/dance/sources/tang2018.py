@@ -14,18 +14,20 @@ from ....retarget.files import MAX_BYTES
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL
-from .clean import UPRIGHT, resample, soles, with_contacts
+from .clean import SHORTEST, UPRIGHT, resample, soles, with_contacts
+from .dance import about
 
 _KEYS = ("fps", "smpl_poses", "joints")
 # Marker joints of the recordings: right and left hip, knee and ankle.
 _HIPS = [7, 16]
+_SHORTEST_LEGS = 0.1  # m
 _LEGS = ((7, 8), (8, 9), (16, 17), (17, 18))
 
 
 def read(path: Path, fps: float) -> Motion | None:
     """The motion in one of the recordings' ``.npz`` at ``fps``, on the floor, with contacts; None for other files.
 
-    Raises MotionError where the file is one of them and damaged.
+    Raises MotionError where the file is one of them and damaged, or shorter than SHORTEST.
     """
     if path.suffix.lower() != ".npz":
         return None
@@ -41,7 +43,10 @@ def read(path: Path, fps: float) -> Motion | None:
     shapes = numbers and source_fps.size == 1 and poses.shape == (len(joints), 72) and joints.shape[1:] == (21, 3)
     if not shapes or not 1.0 <= float(source_fps) <= 1000.0 or not np.isfinite(joints[:2]).all():
         raise MotionError(f"{path.name}: its poses and joints do not fit together: write or download it anew.")
-    return from_markers(poses.astype(float), joints.astype(float), float(source_fps), fps)
+    try:
+        return from_markers(poses.astype(float), joints.astype(float), float(source_fps), fps)
+    except MotionError as error:
+        raise MotionError(about(path, error)) from error
 
 
 def from_markers(poses: Array, joints: Array, source_fps: float, fps: float) -> Motion:
@@ -49,15 +54,20 @@ def from_markers(poses: Array, joints: Array, source_fps: float, fps: float) -> 
 
     ``poses``: (F, 72) axis-angle, y up; ``joints``: (F, 21, 3) metres, y up, in the recordings' order.
     Frames from the first one that is not finite on are left out. The pelvis follows the middle of the
-    recorded hips, scaled by leg length, over the floor as ``_floor`` finds it.
+    recorded hips, scaled by leg length, over the floor as ``_floor`` finds it. Raises MotionError where what is left is
+    shorter than SHORTEST, or the joints are no body's.
     """
     finite = np.isfinite(poses).all(axis=1) & np.isfinite(joints).all(axis=(1, 2))
     frames = len(poses) if finite.all() else int(np.argmin(finite))
+    if frames < SHORTEST * source_fps:
+        raise MotionError(f"it holds no {SHORTEST:g} s of dance: record longer ones.")
     local = rot.from_axis_angle(poses[:frames].reshape(frames, 24, 3))
     local = rot.continuous(rot.multiply(rot.multiply(UPRIGHT, local), rot.conjugate(UPRIGHT)))
     joints = rot.rotate(UPRIGHT, joints[:frames])
 
     legs = sum(float(np.median(np.linalg.norm(joints[:, a] - joints[:, b], axis=-1))) for a, b in _LEGS) / 2
+    if legs < _SHORTEST_LEGS:
+        raise MotionError(f"its legs are {legs:.2g} m long, which can't be right: write or download it anew.")
     hips = joints[:, _HIPS].mean(axis=1) * (SMPL.leg_length / legs)
     root = hips - rot.rotate(local[:, 0], SMPL.offsets[1:3].mean(axis=0))
 
