@@ -40,10 +40,13 @@ def baselines(
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, windows and noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in the folder.")] = False,
 ) -> None:
-    """Train the baselines one after the other, each within its budget; checkpoints every two minutes."""
+    """Train the baselines one after the other, each within its budget; checkpoints every two minutes.
+
+    Files that can't be used, and baselines that learn from longer dances than there are, are named and left out.
+    """
     from .train import train_baselines
 
-    with left_out("file") as skip, progress_bar() as progress:
+    with left_out("file") as skip, left_out("baseline") as leave_out, progress_bar() as progress:
         trained = train_baselines(
             data,
             out,
@@ -53,6 +56,7 @@ def baselines(
             seed=seed,
             progress=progress,
             skip=skip,
+            leave_out=leave_out,
         )
     for baseline in trained:
         parameters = sum(p.numel() for p in baseline.dancer.parameters())

@@ -36,7 +36,7 @@ class Trainer:
         window, kind = dancer.network.window, dancer.network.kind
         recordings = [recording for recording in recordings if len(recording.motion) >= window]
         if not recordings:
-            raise StepsmithError(f"No dance is as long as {name} learns from at once ({window / 30:.0f} s).")
+            raise _too_short(name, window)
         dancer.learn_scales(recordings)
         sound_mean, sound_std = dancer.sound_mean.numpy(), dancer.sound_std.numpy()
         pose_mean, pose_std = dancer.pose_mean.numpy(), dancer.pose_std.numpy()
@@ -161,12 +161,14 @@ def train_baselines(
     sizes: Mapping[str, int] | None = None,
     progress: Progress = silent,
     skip: Skip = ignore,
+    leave_out: Skip = ignore,
 ) -> list[Baseline]:
     """Train baselines on the train split of ``data`` into ``folder``, one after the other; those trained.
 
     ``only``: names of KINDS, all by default; ``minutes``: of one core for each, each one's own by default. ``resume``:
-    go on from checkpoints; those whose budget is used up stay as they are. Raises StepsmithError for names
-    nobody knows, and for checkpoints to be lost.
+    go on from checkpoints; those whose budget is used up stay as they are. ``skip`` hears of files that can't be used,
+    ``leave_out`` of baselines that learn from longer dances than there are. Raises StepsmithError for names nobody
+    knows, for checkpoints to be lost, and where dances are too short for all, or for one of ``only``.
     """
     names = [name for name in KINDS if not only or name in only]
     unknown = sorted(set(only) - set(KINDS))
@@ -178,8 +180,16 @@ def train_baselines(
             f"{folder} holds the training of {kept[0]}: go on with --resume, or choose another folder."
         )
     make_folder(folder)
-    kinds = {Dancer(name, sizes or {}).network.kind for name in names}
+    networks = {name: Dancer(name, sizes or {}).network for name in names}
+    kinds = {network.kind for network in networks.values()}
     recordings = load_recordings(data, kinds, part(progress, 0.0, 0.02), skip)
+    longest = max((len(recording.motion) for recording in recordings), default=0)
+    short = {name: network.window for name, network in networks.items() if network.window > longest}
+    if short and (only or len(short) == len(names)):
+        raise _too_short(*next(iter(short.items())))
+    for name, window in short.items():
+        leave_out(str(_too_short(name, window)))
+    names = [name for name in names if name not in short]
     budgets = {name: minutes or KINDS[name].minutes for name in names}
     found, done, total = [], 0.0, sum(budgets.values())
     for name in names:
@@ -190,3 +200,7 @@ def train_baselines(
         found.append(load_baseline(trainer.run(budgets[name], share)))
         done += budgets[name]
     return found
+
+
+def _too_short(name: str, window: int) -> StepsmithError:
+    return StepsmithError(f"No dance is as long as {name} learns from at once ({window / 30:.0f} s).")

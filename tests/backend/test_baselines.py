@@ -9,6 +9,7 @@ import pytest
 import torch
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.baselines import edge, load_baselines, systems
+from stepsmith.backend.baselines import train as training
 from stepsmith.backend.baselines.command import baselines_app
 from stepsmith.backend.baselines.recordings import Recording, load_recordings
 from stepsmith.backend.baselines.sound import WIDTHS, listen
@@ -288,3 +289,18 @@ def test_the_command_trains_and_refuses_to_lose_a_training(data: Path, tmp_path:
     assert CliRunner().invoke(baselines_app, [*options, "--resume"], catch_exceptions=False).exit_code == 0
     with pytest.raises(StepsmithError, match="no baseline “polka”"):
         train_baselines(data, tmp_path, ["polka"])
+
+
+def test_what_learns_from_longer_dances_is_left_out_before_any_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "KINDS", {name: systems.KINDS[name] for name in ("rnn-frame", "rnn-song")})
+    monkeypatch.setattr(training, "KINDS", systems.KINDS)
+    arguments = ["--data", str(data), "-o", str(tmp_path / "all"), "--minutes", "0.01"]
+    result = CliRunner().invoke(baselines_app, arguments, catch_exceptions=False)
+    assert "Left out: No dance is as long as rnn-song learns from at once (20 s)." in result.output
+    assert "1 baseline was left out." in result.output
+    assert [path.name for path in (tmp_path / "all").glob("*.safetensors")] == ["rnn-frame.safetensors"]
+    with pytest.raises(StepsmithError, match="as long as rnn-song"):
+        train_baselines(data, tmp_path / "asked", ["rnn-frame", "rnn-song"], 0.01)
+    assert not list((tmp_path / "asked").iterdir())
