@@ -18,6 +18,7 @@ from ...retarget.skeleton import SMPL_PARENTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
 
 _INSTALL = "pip install 'stepsmith[train]'"
 _POSES = 12  # of a dance in a contact sheet
@@ -37,9 +38,7 @@ class Log:
         if tensorboard:
             if find_spec("tensorboard") is None:
                 raise StepsmithError(f"TensorBoard is not installed: {_INSTALL}.")
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(folder / "events"))
+            self._events = self._open_events()
 
     def add(self, step: int, **numbers: float) -> None:
         """Log ``numbers`` at ``step``; those without a column are left out of the table."""
@@ -59,6 +58,9 @@ class Log:
 
     def forget_after(self, step: int) -> None:
         """Drop the rows after ``step``, of a run stopped before its next checkpoint: they are about to come again."""
+        if self._events is not None:  # TensorBoard drops what was logged at or after this step
+            self._events.close()
+            self._events = self._open_events(step + 1)
         if step == 0:
             self.path.unlink(missing_ok=True)
             return
@@ -71,6 +73,12 @@ class Log:
             table = csv.DictWriter(file, columns, extrasaction="ignore")
             table.writeheader()
             table.writerows(rows)
+
+    def _open_events(self, first: int | None = None) -> SummaryWriter:
+        """To log to TensorBoard, which drops what was logged before at step ``first`` and after."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.path.with_name("events")), purge_step=first)
 
     def read(self) -> dict[str, tuple[Array, Array]]:
         """Steps and values of every column; what is no number, as after a stop in mid-line, is left out."""

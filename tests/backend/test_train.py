@@ -206,6 +206,18 @@ def test_tensorboard_gets_the_numbers_too(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("features")] == [(20, 0.5), (40, 0.25)]
 
 
+def test_tensorboard_forgets_what_comes_again(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for again in (False, True):
+        log = train_log.Log(tmp_path, tensorboard=True)
+        log.forget_after(20 if again else 0)
+        for step in (40,) if again else (20, 40, 60):
+            log.add(step, features=0.25 if again else 0.5)
+    events = accumulator.EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("features")] == [(20, 0.5), (40, 0.25)]
+
+
 def test_a_log_cut_off_in_mid_line_goes_on(tmp_path: Path) -> None:
     log = train_log.Log(tmp_path, ("val_own",))
     for step in (20, 40):
