@@ -26,6 +26,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .. import __version__
@@ -60,7 +61,7 @@ class ControlsRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     changes: list[tuple[float, str]] = Field(default=[], max_length=100)
-    energy: float | list[tuple[float, float]] | None = None
+    energy: float | Annotated[list[tuple[float, float]], Field(min_length=1)] | None = None
     keep: list[KeepRequest] = Field(default=[], max_length=100)
     loop: bool = False
     radius: float | None = Field(default=None, gt=0.0)
@@ -128,6 +129,7 @@ def make_app(settings: Settings, store: Store) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(StepsmithError, _failed)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _broken)
     _add_songs(app)
     _add_jobs(app)
@@ -360,7 +362,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     sentence = str(error.detail)
     if not isinstance(error, Refused):  # the framework's own: no such path, no such method
         sentence = f"{request.method} {request.url.path} is nothing this server answers ({sentence})."
-    return JSONResponse({"error": sentence}, error.status_code)
+    return _said(sentence, error.status_code)
 
 
 async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
@@ -369,16 +371,26 @@ async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
     # The second step of a wish's place is its kind, by which its form was chosen.
     place = ".".join(str(step) for step in first["loc"] if step not in ("body", "dance", "capture"))
     what = f"its “{place}” is wrong" if place else "it is wrong"
-    return JSONResponse({"error": f"The request can't be understood: {what} ({first['msg']})."}, 422)
+    return _said(f"The request can't be understood: {what} ({first['msg']}).", 422)
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     status = 503 if isinstance(error, ModelError) else 507 if isinstance(error, StoreError) else 422
-    return JSONResponse({"error": str(error)}, status)
+    return _said(str(error), status)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """To a client that left in the middle of its request, and hears nothing any more."""
+    return Response(status_code=400)
 
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": f"An unexpected error stopped the request ({type(error).__name__})."}, 500)
+
+
+def _said(sentence: str, status: int) -> JSONResponse:
+    """An error's answer; half of a character, which no text can hold, is shown by its number."""
+    return JSONResponse({"error": sentence.encode(errors="backslashreplace").decode()}, status)
 
 
 class _Guard:

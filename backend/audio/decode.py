@@ -130,7 +130,7 @@ def _mono(container: av.container.InputContainer, start: float) -> Iterator[tupl
     """
     elapsed = 0.0
     for frame in sound_frames(container):
-        skip = round((start - elapsed) * frame.sample_rate)
+        skip = round(min((start - elapsed) * frame.sample_rate, frame.samples))
         elapsed += frame.samples / frame.sample_rate
         if skip < frame.samples:
             yield _mix(frame)[max(skip, 0) :], frame.sample_rate

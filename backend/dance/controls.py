@@ -63,6 +63,10 @@ class Controls:
         _check_rising("genre changes", [second for second, _ in self.changes])
         if self.changes and self.changes[0][0] <= 0.0:
             raise StepsmithError("A genre can change after second 0 only: name the first one as the genre.")
+        if self.energy == ():
+            raise StepsmithError(
+                "There are no energies to go between: give one at least, or leave the choice to the song."
+            )
         levels = self.energy if isinstance(self.energy, tuple) else ((0.0, self.energy or 0.0),)
         _check_rising("energies", [second for second, _ in levels])
         for _, level in levels:

@@ -53,6 +53,8 @@ class ModelConfig:
             value = getattr(config, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise ValueError(f"{name} of {value}")
+        if config.width % (2 * config.heads):  # positions turn pairs of a head's numbers
+            raise ValueError(f"{config.heads} heads of a width of {config.width}")
         if not config.genres or not 1.0 <= config.fps <= 240.0:
             raise ValueError(f"{len(config.genres)} genres at {config.fps} frames a second")
         return config

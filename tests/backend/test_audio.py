@@ -195,6 +195,8 @@ def test_what_is_no_song_is_said_in_one_sentence(tmp_path: Path, make, says: str
 def test_a_start_behind_the_end(song_file: Path) -> None:
     with pytest.raises(AudioError, match=r"only 0\.00 s of sound from 50 s on"):
         decode(song_file, start=50.0)
+    with pytest.raises(AudioError, match=r"only 0\.00 s of sound from 1e\+308 s on"):
+        decode(song_file, start=1e308)
 
 
 @pytest.mark.parametrize(

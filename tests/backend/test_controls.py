@@ -364,6 +364,7 @@ def test_who_pauses_on_the_beat_listens_and_who_shakes_does_not() -> None:
         ({"energy": float("nan")}, "-2.5 to 2.5"),
         ({"energy": ((5.0, 0.0), (1.0, 0.0))}, "out of order"),
         ({"energy": ((-5.0, 0.0),)}, "from 0 on"),
+        ({"energy": ()}, "one at least"),
         ({"changes": ((0.0, "waltz"),)}, "after second 0"),
         ({"changes": ((4.0, "waltz"), (3.0, "rumba"))}, "out of order"),
         ({"changes": ((4.0, "polka"),)}, "polka"),

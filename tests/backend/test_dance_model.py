@@ -193,7 +193,7 @@ def test_metres_that_are_none_are_damage(tmp_path: Path, meters: object) -> None
 @pytest.mark.parametrize(
     "shape",
     [{"fps": 0.0}, {"window": 0}, {"width": 10_000_000}, {"depth": -1}, {"heads": 0}, {"patch": 1.5}, {"width": 64},
-     {"fps": float("nan")}],
+     {"fps": float("nan")}, {"heads": 7}, {"heads": 32}],
     ids=str,
 )  # fmt: skip
 def test_headers_that_make_no_sense_are_damage(tmp_path: Path, shape: dict[str, float]) -> None:

@@ -288,7 +288,14 @@ def test_damaged_weights_are_told_in_one_sentence(tmp_path: Path, content: bytes
 
 
 @pytest.mark.parametrize(
-    "config", ['{"widths": [99999999, 3], "causal": false}', '{"widths": [3], "causal": false}', '{"widths": "3"}', "7"]
+    "config",
+    [
+        '{"widths": [99999999, 3], "causal": false}',
+        '{"widths": [], "causal": false}',
+        '{"widths": [3], "causal": false}',
+        '{"widths": "3"}',
+        "7",
+    ],
 )
 def test_weights_whose_header_claims_another_network_are_refused(tmp_path: Path, config: str) -> None:
     path = tmp_path / "odd.safetensors"

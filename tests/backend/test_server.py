@@ -125,7 +125,8 @@ def test_a_song_too_large_is_refused_also_where_its_size_is_not_told(start_serve
     assert server.send(bytes(1000))
 
 
-def test_an_upload_broken_off_leaves_nothing(server: Any) -> None:
+def test_an_upload_broken_off_leaves_nothing(start_server: Callable[..., Any]) -> None:
+    server = start_server()
     sha256 = hashlib.sha256(b"whole").hexdigest()
     address = ("127.0.0.1", server.ready["port"])
     head = f"PUT /songs/{sha256} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
@@ -136,6 +137,8 @@ def test_an_upload_broken_off_leaves_nothing(server: Any) -> None:
     time.sleep(0.3)
     assert not list((Path(server.given["data"]) / "songs").glob(".*"))
     assert server.client.head(f"/songs/{sha256}").status_code == 404
+    server.process.terminate()
+    assert server.process.communicate(timeout=20)[1] == b""
 
 
 def test_a_full_disk_is_said_before_the_work(start_server: Callable[..., Any]) -> None:
@@ -168,11 +171,15 @@ def test_a_full_disk_is_said_before_the_work(start_server: Callable[..., Any]) -
         ({"controls": {"keep": [{"motion": NOBODY}]}}, 404, "not been sent"),
         ({"controls": {"keep": [{"motion": "../x"}]}}, 422, "motion"),
         ({"controls": {"speed": 2.0}}, 422, "speed"),
+        ({"controls": {"energy": []}}, 422, "energy"),
+        ({"genre": "\ud800"}, 422, "“\\ud800”: choose one of tango, waltz"),
+        ({"kind": "\ud800"}, 422, "kind"),
     ],
 )
 def test_bad_wishes_are_refused(server: Any, wishes: dict[str, Any], status: int, word: str) -> None:
     before = len(server.client.get("/jobs").json())
-    answer = server.client.post("/jobs", json={"kind": "dance", "song": server.send(), **wishes})
+    body = json.dumps({"kind": "dance", "song": server.send(), **wishes})
+    answer = server.client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
     assert word in refusal(answer, status)
     assert len(server.client.get("/jobs").json()) == before
 

@@ -57,6 +57,6 @@ def load_network(path: Path | None = None) -> TemporalNetwork:
             network = TemporalNetwork(INPUTS, OUTPUTS, channels, widths, bool(config["causal"]))
         counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("num_batches_tracked")}
         network.load_state_dict(counters | state, assign=True)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise LifterError(f"The weights {file} are damaged: copy or install them again.") from error
     return network.eval().requires_grad_(False)
