@@ -537,6 +537,30 @@ def test_what_can_not_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_dances_in_other_forms_are_named_once(tmp_path: Path, listed: bool) -> None:
+    paired(tmp_path, "good", "both")
+    for name in ("wrong.fbx", "wrong.mp3", "both.fbx", "rig.glb", "good.txt"):
+        (tmp_path / name).touch()
+    if listed:
+        write_manifest(tmp_path, "name,split", *(f"{name},train" for name in ("good", "both", "wrong")))
+    said: list[str] = []
+    assert {dance.name for dance in load_dances(tmp_path, "train", skip=said.append)} == {"good", "both"}
+    assert said == ["wrong.fbx is no motion file that can be read: export it as BVH."]
+
+
+def test_dances_that_the_manifest_does_not_list_are_named(tmp_path: Path) -> None:
+    paired(tmp_path, "good", "other", "forgotten")
+    save_motion(tmp_path / "calibration.npz", swaying())
+    write_manifest(tmp_path, "name,genre", "good,polka", "other,polka")
+    said: list[str] = []
+    assert {dance.name for dance in load_dances(tmp_path, "train", skip=said.append)} == {"good", "other"}
+    assert said == ["forgotten.npz is not in the manifest.csv: add a line for it."]
+    said.clear()
+    load_dances(tmp_path, "train", names=["good"], skip=said.append)
+    assert not said
+
+
 def as_tang(motion: Motion) -> dict[str, np.ndarray]:
     """The motion as the ballroom dances are stored, with some joints for markers."""
     back = rot.from_axis_angle([-np.pi / 2, 0.0, 0.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from os.path import commonpath
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from ....retarget.errors import MotionError
 from . import tang2018
 from .clean import CLIP, SHORTEST, clean, clip
 from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
+from .manifest import FILE as MANIFEST
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
 from .motion_file import SUFFIXES, read_motion
 
 _SONGS = (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aac", ".opus", ".wma", ".aiff", ".aif", ".mp4")
+# Motion that is read once it is in another form.
+_FOREIGN = (".fbx", ".c3d", ".glb", ".usd", ".vmd", ".trc", ".mot")
 # Fewer songs than these are all for training.
 _FEW = 10
 # Genre of dances in the folder itself, of which nobody says one.
@@ -30,7 +33,8 @@ def load_dances(
     AIST++'s: gBR_sBM_cAll_d04_mBR2_ch08 is danced to mBR2. Each motion begins with its song. A
     ``manifest.csv`` may name genres and splits (see ``read_manifest``); else the genre is the name of the subfolder
     that holds both, and the split follows from the song's name (see ``split_of``).
-    ``names``: only these dances. ``skip`` hears of motions left out.
+    ``names``: only these dances. ``skip`` hears of motions left out: also of those with songs in forms that can't be
+    read, or that a manifest without splits does not list.
     Raises DataError where the folder holds no dance of the split, or more than fit in memory.
     """
     folder = Path(folder)
@@ -51,8 +55,16 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     songs = [path for path in files if path.suffix.lower() in _SONGS]
     motions = _by_name([path for path in files if path.suffix.lower() in SUFFIXES], folder, skip)
+    foreign = _foreign(files, songs, {path.stem for path in motions.values()})
     # Where a manifest names splits, dances without one are in none.
     whole = rows is None or not any(row.split for row in rows.values())
+    if names is None:
+        for motion in foreign.values():
+            skip(f"{motion.name} is no motion file that can be read: export it as BVH.")
+        for name, motion in motions.items():
+            # What has no song either is none of these dances.
+            if rows is not None and whole and name not in rows and _song_of(motion, songs):
+                skip(f"{motion.name} is not in the {MANIFEST}: add a line for it.")
     few = len({song_name(name) for name in motions}) < _FEW
     for name, row in (dict.fromkeys(motions, Row()) if rows is None else rows).items():
         assigned = row.split or (split_of(song_name(name), few) if whole else None)
@@ -60,7 +72,8 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
             continue
         path = motions.get(name)
         if path is None:
-            skip(f"{name}, which the manifest names, has no motion file.")
+            if name not in foreign:
+                skip(f"{name}, which the manifest names, has no motion file.")
             continue
         song = _song_of(path, songs)
         if song is None:
@@ -70,6 +83,13 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
         both = Path(commonpath([path.parent, song.parent]))
         genre = row.genre or aist_genre(path.stem) or (both.name if both != folder else _PLAIN)
         yield from _read(path, name, genre, song if row.heard else None, row.in_time, fps, skip)
+
+
+def _foreign(files: Sequence[Path], songs: Sequence[Path], read: Container[str]) -> dict[str, Path]:
+    """The motions, by name, that have songs but are in forms that can't be read; not those that are ``read`` as well,
+    from another file of their name."""
+    found = [path for path in files if path.suffix.lower() in _FOREIGN and path.stem not in read]
+    return {path.stem: path for path in found if _song_of(path, songs)}
 
 
 def _by_name(paths: Sequence[Path], folder: Path, skip: Skip) -> dict[str, Path]:
