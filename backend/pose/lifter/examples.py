@@ -70,7 +70,8 @@ def bridge(points: Array, confidence: Array, fps: float, causal: bool = False) -
     first = np.where(before >= 0, before, np.minimum(after, frames - 1))
     last = np.where(after < frames, after, first)
     gap, since = last - first, frame - first
-    short = ~seen & (np.where(gap > 0, gap, 2 * np.abs(since)) <= _BRIDGED * fps)
+    found = (before >= 0) | (after < frames)
+    short = ~seen & found & (np.where(gap > 0, gap, 2 * np.abs(since)) <= _BRIDGED * fps)
     share = (since / np.maximum(gap, 1))[..., None].astype(points.dtype)
     start, end = (np.take_along_axis(points, which[..., None], axis=-3) for which in (first, last))
     sure = np.minimum(*(np.take_along_axis(confidence, which, axis=-2) for which in (first, last)))
