@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ... import __version__
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
 from ..checkpoints import kept_in, load_checkpoint, save_checkpoint
 from ..folders import make_folder
 from ..progress import Progress, part, silent
+from ..provenance import provenance
 from .calibrate import calibrate
 from .card import model_card
 from .condition import SOUND
@@ -56,7 +56,7 @@ class Trainer:
 
     It holds ``checkpoint.pt`` to resume from, ``model.safetensors``, ``log.csv`` (losses every 20 steps; at every
     checkpoint those of held-out dances, with their own and with other sound), ``losses.png``, ``samples.png`` and
-    ``model.md``, the weights' card.
+    ``model.md``, the weights' card. ``facts`` of where they come from stand in the weights' header.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class Trainer:
         model: ModelConfig,
         folder: Path,
         tensorboard: bool = False,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
+        self._facts = dict(facts or {})
         self.folder, self.tracks, self.held_out = folder, tracks, held_out
         self.processes = Processes()
         self.device = self.processes.device
@@ -202,7 +204,7 @@ class Trainer:
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
         save_checkpoint(self.folder / _CHECKPOINT, {**state, "step": self.step, "config": self.model.config.to_dict()})
         averaged = self._averaged()
-        facts = {"stepsmith": __version__, "steps": str(self.step), "dances": str(len(self.tracks))}
+        facts = {**self._facts, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
         losses = self.validate() if self.held_out else {}
         if losses:
@@ -336,7 +338,9 @@ def train(
     except NoDancesError:
         held_out = []
     model = ModelConfig(genres=tuple(genres), meters=_meters(tracks, len(genres)))
-    trainer = Trainer(tracks, prepare(held_out, genres, listening, skip), model, folder, tensorboard)
+    trainer = Trainer(
+        tracks, prepare(held_out, genres, listening, skip), model, folder, tensorboard, provenance(data, *extra)
+    )
     if resume:
         trainer.resume()
     trainer.run(config, progress)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from stepsmith.backend.audio import MEL_BANDS, Music
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.dance import calibrate as calibrating
@@ -407,6 +408,8 @@ def test_the_command_names_and_counts_what_it_leaves_out(
     result = CliRunner().invoke(train_app, arguments)
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(Path("training") / "model.safetensors")
+    with safe_open(tmp_path / "training" / "model.safetensors", framework="np") as opened:
+        assert {"data", "licence", "stepsmith", "steps"} <= opened.metadata().keys()
     assert (tmp_path / "training" / "checkpoint.pt").is_file()
     shown = " ".join(result.stderr.split())
     assert shown.count("Left out: holiday.bvh: line 1") == 1

@@ -22,6 +22,7 @@ from ...dance.sources import Skip, ignore
 from ...dance.train_log import Log
 from ...folders import make_folder
 from ...progress import Progress, silent
+from ...provenance import provenance
 from .data import Library, Recording, load_recordings
 from .examples import Examples, join_examples, make_examples
 from .invent import invent
@@ -129,7 +130,7 @@ def train(
     trainer.network.load_state_dict(trainer.average)
     path = out / "lifter.safetensors"
     with kept_in(out):
-        save_network(path, trainer.network, {"data": data.name, "steps": str(trainer.step)})
+        save_network(path, trainer.network, provenance(data) | {"steps": str(trainer.step)})
     return path
 
 
