@@ -55,12 +55,14 @@ _AT_REST = 1e-5
 class Written:
     """What ``write_action`` made. ``action``: it holds the keys. ``keys``: how many. ``reduction``: the errors
     of reduced keys, None where every frame has one. ``put_back``: bones above the dancing ones that were away
-    from rest and are held there."""
+    from rest and are held there; ``reset``: dancing bones that somebody, and no action, had moved or scaled and
+    that are at rest in it too."""
 
     action: bpy.types.Action
     keys: int
     reduction: Reduction | None
     put_back: tuple[str, ...] = ()
+    reset: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,8 @@ def write_action(
         raise RigError(f"{armature.name} can't dance with all its bones' channels locked: unlock some of them.")
     at_rest = list(_at_rest(armature, pose))
     channels += at_rest
+    away = [part for part in at_rest if any(part.free) and _is_away(part.path, part.now)]
+    played = {curve.data_path for curve in playing_curves(armature)}
     frames = start_frame + np.arange(float(len(pose.rotations)))
     with ExitStack() as undo:
         place = _PLACES[into](armature, name, undo)
@@ -132,8 +136,9 @@ def write_action(
         if into == "nla":
             _push_strip(armature, place, name, start_frame, undo)
         undo.pop_all()
-    put_back = [part.bone for part in at_rest if part.bone not in pose.bones and _is_away(part.path, part.now)]
-    return Written(place.action, keys, reduction, tuple(dict.fromkeys(put_back)))
+    put_back = dict.fromkeys(part.bone for part in away if part.bone not in pose.bones)
+    reset = dict.fromkeys(part.bone for part in away if part.bone in pose.bones and part.path not in played)
+    return Written(place.action, keys, reduction, tuple(put_back), tuple(reset))
 
 
 def check_readable(armature: bpy.types.Object) -> None:
@@ -207,7 +212,8 @@ def _at_rest(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
     """What the pose takes to be at rest and what was played before leaves elsewhere, held at rest.
 
     Of the pose's bones that is all but what it keys, of those above them everything; but not what a
-    constraint, a driver or, above them, an NLA track moves, which goes on doing so.
+    constraint, a driver or, above them, an NLA track moves, which goes on doing so, nor that somebody made the
+    dancer larger or smaller as a whole.
     """
     data = armature.animation_data
     drivers = [] if data is None else [driver for driver in data.drivers if not driver.mute]
@@ -223,6 +229,8 @@ def _at_rest(armature: bpy.types.Object, pose: Pose) -> Iterator[_Channels]:
         for name in _unkeyed(bone, pose):
             path, now = bone.path_from_id(name), np.array(getattr(bone, name))
             if (above and path in tracked) or not (path in moved or _is_away(path, now)):
+                continue
+            if above and name == "scale" and path not in moved and np.ptp(now) <= _AT_REST:
                 continue
             if name in ("location", "scale"):
                 values = np.tile(_REST[name], (len(pose.rotations), 1))

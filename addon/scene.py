@@ -246,6 +246,8 @@ def apply_motion(
     # Blended in, the dance begins where they have brought the dancer.
     if written.put_back and options.into != "blend":
         warnings.append(_put_back(written.put_back))
+    if written.reset and options.into != "blend":
+        warnings.append(_reset(written.reset))
     warnings += (
         lying(armature, rig, bone_map)
         + notices(armature, bone_map, (first, last))
@@ -270,6 +272,14 @@ def _put_back(bones: Sequence[str]) -> str:
     one = f"The bone {bones[0]} was posed and is"
     many = f"{len(bones)} bones above the dancing ones, e.g. {bones[0]}, were posed and are"
     return f"{one if len(bones) == 1 else many} at rest in the dance: choose a place to have that elsewhere."
+
+
+def _reset(bones: Sequence[str]) -> str:
+    """What to say of dancing bones that somebody had moved or scaled."""
+    one = f"The bone {bones[0]} was moved or scaled and is"
+    many = f"{len(bones)} bones, e.g. {bones[0]}, were moved or scaled and are"
+    its = "its key" if len(bones) == 1 else "their keys"
+    return f"{one if len(bones) == 1 else many} at rest in the dance: delete {its} of location and scale to undo that."
 
 
 def _solve(

@@ -555,6 +555,7 @@ def test_what_was_played_before_leaves_nothing(rooted: Any, mode: str, into: Any
         disturb(rooted.pose.bones[name])
     written = write_action(rooted, pose, name="Dance", start_frame=1, into=into)
     assert written.put_back == ("root",)
+    assert written.reset == ("left_hip", "left_knee")
     prop = np.array(rooted.pose.bones["prop"].matrix_basis)
     assert heads(rooted, range(1, 10)) == pytest.approx(wanted, abs=1e-5)
     # Bones that carry nothing of the dance are the user's.
@@ -578,7 +579,9 @@ def test_what_the_action_before_moves_is_held_whatever_its_frame(rooted: Any) ->
     slot = getattr(rooted.animation_data, "action_slot", None)
     bpy.context.scene.frame_set(1)
     assert rooted.pose.bones["root"].location.length == 0.0
-    dance = write_action(rooted, pose, name="Dance", start_frame=1).action
+    written = write_action(rooted, pose, name="Dance", start_frame=1)
+    assert written.reset == (), "what an action moved nobody chose"
+    dance = written.action
     own = getattr(rooted.animation_data, "action_slot", None)
     held = [curve for curve in curves_of(rooted) if len(curve.keyframe_points) == 1]
     assert {curve.data_path for curve in held} == {
@@ -592,6 +595,17 @@ def test_what_the_action_before_moves_is_held_whatever_its_frame(rooted: Any) ->
             rooted.animation_data.action_slot = its
         bpy.context.scene.frame_set(20)
     assert heads(rooted, range(1, 10)) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_dancer_made_larger_as_a_whole_stays_so(rooted: Any) -> None:
+    rooted.pose.bones["root"].scale = (1.2, 1.2, 1.2)
+    pose = pose_of(("pelvis", "left_hip", "left_knee", "head"), frames=9)
+    written = write_action(rooted, pose, name="Dance", start_frame=1)
+    assert not [curve for curve in curves_of(rooted) if "root" in curve.data_path]
+    assert written.put_back == written.reset == ()
+    larger = heads(rooted, range(1, 10))
+    rooted.pose.bones["root"].scale = (1.0, 1.0, 1.0)
+    assert larger == pytest.approx(1.2 * heads(rooted, range(1, 10)), abs=1e-5)
 
 
 def test_blended_in_it_comes_to_rest_and_goes_back(rooted: Any) -> None:

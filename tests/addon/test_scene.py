@@ -263,8 +263,10 @@ def test_a_bone_above_the_dancers_that_is_put_back_is_told(
     assert apply_motion(bpy.context, armature, dance).warnings == ()
     place = armature.pose.bones["pelvis"].head.copy()
     armature.pose.bones["root"].location = (2.0, 0.0, 0.0)
-    (told,) = apply_motion(bpy.context, armature, dance).warnings
+    armature.pose.bones["head"].scale = (1.5, 1.5, 1.5)
+    told, also = apply_motion(bpy.context, armature, dance).warnings
     assert told.startswith("The bone root was posed")
+    assert also.startswith("The bone head was moved or scaled")
     assert armature.pose.bones["pelvis"].head == place
 
 
