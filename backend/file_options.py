@@ -24,7 +24,7 @@ Out = Annotated[
         "--out",
         metavar="OUT",
         help=f"A file to write, by its ending: {', '.join(SCENE_ENDINGS)}, or a motion: {', '.join(MOTION_ENDINGS)}. "
-        "May be given several times.",
+        "May be given several times; Blender 4.5 and newer open the .blend.",
     ),
 ]
 # A list, since of a plain option given twice only the last would be heard of.
