@@ -1,4 +1,4 @@
-"""Checkpoints of trainings on disk: ``save_checkpoint`` and ``load_checkpoint``."""
+"""What trainings leave on disk: checkpoints to go on from, and the tensors of weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from ..retarget.errors import StepsmithError
 from ..retarget.placing import written_beside
@@ -57,3 +59,26 @@ def load_checkpoint(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
         raise StepsmithError(
             f"{path} is damaged or no checkpoint of a training: move it away and start without --resume."
         ) from error
+
+
+def diverged(step: int, checkpoint: Path) -> StepsmithError:
+    """What to say, and to do, of a loss that is no number at ``step``, the last ``checkpoint`` as it was."""
+    again = f"resume from the last checkpoint in {checkpoint.parent}" if checkpoint.is_file() else "start again"
+    return StepsmithError(f"The loss is no longer a number at step {step}: {again} with a lower learning rate.")
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write weights as safetensors, whole or not at all. Raises OSError where they can't be written."""
+    with written_beside(path) as unfinished:
+        unfinished.write_bytes(save(tensors, header))  # save_file would keep it from the group and others
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file's tensors in single precision.
+
+    Raises SafetensorError or OSError where it can't be read, ValueError where some of it is no number.
+    """
+    tensors = {name: value.float() for name, value in load_file(path).items()}
+    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+        raise ValueError("no numbers")
+    return tensors

@@ -20,6 +20,11 @@ def silent(fraction: float, text: str) -> None:
     """A Progress that tells nobody."""
 
 
+def parts(progress: Progress | None, count: int) -> list[Progress]:
+    """A Progress for each of ``count`` stages of the work that take as long as one another."""
+    return [part(progress, number / count, (number + 1) / count) for number in range(count)]
+
+
 def part(progress: Progress | None, first: float, last: float) -> Progress:
     """A Progress for one stage of the work, which fills the share from ``first`` to ``last`` of the whole.
 

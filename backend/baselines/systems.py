@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.motion import Motion
-from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
+from ..checkpoints import save_tensors
 from ..dance import representation
 from ..dance.losses import feature_scale
 from ..progress import Progress, part, silent
@@ -171,8 +171,7 @@ def save_baseline(path: Path, name: str, sizes: Mapping[str, int], state: Mappin
         key: value.to("cpu", torch.float16 if key.startswith("network.") else torch.float32).contiguous()
         for key, value in state.items()
     }
-    with written_beside(path) as unfinished:
-        unfinished.write_bytes(save(halved, header))  # save_file would keep it from the group and others
+    save_tensors(path, halved, header)
 
 
 def load_baseline(path: Path) -> Baseline:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...retarget.motion import Motion
 from ..audio import Music
-from ..progress import Progress, part
+from ..progress import Progress, parts
 from .controls import Controls
 from .model import DanceModel
 from .plan import plan_dance
@@ -42,7 +42,7 @@ def generate(
     together = max(1, _FRAMES // len(plan.shares))
     groups = [seeds[first : first + together] for first in range(0, len(seeds), together)]
     best, chosen, most = None, seed, -np.inf
-    for number, group in enumerate(groups):
+    for group, share in zip(groups, parts(progress, len(groups)), strict=True):
         found = sample(
             model,
             [plan.cues(one) for one in group],
@@ -50,7 +50,7 @@ def generate(
             seeds=group,
             loop=plan.controls.loop,
             constrain=plan.constrain if plan.constrained else None,
-            progress=part(progress, number / len(groups), (number + 1) / len(groups)),
+            progress=share,
         )
         for one, features in zip(group, found, strict=True):
             motion = plan.finish(features)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
-from ..checkpoints import kept_in, load_checkpoint, save_checkpoint
+from ..checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
 from ..folders import make_folder
 from ..progress import Progress, part, silent
 from ..provenance import provenance
@@ -144,11 +144,7 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             means = self.processes.mean(torch.stack([value.detach() for value in losses.values()]))
             if not (torch.isfinite(means).all() and torch.isfinite(norm)):
-                saved_once = (self.folder / _CHECKPOINT).is_file()
-                again = f"resume from the last checkpoint in {self.folder}" if saved_once else "start again"
-                raise StepsmithError(
-                    f"The loss is no longer a number at step {self.step}: {again} with a lower learning rate."
-                )
+                raise diverged(self.step, self.folder / _CHECKPOINT)
             self.optimizer.step()
             self.step += 1
             self._follow(min(0.999, (1 + self.step) / (10 + self.step)))

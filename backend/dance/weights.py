@@ -7,9 +7,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from ...retarget.placing import written_beside
+from ..checkpoints import load_tensors, save_tensors
 from ..model_header import FORMAT, ModelError, read_header
 from .model import DanceModel, ModelConfig
 
@@ -18,8 +17,7 @@ def save_model(path: Path, model: DanceModel, facts: dict[str, str]) -> None:
     """Write half-precision weights with ``facts`` (data, licence, commit, ...) in the header."""
     state = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     header = {**facts, "format": FORMAT, "config": json.dumps(model.config.to_dict())}
-    with written_beside(path) as unfinished:
-        unfinished.write_bytes(save(state, header))  # save_file would keep it from the group and others
+    save_tensors(path, state, header)
 
 
 def load_model(path: Path | str | None = None) -> DanceModel:
@@ -30,12 +28,10 @@ def load_model(path: Path | str | None = None) -> DanceModel:
     header = read_header(Path(path) if path is not None else None)
     try:
         config = ModelConfig.from_dict(json.loads(header.config))
-        state = load_file(header.file)
-        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-            raise ValueError("no numbers")
+        state = load_tensors(header.file)
         with torch.device("meta"):  # nothing is set aside before the sizes are known to agree
             model = DanceModel(config)
-        model.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+        model.load_state_dict(state, assign=True)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"The weights {header.file} are damaged: copy or install them again.") from error
     return model.eval().requires_grad_(False)

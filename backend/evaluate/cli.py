@@ -19,7 +19,7 @@ from ..dance.sources import Skip, ignore, load_dances
 from ..dance.weights import load_model
 from ..folders import check_file, make_folder
 from ..model_header import DEFAULT
-from ..progress import Progress, part, silent
+from ..progress import Progress, part, parts, silent
 from . import anatomy, protocol
 from .lifter_command import evaluate_lifter
 from .metrics import Estimate
@@ -187,9 +187,8 @@ def evaluate(
     if REAL in wanted:
         performances[REAL] = protocol.real_performances(dances, train if split != "train" else [])
     dancers = [one for one in found if one[0].name in wanted]
-    dancing = part(progress, _HEARD, _DANCED)
-    for number, (dancer, memory) in enumerate(dancers):
-        share = part(dancing, number / len(dancers), (number + 1) / len(dancers))
+    shares = parts(part(progress, _HEARD, _DANCED), len(dancers))
+    for (dancer, memory), share in zip(dancers, shares, strict=True):
         performances[dancer.name] = protocol.perform(dancer, pieces, heard, seed=seed, memory=memory, progress=share)
     measured = {}
     measuring = part(progress, _DANCED, 1.0)

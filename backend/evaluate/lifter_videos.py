@@ -13,7 +13,7 @@ from ...retarget.rotations import Array
 from ..dance.sources import Skip
 from ..pose.detections import Detections
 from ..pose.landmarks import FROM_MEDIAPIPE, to_human36m
-from ..progress import Progress, part
+from ..progress import Progress, parts
 from .lifter_cameras import read_qualisys, reconstruct
 from .lifter_sets import FPS, Clip, TestSet, at_times
 
@@ -31,19 +31,18 @@ def video_sets(data: Path, note: Skip, progress: Progress) -> Iterator[TestSet]:
     calibrations = sorted(data.rglob("*" + _CALIBRATION))
     together = {calibration.parent for calibration in calibrations}
     alone = [video for video in _videos(data) if video.parent not in together]
-    shares = np.linspace(0.0, 1.0, len(calibrations) + len(alone) + 1).tolist()
-    for calibration, *share in zip(calibrations, shares, shares[1:], strict=False):
+    shares = iter(parts(progress, len(calibrations) + len(alone)))
+    for calibration in calibrations:
         name = calibration.parent.resolve().name
         try:
-            clips = filmed_together(calibration, part(progress, *share))
+            clips = filmed_together(calibration, next(shares))
             yield TestSet(name, f"{name}, MediaPipe's detections in {len(clips)} calibrated cameras", clips)
         except StepsmithError as error:
             note(str(error))
     clips = []
-    shares = shares[len(calibrations) :]
-    for video, *share in zip(alone, shares, shares[1:], strict=False):
+    for video, share in zip(alone, shares, strict=True):
         try:
-            clips += filmed(video, part(progress, *share))
+            clips += filmed(video, share)
         except StepsmithError as error:
             note(str(error))
     if clips:
@@ -60,7 +59,7 @@ def filmed_together(calibration: Path, progress: Progress) -> list[Clip]:
         raise StepsmithError(
             f"{calibration} has {len(cameras)} cameras, but {len(videos)} videos lie beside it: give one for each."
         )
-    seen = [_watch(video, part(progress, i / len(videos), (i + 1) / len(videos))) for i, video in enumerate(videos)]
+    seen = [_watch(video, share) for video, share in zip(videos, parts(progress, len(videos)), strict=True)]
     frames = min(len(one) for one in seen)
     times = seen[0].times[:frames]
     if not frames or times[-1] - times[0] < _SHORTEST or not all((one.confidence > 0.0).any() for one in seen):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ....retarget.errors import StepsmithError
 from ...ahead import ahead
-from ...checkpoints import kept_in, load_checkpoint, save_checkpoint
+from ...checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
 from ...dance.sources import Skip, ignore
 from ...dance.train_log import Log
 from ...folders import make_folder
@@ -212,9 +212,7 @@ class Trainer:
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         if not (torch.isfinite(total) and torch.isfinite(norm)):
-            saved = (self.out / "checkpoint.pt").is_file()
-            again = f"go on with --resume from the last checkpoint in {self.out}" if saved else "start again"
-            raise StepsmithError(f"The loss is no longer a number at step {self.step}: {again}, at a lower --rate.")
+            raise diverged(self.step, self.out / _CHECKPOINT)
         self.optimiser.step()
         keep = min(config.average, (self.step + 1) / (self.step + 10))
         with torch.no_grad():

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 
 from ....retarget.errors import StepsmithError
-from ....retarget.placing import written_beside
+from ...checkpoints import load_tensors, save_tensors
 from . import WEIGHTS
 from .network import TemporalNetwork
 from .shapes import INPUTS, OUTPUTS
@@ -29,8 +28,7 @@ def save_network(path: Path, network: TemporalNetwork, facts: dict[str, str]) ->
     state = {name: value if "running" in name else value.to(torch.float16) for name, value in state.items()}
     config = {"widths": list(network.widths), "causal": network.causal}
     header = {**facts, "format": FORMAT, "config": json.dumps(config)}
-    with written_beside(path) as unfinished:
-        unfinished.write_bytes(save(state, header))  # save_file would keep it from the group and others
+    save_tensors(path, state, header)
 
 
 def load_network(path: Path | None = None) -> TemporalNetwork:
@@ -48,9 +46,7 @@ def load_network(path: Path | None = None) -> TemporalNetwork:
         if header.get("format") != FORMAT:
             raise LifterError(f"{file} holds no lifter of Stepsmith ({FORMAT}): give another file with --lifter.")
         config = json.loads(header["config"])
-        state = {name: value.float() for name, value in load_file(file).items()}
-        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-            raise ValueError("no numbers")
+        state = load_tensors(file)
         # The tensors that are there bound what the header may ask for.
         channels, widths = len(state["expand_conv.weight"]), [int(width) for width in config["widths"][: len(state)]]
         with torch.device("meta"):
