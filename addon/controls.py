@@ -84,6 +84,15 @@ class Controls:
         return {name: value for name, value in asked.items() if value is not None}
 
 
+def ranking(motion: Motion) -> list[str]:
+    """A sentence on which of several candidates a dance is, as its ``meta`` says; none where there was one alone."""
+    seeds = motion.meta.get("ranked")
+    if not isinstance(seeds, list) or len(seeds) < 2 or not all(isinstance(seed, int) for seed in seeds):
+        return []
+    then = ", ".join(map(str, seeds[1:]))
+    return [f"Seed {seeds[0]} is the best of {len(seeds)}, then {then}. For another of them take its seed, best of 1."]
+
+
 @dataclass(frozen=True)
 class Frames:
     """Frames of the scene, ``first`` to ``last``, in which ``part`` of what the dancer does now is kept."""

@@ -15,7 +15,7 @@ from bpy_extras.io_utils import ImportHelper
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
 from .character import make_character
-from .controls import FIRST_FRAME
+from .controls import FIRST_FRAME, ranking
 from .dance_task import Dance, Request
 from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
@@ -270,6 +270,7 @@ def apply_dance(
             bpy.data.batch_remove([*made, *(ob.data for ob in made)])
         raise
     settings.target = armature
+    result = replace(result, notes=(*result.notes, *ranking(dance.motion)))
     if dance.song is not None and song is None:
         warning = f"The song {dance.song} is gone, so the dance has no sound strip."
         result = replace(result, warnings=(*result.warnings, warning))

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..retarget.errors import StepsmithError
 from . import preferences, session
-from .controls import FIRST_FRAME
+from .controls import FIRST_FRAME, ranking
 from .crowd import dance_together, variations
 from .dance_task import Dance, Request
 from .keys import check_place
@@ -156,7 +156,8 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
             return _failed(self, next(iter(crowd.errors.values())))
         errors = crowd.errors | (session.current.dancers.errors if self.each else {})
         notes = [text for result in crowd.results.values() for text in result.notes]
-        return _done(self, [f"{len(crowd.results)} dance", *notes], errors)
+        ranked = dict.fromkeys(text for _, own in dances for text in ranking(own.motion))
+        return _done(self, [f"{len(crowd.results)} dance", *notes, *ranked], errors)
 
 
 class STEPSMITH_OT_generate_each(bpy.types.Operator):

@@ -339,9 +339,13 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
     with progress_bar() as progress:
         motion = Choreographer(weights).dance(wish, part(progress, 0.0, choreography))
         stage = export.Stage(wish.song, wish.start, rig, how)
-        warnings = export.export(motion, outs, stage, part(progress, choreography, 1.0))
-    for warning in warnings:
-        print(f"stepsmith: {warning}", file=sys.stderr)
+        told = export.export(motion, outs, stage, part(progress, choreography, 1.0))
+    if "ranked" in motion.meta:
+        best, *others = motion.meta["ranked"]
+        then = ", ".join(map(str, others))
+        told = [f"Seed {best} is the best of {len(others) + 1}, then {then}: --seed {others[0]} makes the next.", *told]
+    for sentence in told:
+        print(f"stepsmith: {sentence}", file=sys.stderr)
     return list(outs)
 
 

@@ -33,7 +33,8 @@ def generate(
 
     ``genre``: one of the model's; None takes the one whose metre and tempo are nearest. ``seed``: the
     same seed gives the same dance. ``controls``: further wishes; a loop lasts whole bars, and a dance that keeps
-    motions is where they are. ``meta`` holds the seed that gives this dance alone.
+    motions is where they are. ``meta`` holds the seed that gives this dance alone, and of several candidates all
+    their seeds, ``ranked``, the best one first.
     Raises StepsmithError for a genre the model does not know, and for controls that can't be met.
     """
     model = model or load_model()
@@ -41,7 +42,8 @@ def generate(
     seeds = [seed + number for number in range(plan.controls.candidates)]
     together = max(1, _FRAMES // len(plan.shares))
     groups = [seeds[first : first + together] for first in range(0, len(seeds), together)]
-    best, chosen, most = None, seed, -np.inf
+    best: Motion | None = None
+    points: dict[int, float] = {}
     for group, share in zip(groups, parts(progress, len(groups)), strict=True):
         found = sample(
             model,
@@ -54,16 +56,18 @@ def generate(
         )
         for one, features in zip(group, found, strict=True):
             motion = plan.finish(features)
-            points = score(motion, music, plan.pace) if len(seeds) > 1 else 0.0
-            if points > most:
-                best, chosen, most = motion, one, points
+            worth = score(motion, music, plan.pace) if len(seeds) > 1 else 0.0
+            if best is None or worth > max(points.values()):
+                best = motion
+            points[one] = worth
     assert best is not None
+    ranked = sorted(points, key=lambda one: -points[one])
     length = best.duration
     return replace(
         best,
         beats=music.beats[music.beats < length],
         downbeats=music.downbeats[music.downbeats < length],
-        meta=plan.facts(chosen),
+        meta=plan.facts(ranked[0]) | ({"ranked": ranked} if len(ranked) > 1 else {}),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import bpy
 import pytest
-from stepsmith.retarget.files import save_motion
+from stepsmith.retarget.files import load_motion, save_motion
 from stepsmith.retarget.motion import Motion
 
 NewArmature = Callable[[str], bpy.types.Object]
@@ -95,6 +95,14 @@ def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
     assert bpy.context.scene.frame_end - bpy.context.scene.frame_start == 89
     generate(session)
     assert len(armatures()) == 1, "the character stays chosen"
+
+
+def test_the_ranking_of_several_dances_is_told(session: ModuleType, installed: str, files: Path) -> None:
+    ranked = load_motion(files / "motion.npz").with_meta(seed=4, ranked=[4, 3, 5])
+    save_motion(files / "ranked.npz", ranked)
+    use_backend(installed, files, "--motion", str(files / "ranked.npz"), "--seconds", "0.2")
+    generate(session)
+    assert "Seed 4 is the best of 3, then 3, 5." in session.current.note
 
 
 @pytest.mark.parametrize(("field", "value"), [("duration", 0.5), ("bpm", 5.0), ("meter", 1)])

@@ -200,6 +200,17 @@ def test_the_command_asks_for_all_of_it(command: Callable[..., Any], rig: Any, s
     assert [(kept["at"], kept["part"]) for kept in asked["keep"]] == [(0.0, "all"), (1.0, "upper")]
 
 
+@pytest.mark.parametrize(
+    ("ranked", "told"), [([1, 0], True), ([1], False), ("10", False), ([1, "0"], False), (None, False)]
+)
+def test_the_command_tells_the_ranking(
+    command: Callable[..., Any], swaying: Motion, tmp_path: Path, capsys: Any, ranked: Any, told: bool
+) -> None:
+    save_motion(tmp_path / "motion.npz", swaying.with_meta(ranked=ranked))
+    assert command("--candidates", "2")[0] == 0
+    assert ("Seed 1 is the best of 2, then 0." in capsys.readouterr().err) == told
+
+
 def test_energy_may_change_along_the_dance(command: Callable[..., Any]) -> None:
     assert command("--energy", "0:-1,20:1.5")[1]["controls"] == {"energy": [[0.0, -1.0], [20.0, 1.5]]}
     assert "controls" not in command()[1]

@@ -120,6 +120,16 @@ def test_mirroring_leaves_what_is_kept(tmp_path: Path, song: Path, small_model: 
     np.testing.assert_allclose(load_motion(mirrored).positions(), load_motion(plain).mirror().positions(), atol=1e-6)
 
 
+def test_the_ranking_of_candidates_is_told(tmp_path: Path, song: Path, small_model: Path) -> None:
+    asked = ["dance", song, "-o", tmp_path / "dance.npz", "--model", small_model, "--seed", 5]
+    result = run(*asked, "--candidates", 3)
+    best, second, third = load_motion(tmp_path / "dance.npz").meta["ranked"]
+    told = f"stepsmith: Seed {best} is the best of 3, then {second}, {third}: --seed {second} makes the next."
+    assert result.stderr.splitlines() == [told]
+    assert sorted((best, second, third)) == [5, 6, 7]
+    assert run(*asked).stderr == ""
+
+
 def test_the_model_that_comes_with_stepsmith_dances(tmp_path: Path, song: Path) -> None:
     result = run("dance", song, "-o", tmp_path / "dance.npz")
     assert result.exit_code == 0, result.stderr

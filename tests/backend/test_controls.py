@@ -311,6 +311,8 @@ def test_the_best_of_several_is_taken(model: DanceModel) -> None:
     points = [score(dance, song, pace) for dance in dances]
     best = generate(song, seed=5, model=model, controls=Controls(candidates=3))
     assert best.meta["seed"] == 5 + int(np.argmax(points))
+    assert best.meta["ranked"] == [5 + int(at) for at in np.argsort(points)[::-1]]
+    assert "ranked" not in dances[0].meta
     np.testing.assert_allclose(best.positions(), dances[int(np.argmax(points))].positions(), atol=1e-3)
 
 
