@@ -67,13 +67,7 @@ class STEPSMITH_OT_generate(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.task is not None:
-            cls.poll_message_set("A dance is being made")
-            return False
-        if not context.scene.stepsmith_settings.song:
-            cls.poll_message_set("Choose a song first")
-            return False
-        return True
+        return can_generate(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings: StepsmithSettings = context.scene.stepsmith_settings
@@ -275,6 +269,17 @@ def apply_dance(
         warning = f"The song {dance.song} is gone, so the dance has no sound strip."
         result = replace(result, warnings=(*result.warnings, warning))
     return armature, result
+
+
+def can_generate(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """Whether a dance can be asked for now; if not, the operator says why."""
+    if session.current.task is not None:
+        operator.poll_message_set("A dance is being made")
+        return False
+    if not context.scene.stepsmith_settings.song:
+        operator.poll_message_set("Choose a song first")
+        return False
+    return True
 
 
 def _right_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

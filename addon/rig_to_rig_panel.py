@@ -13,7 +13,7 @@ from .controls import FIRST_FRAME, ranking
 from .crowd import dance_together, variations
 from .dance_task import Dance, Request
 from .keys import check_place
-from .operators import chosen_options, chosen_request, chosen_target
+from .operators import can_generate, chosen_options, chosen_request, chosen_target
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import chosen_map, read_rig
 from .sidebar import Sidebar
@@ -168,11 +168,7 @@ class STEPSMITH_OT_generate_each(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.task is not None:
-            cls.poll_message_set("A dance is being made")
-            return False
-        if not context.scene.stepsmith_settings.song:
-            cls.poll_message_set("Choose a song first")
+        if not can_generate(cls, context):
             return False
         if not _selected(context):
             cls.poll_message_set("Select armatures")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -162,3 +163,29 @@ def display(blender: Path) -> Iterator[str]:
         yield f":{number.readline().strip()}"
     process.terminate()
     process.wait()
+
+
+@pytest.fixture
+def in_a_window(
+    installed_blender: Callable[..., subprocess.CompletedProcess[str]], display: str, tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Runs a script of this folder in a real Blender with a window, and returns what it wrote of what it saw.
+
+    The script finds what is given beside its name in STEPSMITH_GUI, as JSON, and there as "out" where to write.
+    """
+
+    def run(script: str, **wishes: str) -> dict[str, Any]:
+        out = tmp_path / "seen.json"
+        ended = installed_blender(
+            *("--window-geometry", "0", "0", "1100", "700", "-P", Path(__file__).with_name(script)),
+            DISPLAY=display,
+            TMPDIR=str(tmp_path),  # where Blender leaves quit.blend
+            STEPSMITH_GUI=json.dumps({**wishes, "out": str(out)}),
+        )
+        said = ended.stdout + ended.stderr
+        assert "Traceback" not in said, said
+        assert out.exists(), said
+        seen: dict[str, Any] = json.loads(out.read_text())
+        return seen
+
+    return run

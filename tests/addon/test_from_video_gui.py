@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -10,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,7 +20,6 @@ from stepsmith.retarget.motion import Motion
 pytestmark = [pytest.mark.blender, pytest.mark.slow]
 
 FAKE = Path(__file__).with_name("fake_backend.py")
-SCRIPT = Path(__file__).with_name("from_video_gui_script.py")
 
 
 @pytest.fixture
@@ -57,22 +56,9 @@ def command(tmp_path: Path, still: Callable[..., Motion]) -> str:
 
 
 def test_a_capture_in_a_window(
-    installed_blender: Callable[..., subprocess.CompletedProcess[str]],
-    display: str,
-    video: Path,
-    command: str,
-    tmp_path: Path,
+    in_a_window: Callable[..., dict[str, Any]], video: Path, command: str, tmp_path: Path
 ) -> None:
-    ended = installed_blender(
-        *("--window-geometry", "0", "0", "1100", "700", "-P", SCRIPT),
-        DISPLAY=display,
-        TMPDIR=str(tmp_path),  # where Blender leaves quit.blend
-        STEPSMITH_GUI=json.dumps({"command": command, "video": str(video), "out": str(tmp_path / "seen.json")}),
-    )
-    said = ended.stdout + ended.stderr
-    assert "Traceback" not in said, said
-    assert (tmp_path / "seen.json").exists(), said
-    seen = json.loads((tmp_path / "seen.json").read_text())
+    seen = in_a_window("from_video_gui_script.py", command=command, video=str(video))
     assert seen["error"] == ""
     assert any(0.0 < fraction < 1.0 for fraction in seen["fractions"])
     assert seen["applied"] == {"actions": 1, "strips": [["SOUND", "dancer.mp4"]], "markers": 6, "end": 90}
