@@ -44,6 +44,7 @@ _HIPS = ("left_hip", "right_hip")
 # Songs up to this long are decoded into memory whole: 20 minutes of stereo take 0.4 GB.
 _CACHED_SECONDS = 1200.0
 
+_SILENT_END = 1.0  # seconds of a dance without its song that are worth a word
 # A sound strip's first frame and the one after its last, up to Blender 5.1.
 _FINAL_ENDS = ("frame_final_start", "frame_final_end")
 
@@ -503,6 +504,10 @@ def _add_song(
     length_of_song = strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration
     strip.sound.use_memory_cache = length_of_song <= _CACHED_SECONDS * scene_fps(scene)
     _place_strip(strip, first, length, song_start * scene_fps(scene), scene_fps(scene))
+    # It may be shorter than the file: Blender goes by the length that is stated, or guesses it.
+    silent = (first + length - getattr(strip, _ends(strip)[1])) / scene_fps(scene)
+    if silent > _SILENT_END:
+        warnings.append(f"The sound ends {silent:.1f} s before the dance: Blender finds no more in {song.name}.")
     strip[TAG] = armature.name
     strip["stepsmith_place"] = place
     return strip
@@ -539,8 +544,13 @@ def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float)
 
 def _sounds_in(strip: Any, frames: tuple[int, int] | None) -> bool:
     """Whether the strip has some of these frames; always where they are None."""
-    start, end = ("left_handle", "right_handle") if hasattr(strip, "right_handle") else _FINAL_ENDS
+    start, end = _ends(strip)
     return frames is None or (getattr(strip, start) <= frames[1] and getattr(strip, end) > frames[0])
+
+
+def _ends(strip: Any) -> tuple[str, str]:
+    """What a strip calls the frame it begins on and the one after its last."""
+    return ("left_handle", "right_handle") if hasattr(strip, "right_handle") else _FINAL_ENDS
 
 
 def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:

@@ -346,6 +346,7 @@ def test_a_song_that_ends_early_ends_early(
     assert result.strip == strip.name
     end = strip.right_handle if hasattr(strip, "right_handle") else strip.frame_final_end
     assert 30 <= end - 1 <= 31
+    assert result.warnings == ("The sound ends 3.0 s before the dance: Blender finds no more in noise.wav.",)
     assert scene.frame_end == 120
 
 
