@@ -46,6 +46,7 @@ HIP_HEIGHT = SMPL.rest_root_height + float(HIP_OFFSET[2])
 
 # Degrees: a torso that leans no more than the first at rest keeps its shape, from the second on it is set upright.
 _LEAN = (10.0, 20.0)
+_APART = 0.01  # m between ankle and ball; toes that begin at the ankle don't tell where the foot points
 # Degrees that a foot slopes from ankle to ball: steeper it stands on a high heel or points, plumb it hangs.
 _STEEP, _PLUMB, _RISING = -45.0, -65.0, 20.0
 _LEVEL = np.array([1.0, 1.0, 0.0])
@@ -318,11 +319,11 @@ class Fit:
         return self.travel_bone in (bone, *self.ancestors(bone))
 
     def foot_points(self, side: str) -> tuple[Array, Array]:
-        """Ankle and ball of the foot, (3,) each, at rest in the dance frame; estimated where there is no bone."""
+        """Ankle and ball of the foot, (3,) each, at rest in the dance frame; estimated where no bone tells."""
         ankle_bone, toe_bone = self._bone_of.get(f"{side}_ankle"), self._bone_of.get(f"{side}_foot")
         knee = self._bone_of[f"{side}_knee"]
         ankle = self.tails[knee] if ankle_bone is None else self.heads[ankle_bone]
-        if toe_bone is not None:
+        if toe_bone is not None and np.linalg.norm(self.heads[toe_bone] - ankle) > _APART * self.scale:
             return ankle, self.heads[toe_bone]
         foot = SMPL.offsets[SMPL_NAMES.index(f"{side}_foot")] * self.scale
         if ankle_bone is not None:

@@ -133,7 +133,7 @@ def to_6d(q: ArrayLike) -> Array:
 def between(a: ArrayLike, b: ArrayLike) -> Array:
     """The shortest rotation (..., 4) that turns the direction ``a`` (..., 3) into ``b`` (..., 3).
 
-    Opposite directions turn by pi about an axis at right angles to ``a``.
+    Opposite directions turn by pi about an axis at right angles to ``a``; no direction at all, (0, 0, 0), by nothing.
     """
     start, end = (np.asarray(v, dtype=float) for v in np.broadcast_arrays(a, b))
     start = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), _TINY)
@@ -144,10 +144,13 @@ def between(a: ArrayLike, b: ArrayLike) -> Array:
     axis = _cross(start, np.where(obtuse, total, change))
     size = np.linalg.norm(axis, axis=-1, keepdims=True)
     aside = _cross(start, np.where(np.abs(start[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
-    axis = np.where(size > _TINY, axis / np.maximum(size, _TINY), aside / np.linalg.norm(aside, axis=-1, keepdims=True))
+    aside = aside / np.maximum(np.linalg.norm(aside, axis=-1, keepdims=True), _TINY)
+    axis = np.where(size > _TINY, axis / np.maximum(size, _TINY), aside)
     # Half-angle cosine and sine from sum and difference of the directions: accurate near 0 and near pi.
     cosine, sine = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (total, change))
-    return normalise(np.concatenate([cosine, axis * sine], axis=-1))
+    turn = normalise(np.concatenate([cosine, axis * sine], axis=-1))
+    nowhere = ~(start.any(axis=-1) & end.any(axis=-1))[..., None]
+    return np.where(nowhere, IDENTITY, turn)
 
 
 def slerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> Array:

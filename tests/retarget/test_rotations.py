@@ -51,6 +51,12 @@ def test_every_form_comes_back(q: np.ndarray) -> None:
     assert np.allclose(np.linalg.norm(rot.to_axis_angle(q), axis=-1), rot.angle(q))
 
 
+def test_no_direction_is_turned_by_nothing() -> None:
+    somewhere, nowhere = np.array([0.0, 0.0, 2.0]), np.zeros(3)
+    pairs = ((nowhere, somewhere), (somewhere, nowhere), (nowhere, nowhere))
+    assert all(np.array_equal(rot.between(a, b), rot.IDENTITY) for a, b in pairs)
+
+
 @given(vectors, vectors)
 def test_between_turns_one_direction_into_the_other(a: np.ndarray, b: np.ndarray) -> None:
     turned = rot.rotate(rot.between(a, b), a)

@@ -282,3 +282,18 @@ def test_a_mixamo_character_dances(make_motion: MakeMotion, make_walk: MakeMotio
     walk = make_walk(noise=0.01)
     shown = heads(rig, solve(walk, rig), pose)
     assert abs(np.median(shown["left_foot"][:, 2]) - Fit(rig, found_map).foot_heights.toes[0]) < 0.005
+
+
+def test_toes_that_begin_at_the_ankle_are_no_trouble(make_rig: MakeRig, make_walk: MakeMotion) -> None:
+    rig, walk = make_rig(), make_walk()
+    rest = np.array(rig.rest)
+    for side in ("left", "right"):
+        rest[rig.indices[f"{side}_foot"], :3, 3] = rest[rig.indices[f"{side}_ankle"], :3, 3]
+    odd = replace(rig, rest=rest)
+    # Of itself the map leaves such toes out; a preset may name them.
+    bone_map = find_map(rig)
+    plain, pose = solve(walk, rig, bone_map=bone_map), solve(walk, odd, bone_map=bone_map)
+    assert np.isfinite(pose.rotations).all()
+    assert np.isfinite(pose.locations).all()
+    knee = pose.bones.index("left_knee")
+    assert rot.angle(rot.multiply(rot.conjugate(plain.rotations[:, knee]), pose.rotations[:, knee])).max() < 0.2
