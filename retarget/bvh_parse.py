@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import MotionError
+from .motion import MAX_FRAMES
 from .rotations import Array
 
 _MAX_JOINTS = 1000
-_MAX_FRAMES = 1_000_000
 # Joints times frames; a skeleton of 100 joints may move for an hour at 60 frames a second.
 _MAX_POSES = 25_000_000
 # No angle or place is as large.
@@ -181,8 +181,8 @@ def _hierarchy(lines: list[str]) -> tuple[list[Joint], int]:
 
 def _frames(lines: list[str], at: int, joints: list[Joint]) -> tuple[float, Array]:
     """Frames a second and the channel values (T, C); ``at``: the line after MOTION."""
-    filled = [(n, lines[n].split()) for n in range(at, len(lines)) if lines[n].strip()]
-    header = [(n, " ".join(words).replace(":", " ").split()) for n, words in filled[:2]]
+    filled = [n for n in range(at, len(lines)) if lines[n].strip()]
+    header = [(n, lines[n].replace(":", " ").split()) for n in filled[:2]]
     labels = (["frames"], ["frame", "time"])
     for k, label in enumerate(labels):
         number, words = header[k] if k < len(header) else (len(lines) - 1, [])
@@ -191,8 +191,8 @@ def _frames(lines: list[str], at: int, joints: list[Joint]) -> tuple[float, Arra
             raise _wrong(number, f"no {wanted}, as belong after MOTION")
     (count_at, (_, count_word)), (time_at, (_, _, time_word)) = header
     count, time = _number(count_word), _number(time_word)
-    if not (1 <= count <= _MAX_FRAMES and count == int(count)):
-        raise _wrong(count_at, f"{_shown(count_word)} frames; 1 to {_MAX_FRAMES} are possible")
+    if not (1 <= count <= MAX_FRAMES and count == int(count)):
+        raise _wrong(count_at, f"{_shown(count_word)} frames; 1 to {MAX_FRAMES} are possible")
     if not 1e-4 <= time <= 10.0:
         raise _wrong(time_at, f"a frame time of {_shown(time_word)} s; 0.0001 to 10 are possible")
     if len(joints) * count > _MAX_POSES:
@@ -202,8 +202,8 @@ def _frames(lines: list[str], at: int, joints: list[Joint]) -> tuple[float, Arra
         raise _wrong(len(lines) - 1, f"the file's end after {len(rows)} frames where {int(count)} are announced")
     width = sum(len(joint.channels) for joint in joints)
     values = np.empty((len(rows), width))
-    for k, (number, words) in enumerate(rows):
-        values[k] = _numbers(words, number, width)
+    for k, number in enumerate(rows):
+        values[k] = _numbers(lines[number].split(None, width), number, width)
     # Frame times are written with few digits: 0.033333 means 30 frames a second.
     fps = round(1.0 / time)
     return (float(fps) if fps and abs(1.0 / fps - time) < 1e-6 else 1.0 / time), values
@@ -220,7 +220,8 @@ def _number(word: str) -> float:
 def _numbers(words: list[str], number: int, count: int) -> Array:
     """(count,) the numbers of one line."""
     if len(words) != count:
-        raise _wrong(number, f"{len(words)} values where {count} belong")
+        found = f"more than {count}" if len(words) > count else f"{len(words)}"
+        raise _wrong(number, f"{found} values where {count} belong")
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:

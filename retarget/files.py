@@ -28,14 +28,13 @@ from . import bvh
 from . import rotations as rot
 from .arrays import ArrayFileError, Record, as_array, read_npz, unpickle
 from .errors import MotionError
-from .motion import Motion, detect_contacts
+from .motion import MAX_FRAMES, Motion, detect_contacts
 from .placing import written_beside
 from .rotations import Array
 from .skeleton import ANKLE_HEIGHT, CONTACT_JOINTS, FOOT_HEIGHT
 
-# A file may unpack to this much, an array in it hold this many frames (over two hours at 120 fps).
+# A file may unpack to this much.
 MAX_BYTES = 1 << 30
-MAX_FRAMES = 1_000_000
 
 EDGE_FPS = 30.0
 AIST_FPS = 60.0
@@ -53,11 +52,13 @@ _NPZ_KEYS = (
     "smpl_poses", "smpl_trans", "smpl_scaling", "fps",
 )  # fmt: skip
 
+_PKL_KEYS = ("smpl_poses", "smpl_trans", "smpl_scaling", "fps", "root_convention", "contacts")
+
 # SMPL's rest pelvis seen from its origin (metres, y up): the neutral body's, in the published model's frame.
 _SMPL_PELVIS = np.array([-0.002, -0.223, 0.028])
-# y up to z up: (x, y, z) -> (x, -z, y).
 # Mean share of the body's up along an axis from which on that is the world's.
 _STANDS = 0.85
+# y up to z up: (x, y, z) -> (x, -z, y).
 _UPRIGHT = rot.from_axis_angle([np.pi / 2, 0.0, 0.0])
 
 
@@ -170,7 +171,8 @@ def _read_pkl(file: BinaryIO) -> Motion:
     try:
         content = unpickle(file.read())
         if isinstance(content, dict):
-            content = {key: as_array(value) if isinstance(value, Record) else value for key, value in content.items()}
+            held = {key: content[key] for key in _PKL_KEYS if key in content}
+            content = {key: as_array(value) if isinstance(value, Record) else value for key, value in held.items()}
     except ArrayFileError as error:
         raise MotionError(f"{error}: write or download it anew.") from error
     if not isinstance(content, dict) or "smpl_poses" not in content or "smpl_trans" not in content:
@@ -190,7 +192,7 @@ def _from_smpl_arrays(content: Mapping[str, Any]) -> Motion:
         return _grounded(fps, rot.rotate(_UPRIGHT, root), local)
     fps = _number(content.get("fps"), EDGE_FPS, "fps")
     rotations = _from_body_axes(poses)
-    if content.get("root_convention") != "pelvis":
+    if _text(content.get("root_convention")) != "pelvis":
         # EDGE puts the pelvis itself at smpl_trans.
         return _grounded(fps, *_z_up(root, rotations))
     return _with_contacts(Motion(fps, root, rotations, np.zeros((len(poses), 4))), content.get("contacts"))
@@ -296,15 +298,21 @@ def _floats(value: Any, name: str) -> Array:
 def _number(value: Any, default: float, name: str) -> float:
     if value is None:
         return default
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of several lengths
+        array = np.empty(0)
     number = float(array.reshape(())) if array.size == 1 and array.dtype.kind in "iuf" else np.nan
     if not (np.isfinite(number) and number > 0):
         raise MotionError(f"its {name} is no positive number: correct it.")
     return number
 
 
-def _text(value: Array | None) -> str | None:
-    return None if value is None or value.dtype.kind != "U" or value.size != 1 else str(value.reshape(())[()])
+def _text(value: Any) -> str | None:
+    """A string, or what an array of one holds; None for anything else."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
+        return str(value.reshape(())[()])
+    return value if isinstance(value, str) else None
 
 
 def _meta(value: Array | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .rotations import Array
 from .skeleton import CONTACT_JOINTS, SMPL, SMPL_MIRROR, Skeleton, forward_kinematics
 
 JOINTS = 24
+MAX_FRAMES = 1_000_000  # of a motion out of a file: over two hours at 120 frames a second
 _UNIT_TOLERANCE = 1e-3
 _ROUNDING = 1e-14
 
@@ -104,13 +105,20 @@ class Motion:
     def resample(self, fps: float) -> Motion:
         """The motion at another frame rate: slerp for rotations, linear for the rest.
 
-        Keeps frame 0 and never reaches past the last frame.
+        Keeps frame 0 and never reaches past the last frame. Raises MotionError where that makes more than a million
+        frames, as of a file that states a wrong rate.
         """
         if fps <= 0:
             raise MotionError(f"A motion needs a positive frame rate, not {fps!r}.")
         if fps == self.fps:
             return self
-        count = int(np.floor((len(self) - 1) * fps / self.fps + 1e-9)) + 1
+        last = np.floor((len(self) - 1) * (fps / self.fps) + 1e-9)
+        if last >= MAX_FRAMES:
+            raise MotionError(
+                f"At {fps:g} frames a second this motion of {len(self)} at {self.fps:.3g} would have more than"
+                f" {MAX_FRAMES}: correct its frame rate, or cut it into parts."
+            )
+        count = int(last) + 1
         at = np.minimum(np.arange(count) * self.fps / fps, len(self) - 1)
         low = np.floor(at).astype(int)
         high = np.minimum(low + 1, len(self) - 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import RigError
+from ..placing import write_whole
 from ..rig import Rig
 from ..skeleton import SMPL_NAMES
 from .bone_map import BoneMap, Quaternion, Switch
@@ -28,15 +28,9 @@ def save_map(path: str | os.PathLike[str], bone_map: BoneMap) -> None:
     """Write ``bone_map`` as a JSON preset, whole or not at all. Raises RigError where it can't be written."""
     path = Path(path)
     text = json.dumps(map_to_json(bone_map), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    beside = ""
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, path)
+        write_whole(path, text)
     except (OSError, UnicodeEncodeError) as error:
-        if beside:
-            Path(beside).unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or error
         raise RigError(f"{path.name} can't be written ({reason}): choose another place for it.") from error
 

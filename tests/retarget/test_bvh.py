@@ -184,6 +184,7 @@ Frame Time: 0.0333333
         ("Frame Time: 0.0333333", "Frame Time: nan", "line 18 has a frame time of “nan” s"),
         ("Frame Time: 0.0333333", "Time: 1", "line 18 has no “Frame Time:” and seconds"),
         ("0 91 0 0", "0 91 0", "line 20 has 8 values where 9 belong"),
+        ("0 91 0 0", "0 91 0 0 0 0 0", "line 20 has more than 9 values where 9 belong"),
         ("0 91 0 0", "0 nan 0 0", "line 20 has “nan” where a number"),
         ("0 91 0 0", "0 91,5 0 0", "line 20 has “91,5” where a number"),
         ("MOTION", "", "line 17 has “Frames:”, which is not understood"),

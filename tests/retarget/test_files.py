@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stepsmith.retarget import files
 from stepsmith.retarget import rotations as rot
+from stepsmith.retarget.arrays import as_array
 from stepsmith.retarget.errors import MotionError
 from stepsmith.retarget.files import load_motion, motion_from_bytes, motion_to_bytes, save_motion
 from stepsmith.retarget.motion import Motion
@@ -353,6 +354,33 @@ def test_wrong_contents_are_named(tmp_path: Path, arrays: dict, message: str) ->
     with pytest.raises(MotionError, match=message) as caught:
         load_motion(npz(tmp_path / "m.npz", **arrays))
     assert str(caught.value).startswith("m.npz: ")
+
+
+@pytest.mark.parametrize("change", [{"fps": [[1.0], [2.0, 3.0]]}, {"fps": "fast"}, {"fps": -1.0}])
+def test_a_wrong_rate_in_a_pickle_is_named(tmp_path: Path, change: dict) -> None:
+    content = {"smpl_poses": np.zeros((4, 72)), "smpl_trans": np.zeros((4, 3)), **change}
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(MotionError, match="fps is no positive number"):
+        load_motion(tmp_path / "m.pkl")
+
+
+@pytest.mark.parametrize("convention", [["pelvis", "pelvis"], "head", 7])
+def test_a_root_of_another_convention_is_the_one_of_smpl(tmp_path: Path, convention: object) -> None:
+    content = {"smpl_poses": np.zeros((4, 72)), "smpl_trans": np.zeros((4, 3))}
+    plain = load_motion(npz(tmp_path / "plain.npz", **content))
+    odd = {**content, "root_convention": convention}
+    (tmp_path / "odd.pkl").write_bytes(pickle.dumps(odd))
+    for path in (tmp_path / "odd.pkl", npz(tmp_path / "odd.npz", **odd)):
+        np.testing.assert_array_equal(load_motion(path).root, plain.root)
+
+
+def test_what_a_pickle_holds_beside_the_motion_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"smpl_poses": np.zeros((4, 72)), "smpl_trans": np.zeros((4, 3)), **{f"x{k}": np.ones(9) for k in "abc"}}
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(content))
+    made: list[object] = []
+    monkeypatch.setattr(files, "as_array", lambda value: made.append(value) or as_array(value))
+    load_motion(tmp_path / "m.pkl")
+    assert len(made) == 2
 
 
 def test_other_files_and_places_are_refused(make_motion: MakeMotion, tmp_path: Path) -> None:

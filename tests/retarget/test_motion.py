@@ -64,6 +64,13 @@ def test_resampling_keeps_time(fps: float, frames: int) -> None:
     assert motion.times[-1] - other.times[-1] < 1.0 / fps + 1e-9
 
 
+def test_no_rate_makes_frames_without_end() -> None:
+    slow = replace(still(3), fps=1e-9)
+    with pytest.raises(MotionError, match=r"^At 30 frames a second .* more than 1000000: correct its frame rate"):
+        slow.resample(30.0)
+    assert len(still(3).resample(90.0)) == 7
+
+
 def test_resampling_there_and_back_is_the_same(make_motion: MakeMotion) -> None:
     motion = make_motion(31)
     back = motion.resample(90.0).resample(30.0)

@@ -69,6 +69,13 @@ def test_a_preset_is_a_file_people_can_read_and_programs_of_any_kind_too(tmp_pat
     assert "左腕" in (tmp_path / "preset.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+def test_others_may_read_a_preset_as_any_file(tmp_path: Path) -> None:
+    save_map(tmp_path / "preset.json", FULL)
+    (tmp_path / "any.txt").write_text("")
+    assert (tmp_path / "preset.json").stat().st_mode == (tmp_path / "any.txt").stat().st_mode
+
+
 def test_a_preset_is_checked_against_the_rig(tmp_path: Path, make_rig: MakeRig) -> None:
     save_map(tmp_path / "preset.json", BoneMap("by hand", BONES, 1.0, ()))
     assert dict(load_map(tmp_path / "preset.json", make_rig()).bones) == BONES
