@@ -238,7 +238,8 @@ _hushing = threading.Lock()
 def quiet() -> Iterator[None]:
     """Keeps C++ libraries from writing to the terminal, which no setting of theirs prevents."""
     with _hushing:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         try:
             kept = os.dup(2)
         except OSError:  # there is no error stream at all

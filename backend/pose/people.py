@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -195,7 +196,7 @@ class Track:
         """Where the person is likely to be."""
         last, span = self.squares[-1], time - self.times[-1]
         # Speed over the last third of a second or so; whoever is not seen for long may have turned.
-        first = next(i for i, t in enumerate(self.times) if t >= self.times[-1] - 0.4)
+        first = bisect_left(self.times, self.times[-1] - 0.4)
         if first == len(self.times) - 1:
             return Square(last.centre, self.side, last.turn)
         moved = np.subtract(last.centre, self.squares[first].centre) / (self.times[-1] - self.times[first])

@@ -110,7 +110,8 @@ def _watch(
             teller.tell(frame.time)
             if cut or not shots:
                 guide = wanted[len(shots)] if wanted is not None else None
-                shots.append(Shot(frame, people, landmarks, person, guide, wanted is not None))
+                height, width = frame.image.shape[:2]
+                shots.append(Shot((width, height), people, landmarks, person, guide, wanted is not None))
             shots[-1].see(frame)
         return shots, source.damage()
 
@@ -119,10 +120,11 @@ def _watch(
 class Shot:
     """The frames between two cuts, in which one person is followed.
 
-    ``guide``: the person to follow, known from having watched the shot before (``guided``), when None means nobody.
+    ``size``: (width, height) of the pictures in pixels. ``guide``: the person to follow, known from having watched
+    the shot before (``guided``), when None means nobody.
     """
 
-    first: Frame
+    size: tuple[int, int]
     people: Finder
     landmarks: PoseFinder
     person: int | None = None
@@ -133,9 +135,7 @@ class Shot:
     breaks: list[int] = field(default_factory=list)  # frames from which on somebody else is followed
 
     def __post_init__(self) -> None:
-        height, width = self.first.image.shape[:2]
-        self.size = width, height
-        self._spotter = Spotter(self.people, width, height)
+        self._spotter = Spotter(self.people, *self.size)
         self._tracker = Tracker()
         self._light = Light()
         self._facing = Facing()

@@ -444,6 +444,20 @@ def test_a_log_ends_where_the_checkpoint_does(tmp_path: Path, monkeypatch: pytes
     np.testing.assert_array_equal(second.log.read()["shape"][0], [1, 2, 3, 4, 5, 6])
 
 
+def test_the_first_row_after_a_resume_is_the_mean_of_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_LOG_STEPS", 4)
+    config = TrainConfig(stages=(Stage((3, 1), 8, 4, 1),), channels=8)
+    first = Trainer([recording()], config, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        _interrupt_after(first, 6)
+    second = Trainer([recording()], config, tmp_path)
+    assert second.resume()
+    monkeypatch.setattr(second, "_train_step", lambda _: {"shape": 1.0, "speed": 2.0})
+    second.run()
+    row = {name: values[-1] for name, (_, values) in second.log.read().items()}
+    assert (row["shape"], row["speed"]) == (1.0, 2.0)
+
+
 def test_a_full_disk_is_one_sentence_and_the_checkpoint_stays(
     tmp_path: Path, full_disk: Callable[[], AbstractContextManager[None]]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import wave
 from collections.abc import Sequence
 from fractions import Fraction
@@ -549,3 +551,13 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20  # 60 of these pictures have 93 MB
+
+
+def test_nothing_is_missed_where_there_is_no_error_stream(tmp_path: Path) -> None:
+    code = (
+        "import sys; assert sys.stderr is None\n"
+        "from stepsmith.backend.pose.mediapipe_graphs import quiet\n"
+        f"with quiet(): open({str(tmp_path / 'done')!r}, 'w').close()"
+    )
+    subprocess.run(["/bin/sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, code], check=True)
+    assert (tmp_path / "done").exists()

@@ -163,21 +163,21 @@ class Trainer:
         Raises StepsmithError, and leaves the last checkpoint as it is, where the loss is no longer a number.
         """
         saved = time.monotonic()
-        sums: dict[str, float] = {}
+        since: list[dict[str, float]] = []  # the losses of the steps since the last row of the log
         with kept_in(self.out):
             self.log.forget_after(self.step)
         with closing(ahead(map(self._examples, range(self.step, self.config.steps)))) as coming:
             for examples in coming:
                 while self.stage < self.config.stage_at(self.step):
                     self._next_stage()
-                for name, value in self._train_step(examples).items():
-                    sums[name] = sums.get(name, 0.0) + value / _LOG_STEPS
+                since.append(self._train_step(examples))
                 self.step += 1
                 if self.step % _LOG_STEPS == 0:
+                    means = {name: sum(losses[name] for losses in since) / len(since) for name in since[0]}
                     with kept_in(self.out):
-                        self.log.add(self.step, **sums)
-                    progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * sums['shape']:.1f} mm")
-                    sums = {}
+                        self.log.add(self.step, **means)
+                    progress(self.step / self.config.steps, f"Step {self.step}, {1000.0 * means['shape']:.1f} mm")
+                    since = []
                 if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                     self.save()
                     saved = time.monotonic()
