@@ -400,9 +400,11 @@ def _keep(undo: ExitStack, owner: Any, *properties: str) -> None:
 
 
 def _keep_entry(undo: ExitStack, scene: bpy.types.Scene, name: str) -> None:
-    """Have ``undo`` put this custom property back."""
+    """Have ``undo`` put this custom property back, a number, text or array."""
     if name in scene:
-        undo.callback(scene.__setitem__, name, scene[name])
+        value = scene[name]
+        # An array is a view that would follow the new value.
+        undo.callback(scene.__setitem__, name, value.to_list() if hasattr(value, "to_list") else value)
     else:
         undo.callback(scene.__delitem__, name)
 

@@ -444,6 +444,10 @@ def test_a_failure_on_the_way_puts_everything_back(
     with pytest.raises(MemoryError):
         apply_motion(bpy.context, armature, replace(dance, fps=25.0), song=noise[0], song_start=3.0)
     assert state(scene, armature) == before
+    monkeypatch.undo()
+    # What the scene remembers of the dance is put back as well: its range still counts as that of a dance.
+    apply_motion(bpy.context, armature, dance.slice(0, 30))
+    assert (scene.frame_start, scene.frame_end) == (1, 30)
 
 
 # --- the stage -------------------------------------------------------------------------------------------
