@@ -36,6 +36,9 @@ _OUR_RATE, _OUR_RANGE = "stepsmith_rate", "stepsmith_range"
 # Blender's own, which nobody has chosen.
 _FACTORY_RATE, _FACTORY_RANGE = 24.0, (1, 250)
 
+# Custom property of a sound strip: what it was made to play, and where.
+_PLACE = "stepsmith_place"
+
 # Custom property of an action that is a dance: four flags a frame, the motion's contacts.
 _CONTACTS = "stepsmith_contacts"
 
@@ -481,14 +484,13 @@ def _add_song(
 ) -> Any | None:
     """The strip that plays ``song`` from ``song_start`` seconds on at frame ``first``, ``length`` frames long.
 
-    A strip that is there and plays just the same is shared: one made here earlier, or the user's own, which may
-    be longer or shorter.
+    A strip that is there and plays just the same is shared: one made here earlier for as long a dance, or the user's
+    own, which may be longer or shorter.
     """
     place = json.dumps([str(song), round(song_start, 4), first, length])
     for strip in _all_strips(scene):
-        if strip.get("stepsmith_place") == place or (
-            TAG not in strip and _plays(strip, song, song_start, first, scene)
-        ):
+        # One made here may have been moved or muted since.
+        if (TAG not in strip or strip.get(_PLACE) == place) and _plays(strip, song, song_start, first, scene):
             return strip
     strips = _strips(scene)
     channel = 1 + max((strip.channel for strip in strips), default=0)
@@ -511,24 +513,36 @@ def _add_song(
     if silent > _SILENT_END:
         warnings.append(f"The sound ends {silent:.1f} s before the dance: Blender finds no more in {song.name}.")
     strip[TAG] = armature.name
-    strip["stepsmith_place"] = place
+    strip[_PLACE] = place
     return strip
 
 
 def _plays(strip: Any, song: Path, second: float, frame: int, scene: bpy.types.Scene) -> bool:
-    """Whether the strip plays that second of the song at the frame, to within half a frame."""
+    """Whether the strip plays that second of the song at the frame, as exactly as strips can be placed.
+
+    A negative second is a time before the song: then it counts whether the song begins so much later.
+    """
+    fps = scene_fps(scene)
+    wait = max(-_whole_frames(second * fps), 0)
+    frame, second = frame + wait, second + wait / fps
     if strip.type != "SOUND" or strip.sound is None or strip.mute or not _sounds_in(strip, (frame, frame)):
         return False
     start = strip.content_start if hasattr(strip, "left_handle_offset") else strip.frame_start
-    played = (frame - start) / scene_fps(scene) - getattr(strip, "sound_offset", 0.0)
-    if abs(played - second) * scene_fps(scene) > 0.5:
+    played = (frame - start) / fps - getattr(strip, "sound_offset", 0.0)
+    # Where sound can't be moved inside its strip, it plays up to a frame off.
+    if abs(played - second) * fps > (0.5 if hasattr(strip, "sound_offset") else 1.0):
         return False
     return Path(bpy.path.abspath(strip.sound.filepath)).absolute() == song
 
 
+def _whole_frames(offset: float) -> int:
+    """The whole frames of the sound before its frame ``offset``; negative where the sound begins later."""
+    return int(np.floor(offset + 1e-6))
+
+
 def _place_strip(strip: Any, first: int, length: int, offset: float, fps: float) -> None:
     """Let the sound's frame ``offset`` (may have a fraction) play at frame ``first``, for ``length`` frames."""
-    whole = int(np.floor(offset + 1e-6))
+    whole = _whole_frames(offset)
     cut = max(whole, 0)  # where the sound begins later, nothing of it is cut off
     start, left, duration = (
         ("content_start", "left_handle_offset", "duration")

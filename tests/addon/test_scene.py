@@ -379,6 +379,49 @@ def test_a_song_that_is_in_the_sequencer_already_sounds_once(
     assert sorted(strip.name for strip in strips(scene))[-1] == "own", "the user's stays"
 
 
+def move(strip: Any, frames: int) -> None:
+    start = "content_start" if hasattr(strip, "content_start") else "frame_start"
+    setattr(strip, start, getattr(strip, start) + frames)
+
+
+def mute(strip: Any) -> None:
+    strip.mute = True
+
+
+@needs_sound
+@pytest.mark.parametrize("start", [0.0, 2.5172, -0.5, -0.3117])
+@pytest.mark.parametrize("change", [lambda strip: move(strip, 20), mute])
+def test_a_strip_that_plays_the_song_no_more_is_replaced(
+    scene: Any,
+    dance: Motion,
+    new_armature: MakeArmature,
+    noise: tuple[Path, Any],
+    tmp_path: Path,
+    start: float,
+    change: Callable[[Any], None],
+) -> None:
+    song, samples = noise
+    armature, part = new_armature("Rig"), dance.slice(0, 60)
+    apply_motion(bpy.context, armature, part, song=song, song_start=start)
+    change(strips(scene)[0])
+    result = apply_motion(bpy.context, armature, part, song=song, song_start=start)
+    assert [(strip.name, strip.mute) for strip in strips(scene)] == [(result.strip, False)]
+    assert heard_from(samples, tmp_path / "mix.wav") == pytest.approx(start, abs=0.001)
+
+
+@needs_sound
+@pytest.mark.parametrize("start", [2.5172, -0.5, -0.3117, -3.0])
+def test_dancers_share_a_strip_wherever_the_song_begins(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any], start: float
+) -> None:
+    shown = {
+        apply_motion(bpy.context, new_armature(name), dance.slice(0, 60), song=noise[0], song_start=start).strip
+        for name in ("One", "Two")
+    }
+    assert shown == {strip.name for strip in strips(scene)}
+    assert len(shown) == 1
+
+
 @needs_sound
 def test_a_file_that_is_no_sound_is_a_warning(
     scene: Any, dance: Motion, new_armature: MakeArmature, tmp_path: Path
