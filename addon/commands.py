@@ -241,6 +241,7 @@ def _retarget_actions(wishes: argparse.Namespace, target: bpy.types.Object, how:
             raise StepsmithError(f"No action moves a bone of {source.name}: name another armature after --source.")
         batch = retarget_actions(context, source, target, actions, options=options)
         _warn(f"{name}: {text}" for name, text in batch.errors.items())
+        _warn(batch.told)
         if not batch.results:
             raise StepsmithError(f"None of the {len(actions)} actions could be retargeted: see the reasons above.")
         return f"{target.name} has {len(batch.results)} new actions, {len(batch.errors)} failed,"

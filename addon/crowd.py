@@ -38,6 +38,16 @@ class Crowd:
     results: dict[str, DanceResult] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def told(self) -> list[str]:
+        """All sentences that the user should see of the results, each once: warnings with the names of the warned."""
+        notes = [text for result in self.results.values() for text in result.notes]
+        warned: dict[str, list[str]] = {}
+        for name, result in self.results.items():
+            for text in result.warnings:
+                warned.setdefault(text, []).append(name)
+        return [*dict.fromkeys(notes), *(f"{', '.join(names)}: {text}" for text, names in warned.items())]
+
 
 def variations(
     places: Sequence[tuple[float, float]],

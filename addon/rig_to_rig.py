@@ -36,6 +36,11 @@ class Batch:
     results: dict[str, DanceResult] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def told(self) -> list[str]:
+        """All sentences that the user should see of the results, each once."""
+        return list(dict.fromkeys(text for result in self.results.values() for text in result.told))
+
 
 def read_motion(
     context: bpy.types.Context,

@@ -103,7 +103,7 @@ class STEPSMITH_OT_retarget_action(bpy.types.Operator):
             return _failed(self, str(error))
         if not batch.results:
             return _failed(self, next(iter(batch.errors.values())))
-        return _done(self, [f"{len(batch.results)} actions retargeted"], batch.errors)
+        return _done(self, [f"{len(batch.results)} actions retargeted", *batch.told], batch.errors)
 
 
 class STEPSMITH_OT_dance_together(bpy.types.Operator):
@@ -155,9 +155,8 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
         if not crowd.results:
             return _failed(self, next(iter(crowd.errors.values())))
         errors = crowd.errors | (session.current.dancers.errors if self.each else {})
-        notes = [text for result in crowd.results.values() for text in result.notes]
         ranked = dict.fromkeys(text for _, own in dances for text in ranking(own.motion))
-        return _done(self, [f"{len(crowd.results)} dance", *notes, *ranked], errors)
+        return _done(self, [f"{len(crowd.results)} dance", *crowd.told, *ranked], errors)
 
 
 class STEPSMITH_OT_generate_each(bpy.types.Operator):

@@ -117,6 +117,40 @@ def test_the_buttons(installed: str, new_armature: MakeArmature, dance: Motion, 
     assert target.animation_data.action.name == "C A Dance"
 
 
+def test_the_buttons_tell_what_may_be_wrong(
+    installed: str, new_armature: MakeArmature, dance: Motion, monkeypatch: Any
+) -> None:
+    running = importlib.import_module(f"{installed}.addon.session")
+    panel = importlib.import_module(f"{installed}.addon.rig_to_rig_panel")
+    monkeypatch.setattr(running.current, "last", Dance(dance, None, 0.0))
+    told: list[str] = []
+    done = panel._done
+
+    def note_down(operator: Any, notes: list[str], errors: dict[str, str]) -> set[str]:
+        told[:] = notes
+        return done(operator, notes, errors)
+
+    monkeypatch.setattr(panel, "_done", note_down)
+    dancer, target = new_armature("A"), new_armature("Target")
+    for armature in (dancer, target):
+        armature.pose.bones["head"].lock_rotation = (True, True, True)
+    dancer.select_set(True)
+    target.select_set(False)
+    for _ in range(2):  # two actions
+        assert bpy.ops.stepsmith.dance_together() == {"FINISHED"}
+    assert told[0] == "1 dance"
+    assert [text for text in told if "locked" in text] == [told[1]]
+    assert told[1].startswith("A: The bone head has locked channels")
+
+    settings = bpy.context.scene.stepsmith_rig_to_rig
+    settings.source, bpy.context.scene.stepsmith_settings.target = dancer, target
+    settings.every_action = True
+    assert bpy.ops.stepsmith.retarget_action() == {"FINISHED"}
+    assert told[0] == "2 actions retargeted"
+    assert len(told) == 2
+    assert told[1].startswith("The bone head has locked channels")
+
+
 class Each:
     """The button Generate Another Dance Each, with a backend of its own process and the timers done by hand."""
 

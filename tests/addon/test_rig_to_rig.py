@@ -246,8 +246,11 @@ def test_the_command(new_armature: MakeArmature, dance: Motion, tmp_path: Path, 
     assert not out.exists()
     assert run(["retarget", "--source", "Nobody", *ends[2:]]) == 1
     assert "--source" in capsys.readouterr().err
-    assert run(["retarget", *ends, "--all-actions"]) == 0
     target = bpy.data.objects["Target"]
+    target.pose.bones["head"].lock_rotation = (True, True, True)
+    bpy.data.objects["Source"].animation_data.action.copy()
+    assert run(["retarget", *ends, "--all-actions"]) == 0
+    assert capsys.readouterr().err.count("The bone head has locked channels") == 1, "of two actions"
     assert target.animation_data.action is None
     assert all(tuple(bone.rotation_quaternion) == (1.0, 0.0, 0.0, 0.0) for bone in target.pose.bones)
     assert run(["retarget", *ends]) == 0
