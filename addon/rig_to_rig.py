@@ -105,10 +105,12 @@ def retarget_action(
     *,
     options: Options = _EVERY_KEY,
     source_map: BoneMap | None = None,
+    for_later: bool = False,
 ) -> DanceResult:
     """Have ``target`` do what ``source`` does, in an action or in all that moves it now, in the same frames.
 
     The keys go where ``options`` say; a new action is named after the target and the source's action.
+    ``for_later`` is that of ``apply_motion``.
     Raises StepsmithError, with the scene as it was, where something is wrong.
     """
     if source == target:
@@ -118,7 +120,7 @@ def retarget_action(
     played = action or (source.animation_data and source.animation_data.action)
     first, _ = _frames(context.scene, source, action)
     name = f"{target.name} {played.name if played else source.name}"
-    return apply_motion(context, target, motion, start_frame=first, name=name, options=options)
+    return apply_motion(context, target, motion, start_frame=first, name=name, options=options, for_later=for_later)
 
 
 def retarget_actions(
@@ -131,6 +133,7 @@ def retarget_actions(
 ) -> Batch:
     """One new action on ``target`` for each of ``actions``; the target goes on playing what it played.
 
+    The song and the beat markers of what it plays stay, and so do the scene's rate and range.
     An action that can't be retargeted does not stop the others.
     """
     check_animatable(target)
@@ -139,7 +142,9 @@ def retarget_actions(
     for action in actions:
         try:
             with _still_playing(target):
-                result = retarget_action(context, source, target, action, options=replace(options, into="action"))
+                result = retarget_action(
+                    context, source, target, action, options=replace(options, into="action"), for_later=True
+                )
             result.action.use_fake_user = True
             batch.results[action.name] = result
         except StepsmithError as error:

@@ -165,6 +165,7 @@ def apply_motion(
     start_frame: int | None = None,
     name: str | None = None,
     options: Options = Options(),
+    for_later: bool = False,
 ) -> DanceResult:
     """Make ``armature`` dance ``motion`` from ``start_frame`` on (the scene's first frame unless given).
 
@@ -174,6 +175,8 @@ def apply_motion(
     an earlier dance's count as such. Otherwise the rate stays, the motion is resampled to it, and the range is
     only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
     markers go, but where the options put the dance beside it: then they go only from the dance's frames.
+    ``for_later``: the caller puts back what the armature played. Then the scene's rate and range and an earlier
+    dance's strips and markers stay, and neither song nor markers are added.
     No action is lost. The rest pose, selection, mode and current frame stay as they are.
     A motion that loops (``meta["loop"]``), unless blended in, lasts whole frames, and one more key, on the frame
     after its last, is the first one again; the action's own range says so and that it is cyclic.
@@ -186,8 +189,7 @@ def apply_motion(
     song = None if song is None else _check_song(song)
     if not np.isfinite(song_start):
         raise StepsmithError(f"The dance can't start {song_start:g} s into the song: give a number of seconds.")
-    fps = rate_of_dance(scene, armature, motion, options.into)
-    ranged = _range_is_free(scene) and _is_alone(scene, armature, options.into)
+    fps = scene_fps(scene) if for_later else rate_of_dance(scene, armature, motion, options.into)
     first = scene.frame_start if start_frame is None else int(start_frame)
     motion = motion.mirror() if options.mirror else motion
     loops = bool(motion.meta.get("loop")) and options.into != "blend"
@@ -199,32 +201,22 @@ def apply_motion(
     had_action = armature.animation_data is not None and armature.animation_data.action is not None
     notes: list[str] = []
     warnings: list[str] = []
+    earlier: list[Any] = []
+    strip: Any | None = None
+    markers = 0
 
     with ExitStack() as undo:
-        _keep(undo, scene.render, "fps", "fps_base")
-        _keep(undo, scene, "frame_start", "frame_end", "sync_mode")
-        if fps != scene_fps(scene):
-            notes.append(f"The scene now plays at {fps:.5g} frames a second, was {scene_fps(scene):.5g}.")
-            scene.render.fps = max(1, round(fps))
-            scene.render.fps_base = scene.render.fps / fps
-            _keep_entry(undo, scene, _OUR_RATE)
-            scene[_OUR_RATE] = scene_fps(scene)
-        if ranged:
-            _set_range(scene, first, last)
-            _keep_entry(undo, scene, _OUR_RANGE)
-            scene[_OUR_RANGE] = [first, last]
-        else:
-            _set_range(scene, min(scene.frame_start, first), max(scene.frame_end, last))
-        # Of a dance that others stay beside, only what is in its frames is replaced.
-        replaced = (first, last) if options.into in ("nla", "blend") else None
-        earlier = [
-            strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name and _sounds_in(strip, replaced)
-        ]
-        strip = None
-        if song is not None:
-            strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
-            scene.sync_mode = "AUDIO_SYNC"
-        markers = _mark_beats(undo, scene, motion, first, fps, replaced)
+        if not for_later:
+            notes += _fit_scene(undo, scene, armature, options.into, fps, first, last)
+            # Of a dance that others stay beside, only what is in its frames is replaced.
+            replaced = (first, last) if options.into in ("nla", "blend") else None
+            earlier = [
+                strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name and _sounds_in(strip, replaced)
+            ]
+            if song is not None:
+                strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
+                scene.sync_mode = "AUDIO_SYNC"
+            markers = _mark_beats(undo, scene, motion, first, fps, replaced)
         written = write_action(
             armature,
             pose,
@@ -410,6 +402,32 @@ def _keep_entry(undo: ExitStack, scene: bpy.types.Scene, name: str) -> None:
         undo.callback(scene.__setitem__, name, value.to_list() if hasattr(value, "to_list") else value)
     else:
         undo.callback(scene.__delitem__, name)
+
+
+def _fit_scene(
+    undo: ExitStack, scene: bpy.types.Scene, armature: bpy.types.Object, into: Into, fps: float, first: int, last: int
+) -> list[str]:
+    """Have the scene play at the dance's rate, and over its frames or at least over them too; what is to be told.
+
+    ``undo`` puts that back, and how the scene keeps in time with sound.
+    """
+    ranged = _range_is_free(scene) and _is_alone(scene, armature, into)
+    told: list[str] = []
+    _keep(undo, scene.render, "fps", "fps_base")
+    _keep(undo, scene, "frame_start", "frame_end", "sync_mode")
+    if fps != scene_fps(scene):
+        told.append(f"The scene now plays at {fps:.5g} frames a second, was {scene_fps(scene):.5g}.")
+        scene.render.fps = max(1, round(fps))
+        scene.render.fps_base = scene.render.fps / fps
+        _keep_entry(undo, scene, _OUR_RATE)
+        scene[_OUR_RATE] = scene_fps(scene)
+    if ranged:
+        _set_range(scene, first, last)
+        _keep_entry(undo, scene, _OUR_RANGE)
+        scene[_OUR_RANGE] = [first, last]
+    else:
+        _set_range(scene, min(scene.frame_start, first), max(scene.frame_end, last))
+    return told
 
 
 def _set_range(scene: bpy.types.Scene, first: int, last: int) -> None:

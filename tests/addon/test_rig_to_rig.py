@@ -199,6 +199,27 @@ def test_a_batch_keeps_what_the_target_plays(new_armature: MakeArmature, dance: 
     assert target.animation_data.action == played
 
 
+def test_a_batch_leaves_the_scene_of_what_the_target_plays(
+    new_armature: MakeArmature, dance: Motion, scene: Any, song: Path
+) -> None:
+    target, source = new_armature("Target"), new_armature("Source")
+    apply_motion(bpy.context, source, dance.slice(0, 20))
+    action = source.animation_data.action
+    source.animation_data_clear()
+    apply_motion(bpy.context, target, replace(dance, beats=np.arange(4) / 2.0), song=song)
+
+    def shown() -> tuple[Any, ...]:
+        editor = scene.sequence_editor
+        strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+        places = [(marker.name, marker.frame) for marker in scene.timeline_markers]
+        return [strip.name for strip in strips], places, (scene.frame_start, scene.frame_end), scene.render.fps
+
+    before = shown()
+    assert len(before[1]) == 4
+    assert len(retarget_actions(bpy.context, source, target, [action]).results) == 1
+    assert shown() == before
+
+
 def raised(armature: Any, degrees: float) -> None:
     """Turn the upper arms' rest pose down by these degrees, the arms' bones with them."""
     bpy.context.view_layer.objects.active = armature
