@@ -28,7 +28,7 @@ from .mapping import map_of
 from .rig_check import lying, notices, strip_notices
 
 # Custom property that marks what Stepsmith made: on actions and strips the armature's name, on the scene
-# the beat markers as JSON [[name, frame], ...].
+# the beat markers as JSON {armature's name: [[name, frame], ...], ...}. Earlier versions wrote one list for all.
 TAG = "stepsmith"
 
 # Custom properties of the scene: the frame rate, and the first and last frame, that a dance gave it.
@@ -50,6 +50,8 @@ _CACHED_SECONDS = 1200.0
 _SILENT_END = 1.0  # seconds of a dance without its song that are worth a word
 # A sound strip's first frame and the one after its last, up to Blender 5.1.
 _FINAL_ENDS = ("frame_final_start", "frame_final_end")
+
+Beat = tuple[str, int]  # a marker's name and frame
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Options:
 @dataclass(frozen=True)
 class DanceResult:
     """What ``apply_motion`` made. ``frames``: first and last key. ``strip``: the sound strip's name, None
-    without one. ``markers``: number of beat markers. ``warnings``: sentences on what may be wrong. ``keys``:
+    without one. ``markers``: number of beats that markers show. ``warnings``: sentences on what may be wrong. ``keys``:
     how many there are in all. ``key_error``: (degrees, millimetres) that reduced keys are off by, at most.
     ``notes``: sentences on what else of the scene changed."""
 
@@ -175,6 +177,7 @@ def apply_motion(
     an earlier dance's count as such. Otherwise the rate stays, the motion is resampled to it, and the range is
     only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
     markers go, but where the options put the dance beside it: then they go only from the dance's frames.
+    Markers that show another dancer's beats as well stay.
     ``for_later``: the caller puts back what the armature played. Then the scene's rate and range and an earlier
     dance's strips and markers stay, and neither song nor markers are added.
     No action is lost. The rest pose, selection, mode and current frame stay as they are.
@@ -216,7 +219,7 @@ def apply_motion(
             if song is not None:
                 strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
                 scene.sync_mode = "AUDIO_SYNC"
-            markers = _mark_beats(undo, scene, motion, first, fps, replaced)
+            markers = _mark_beats(undo, scene, armature, motion, first, fps, replaced)
         written = write_action(
             armature,
             pose,
@@ -598,27 +601,64 @@ def _remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
 
 
 def _mark_beats(
-    undo: ExitStack, scene: bpy.types.Scene, motion: Motion, first: int, fps: float, replaced: tuple[int, int] | None
+    undo: ExitStack,
+    scene: bpy.types.Scene,
+    armature: bpy.types.Object,
+    motion: Motion,
+    first: int,
+    fps: float,
+    replaced: tuple[int, int] | None,
 ) -> int:
-    """Timeline markers "beat" and "bar 1", "bar 2", ... in place of those made earlier; how many.
+    """Timeline markers "beat" and "bar 1", "bar 2", ... in place of the dancer's earlier ones; how many beats.
 
-    ``replaced``: the frames in which those made earlier go; None: all.
+    A marker that shows several dancers' beat is there once, and stays until it shows nobody's. Those of dancers
+    who are not in the scene any more go, too. ``replaced``: the frames in which earlier ones go; None: all.
     """
-    made = [(label, first + round(second * fps)) for label, second in _beat_labels(motion)]
-    earlier = [(name, frame) for name, frame in json.loads(scene.get(TAG, "[]"))]
-    kept = [m for m in earlier if replaced is not None and not replaced[0] <= m[1] <= replaced[1]]
-    undo.callback(_exchange_markers, scene, kept + made, earlier)
-    _exchange_markers(scene, earlier, kept + made)
+    made = {(label, first + _nearest_frame(second * fps)) for label, second in _beat_labels(motion)}
+    standing = {(marker.name, marker.frame) for marker in scene.timeline_markers}
+    before = _marked_beats(scene)
+    of_ours = _union(before)
+    after = {
+        dancer: _outside(beats, replaced) if dancer == armature.name or dancer not in scene.objects else beats
+        for dancer, beats in before.items()
+    }
+    # A marker of the user's own that stands there is enough, and stays the user's.
+    after[armature.name] = after.get(armature.name, set()) | (made - (standing - of_ours))
+    leaving, coming = standing & (of_ours - _union(after)), made - standing
+    undo.callback(_exchange_markers, scene, coming, leaving)
+    _keep_entry(undo, scene, TAG)
+    _exchange_markers(scene, leaving, coming)
+    scene[TAG] = json.dumps({dancer: sorted(beats) for dancer, beats in after.items() if beats})
     return len(made)
 
 
-def _exchange_markers(scene: bpy.types.Scene, old: list[tuple[str, int]], new: list[tuple[str, int]]) -> None:
-    """Remove those of the markers ``old`` (name, frame) that still stand there, and make those of ``new``."""
-    for marker in [m for m in scene.timeline_markers if (m.name, m.frame) in set(old)]:
+def _nearest_frame(frames: float) -> int:
+    """The nearest whole frame; halves go up, before the first frame too, so that whoever begins later agrees."""
+    return int(np.floor(frames + 0.5 + 1e-6))
+
+
+def _marked_beats(scene: bpy.types.Scene) -> dict[str, set[Beat]]:
+    """The beats that markers made here show, by the armature's name; what an earlier version made is nobody's."""
+    stored = json.loads(scene.get(TAG, "{}"))
+    by_dancer = {"": stored} if isinstance(stored, list) else stored
+    return {dancer: {(label, frame) for label, frame in beats} for dancer, beats in by_dancer.items()}
+
+
+def _union(by_dancer: dict[str, set[Beat]]) -> set[Beat]:
+    return {beat for beats in by_dancer.values() for beat in beats}
+
+
+def _outside(beats: set[Beat], frames: tuple[int, int] | None) -> set[Beat]:
+    """The beats that are not in these frames; none where they are None, which stands for all."""
+    return set() if frames is None else {beat for beat in beats if not frames[0] <= beat[1] <= frames[1]}
+
+
+def _exchange_markers(scene: bpy.types.Scene, old: set[Beat], new: set[Beat]) -> None:
+    """Remove the markers ``old``, and make those of ``new``."""
+    for marker in [marker for marker in scene.timeline_markers if (marker.name, marker.frame) in old]:
         scene.timeline_markers.remove(marker)
-    for label, frame in new:
+    for label, frame in sorted(new, key=lambda beat: beat[1]):
         scene.timeline_markers.new(label, frame=frame)
-    scene[TAG] = json.dumps(new)
 
 
 def _beat_labels(motion: Motion) -> list[tuple[str, float]]:

@@ -87,6 +87,23 @@ def test_one_that_cant_dance_does_not_stop_the_others(new_armature: MakeArmature
     assert "no bones" in crowd.errors["Bad"]
 
 
+def test_beats_between_frames_are_marked_once(new_armature: MakeArmature, dance: Motion, scene: Any) -> None:
+    scene.render.fps = 25  # half a second is twelve frames and a half
+    dancers = [new_armature("A"), new_armature("B")]
+    crowd = dance_together(bpy.context, dancers, dance, [Variation(), Variation(delay=0.52)])
+    assert [result.frames[0] for result in crowd.results.values()] == [1, 14]
+    assert len(scene.timeline_markers) == 4
+
+
+def test_each_warning_is_told_once_with_whom_it_is_about(new_armature: MakeArmature, dance: Motion) -> None:
+    dancers = [new_armature("A"), new_armature("B"), new_armature("C")]
+    for dancer in dancers[1:]:
+        dancer.pose.bones["head"].lock_rotation = (True, True, True)
+    note, warning = dance_together(bpy.context, dancers, dance, [Variation()] * 3).told
+    assert note == "The scene now plays at 30 frames a second, was 24."
+    assert warning.startswith("B, C: The bone head has locked channels")
+
+
 @pytest.mark.skipif(not bpy.app.build_options.audaspace, reason="this bpy is built without Audaspace")
 def test_the_song_is_there_once(new_armature: MakeArmature, dance: Motion, scene: Any, song: Path) -> None:
     dancers = [new_armature("A"), new_armature("B")]

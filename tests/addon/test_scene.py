@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import time
 import wave
 from collections.abc import Callable
 from dataclasses import replace
@@ -220,11 +222,11 @@ def test_a_longer_range_is_never_shrunk(scene: Any, dance: Motion, new_armature:
     assert (scene.frame_start, scene.frame_end) == (1, 500)
 
 
-def test_a_start_frame_may_lie_anywhere(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
-    for start in (-40, 700):
-        result = apply_motion(bpy.context, new_armature("Rig"), dance, start_frame=start)
-        assert result.frames == (start, start + 119)
-        assert min(frame for _, frame in markers(scene)) == start
+@pytest.mark.parametrize("start", [-40, 700])
+def test_a_start_frame_may_lie_anywhere(scene: Any, dance: Motion, new_armature: MakeArmature, start: int) -> None:
+    result = apply_motion(bpy.context, new_armature("Rig"), dance, start_frame=start)
+    assert result.frames == (start, start + 119)
+    assert min(frame for _, frame in markers(scene)) == start
 
 
 def test_dancing_again_replaces_the_dance(
@@ -280,6 +282,70 @@ def test_markers_say_beats_and_bars(scene: Any, dance: Motion, new_armature: Mak
 
 def test_a_motion_without_beats_makes_no_markers(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     assert apply_motion(bpy.context, new_armature("Rig"), replace(dance, beats=None, downbeats=None)).markers == 0
+    assert not scene.timeline_markers
+
+
+def without_beats(dance: Motion) -> Motion:
+    return replace(dance, beats=None, downbeats=None)
+
+
+@pytest.mark.parametrize("into", ["action", "nla"])
+def test_each_dancer_replaces_its_own_markers(scene: Any, dance: Motion, new_armature: MakeArmature, into: Any) -> None:
+    anna, ben, options = new_armature("Anna"), new_armature("Ben"), Options(into=into)
+    apply_motion(bpy.context, anna, dance, options=options)
+    beats = markers(scene)
+    apply_motion(bpy.context, ben, without_beats(dance), options=options)
+    assert markers(scene) == beats
+    assert apply_motion(bpy.context, ben, dance.slice(0, 60), start_frame=301, options=options).markers == 4
+    assert markers(scene) == [*beats, ("beat", 301), ("bar 1", 316), ("beat", 331), ("beat", 346)]
+    apply_motion(bpy.context, anna, without_beats(dance), options=options)
+    assert [frame for _, frame in markers(scene)] == [301, 316, 331, 346]
+
+
+def test_dancers_share_the_markers_of_one_song(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    anna, ben = new_armature("Anna"), new_armature("Ben")
+    apply_motion(bpy.context, anna, dance)
+    beats = markers(scene)
+    assert apply_motion(bpy.context, ben, dance).markers == 8
+    assert markers(scene) == beats
+    apply_motion(bpy.context, anna, without_beats(dance))
+    assert markers(scene) == beats, "Ben still dances to them"
+    apply_motion(bpy.context, ben, without_beats(dance))
+    assert not scene.timeline_markers
+
+
+def test_markers_of_nobody_in_the_scene_go(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    gone = new_armature("Gone")
+    apply_motion(bpy.context, gone, dance)
+    bpy.data.objects.remove(gone)
+    apply_motion(bpy.context, new_armature("Rig"), dance.slice(0, 60), start_frame=301)
+    assert [frame for _, frame in markers(scene)] == [301, 316, 331, 346]
+
+
+def test_markers_of_an_earlier_version_are_replaced(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    for label, frame in [("beat", 5), ("bar 1", 20), ("chorus", 20)]:
+        scene.timeline_markers.new(label, frame=frame)
+    scene["stepsmith"] = json.dumps([["beat", 5], ["bar 1", 20]])
+    apply_motion(bpy.context, new_armature("Rig"), dance.slice(0, 60), start_frame=301)
+    assert markers(scene) == [("chorus", 20), ("beat", 301), ("bar 1", 316), ("beat", 331), ("beat", 346)]
+
+
+def test_a_marker_of_the_users_own_on_a_beat_stays(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    scene.timeline_markers.new("beat", frame=31)
+    apply_motion(bpy.context, armature, dance)
+    assert markers(scene).count(("beat", 31)) == 1
+    apply_motion(bpy.context, armature, without_beats(dance))
+    assert markers(scene) == [("beat", 31)]
+
+
+def test_thousands_of_markers_are_replaced_at_once(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, replace(dance, beats=np.arange(8000) / 3.0, downbeats=None))
+    assert len(scene.timeline_markers) == 8000
+    started = time.perf_counter()
+    apply_motion(bpy.context, armature, without_beats(dance))
+    assert time.perf_counter() - started < 2.0
     assert not scene.timeline_markers
 
 
