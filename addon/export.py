@@ -26,7 +26,7 @@ from typing import Any
 
 import bpy
 
-from ..retarget.errors import StepsmithError
+from ..retarget.errors import RigError, StepsmithError
 from ..retarget.files import load_motion
 from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
@@ -43,6 +43,7 @@ Put = Callable[..., None]
 Say = Callable[[dict[str, Any]], None]
 
 ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".mp4")
+_OF_SELECTION = tuple(ending for ending in ENDINGS if ending not in (".blend", ".mp4"))
 _INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
 _VIDEO_SIZE = (640, 360)
 # Cycles takes far longer a frame than Workbench: a smaller picture, few samples, smoothed.
@@ -76,6 +77,8 @@ def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
         armature = make_character(context)
     else:
         armature = open_rig(*wish.rig, fps=motion.fps, check=wish.how.options_for)
+    if any(out.suffix.lower() in _OF_SELECTION for out in wish.outs):
+        _check_in_view_layer(armature)
     options = wish.how.options_for(armature)
     result = apply_motion(bpy.context, armature, motion, song=wish.song, song_start=wish.song_start, options=options)
     progress(0.02, "Dancing")
@@ -95,7 +98,7 @@ def export(wish: Wish, progress: Progress) -> tuple[str, ...]:
             progress(first + (last - first) * fraction, text)
 
         part(0.0, f"Writing {out.name}")
-        with written_beside(out) as path:
+        with unfinished(out) as path:
             _WRITERS[out.suffix.lower()](armature, path, part)
             part(1.0, f"Wrote {out.name}")  # the last moment to stop before the file is there
         done += share
@@ -139,7 +142,7 @@ def check_outs(outs: Sequence[Path]) -> None:
 
 
 @contextlib.contextmanager
-def written_beside(out: Path) -> Iterator[Path]:
+def unfinished(out: Path) -> Iterator[Path]:
     """A path in a folder beside ``out``; renamed to it at the end, its textures too, or removed."""
     with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
         path = Path(folder) / out.name
@@ -156,7 +159,8 @@ def written_beside(out: Path) -> Iterator[Path]:
 
 def _write_blend(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     for sound in bpy.data.sounds:
-        if sound.packed_file is None:
+        place = bpy.path.abspath(sound.filepath, library=sound.library)
+        if sound.packed_file is None and os.path.isfile(place):  # one that is gone stays as silent as it was
             sound.pack()
     # Relative ones would count from the folder that the file is made in, and point nowhere once it is moved.
     if bpy.data.filepath:
@@ -251,19 +255,45 @@ def _pictures_told_apart() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _selected(armature: bpy.types.Object) -> Iterator[None]:
-    """Only the character selected: the armature and the meshes it moves."""
-    character = [armature, *(ob for ob in bpy.context.scene.objects if is_moved_by(ob, armature))]
-    chosen = [ob for ob in bpy.context.scene.objects if ob.select_get()]
-    active = bpy.context.view_layer.objects.active
-    for ob in bpy.context.scene.objects:
-        ob.select_set(ob in character)
-    bpy.context.view_layer.objects.active = armature
+    """Only the character selected: the armature, shown meanwhile where it is hidden, and the meshes it moves."""
+    layer = bpy.context.view_layer
+    meshes = [ob for ob in layer.objects if is_moved_by(ob, armature)]
+    character = [armature, *meshes]
+    chosen, active, hidden = list(layer.objects.selected), layer.objects.active, armature.hide_get()
+    with _settings() as put, _selectable([armature, *(ob for ob in meshes if ob.visible_get())]):
+        for ob in character:
+            put(ob, hide_select=False)
+        put(armature, hide_viewport=False)
+        try:
+            armature.hide_set(False)
+            for ob in layer.objects:
+                ob.select_set(ob in character)
+            layer.objects.active = armature
+            yield
+        finally:
+            for ob in layer.objects:
+                ob.select_set(ob in chosen)
+            layer.objects.active = active
+            armature.hide_set(hidden)
+
+
+@contextlib.contextmanager
+def _selectable(objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """The objects in a collection more, which neither hides nor locks them as their own ones may."""
+    collection = bpy.data.collections.new("Character")
+    for ob in objects:
+        collection.objects.link(ob)
+    bpy.context.scene.collection.children.link(collection)
     try:
         yield
     finally:
-        for ob in bpy.context.scene.objects:
-            ob.select_set(ob in chosen)
-        bpy.context.view_layer.objects.active = active
+        bpy.data.collections.remove(collection)
+
+
+def _check_in_view_layer(armature: bpy.types.Object) -> None:
+    """Raise RigError where the exporters, which write what is selected, can't reach the armature."""
+    if armature not in list(bpy.context.view_layer.objects):
+        raise RigError(f"{armature.name} is not in the view layer: include its collection in Blender, then export.")
 
 
 # --- video -----------------------------------------------------------------------------------------------

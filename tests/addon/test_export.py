@@ -223,7 +223,7 @@ def test_an_earlier_file_survives_a_failure(tmp_path: Path) -> None:
     (tmp_path / "dance.glb").write_text("earlier")
 
     def fail() -> None:
-        with exporter.written_beside(tmp_path / "dance.glb") as path:
+        with exporter.unfinished(tmp_path / "dance.glb") as path:
             path.write_text("half")
             raise RuntimeError("Error: disk full")
 

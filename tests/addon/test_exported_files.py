@@ -10,12 +10,13 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from stepsmith.addon.character import make_character
 from stepsmith.addon.export import Wish, export
 from stepsmith.addon.rig_files import open_rig
 from stepsmith.addon.scene import read_rig
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import BoneMap, find_map
-from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.errors import RigError, StepsmithError
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.fit import HIP_OFFSET, Fit
 from stepsmith.retarget.motion import Motion
@@ -221,6 +222,145 @@ def test_a_blend_finds_its_library_from_another_folder(
     export(Wish(dance[0], (out,), rig=(tmp_path / "rig.blend", None)), silent)
     open_rig(out)
     assert not bpy.data.objects["Prop"].is_missing
+
+
+@pytest.fixture
+def cast(tmp_path: Path) -> Callable[..., Path]:
+    """Saves a scene with the built-in character, Anna, in a collection Cast, after something was done to it."""
+
+    def save(change: Callable[[Any, Any], object]) -> Path:
+        bpy.ops.wm.read_homefile(use_empty=True)
+        scene = bpy.context.scene
+        collection = bpy.data.collections.new("Cast")
+        scene.collection.children.link(collection)
+        change(make_character(bpy.context, "Anna", collection), collection)
+        file = tmp_path / "cast.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
+        return file
+
+    return save
+
+
+def exclude(collection: Any) -> None:
+    bpy.context.view_layer.layer_collection.children[collection.name].exclude = True
+
+
+def hide_collection(anna: Any, collection: Any) -> None:
+    bpy.context.scene.collection.objects.link(anna.children[0])  # a hidden mesh would be left out
+    bpy.context.view_layer.layer_collection.children[collection.name].hide_viewport = True
+
+
+def disable_collection(anna: Any, collection: Any) -> None:
+    bpy.context.scene.collection.objects.link(anna.children[0])
+    collection.hide_viewport = True
+
+
+def lock_collection(_anna: Any, collection: Any) -> None:
+    collection.hide_select = True
+
+
+def lock_each(anna: Any, _collection: Any) -> None:
+    anna.hide_select = anna.children[0].hide_select = True
+
+
+def flags(anna: Any) -> list[object]:
+    """What is hidden, locked, selected and active."""
+    layer = bpy.context.view_layer
+    inside = layer.layer_collection.children["Cast"]
+    objects = [(ob.name, ob.hide_get(), ob.hide_viewport, ob.hide_select, ob.select_get()) for ob in layer.objects]
+    collections = [(c.name, c.hide_viewport, c.hide_select) for c in bpy.data.collections]
+    return [*objects, *collections, inside.hide_viewport, layer.objects.active.name, anna.visible_get()]
+
+
+@pytest.mark.parametrize("ending", [".glb", ".fbx", ".usdc"])
+def test_a_mesh_out_of_the_view_layer_is_left_out(
+    dance: tuple[Path, Motion], cast: Callable[..., Path], tmp_path: Path, ending: str
+) -> None:
+    skip_without(ending)
+
+    def add_proxy(anna: Any, _collection: Any) -> None:
+        proxies = bpy.data.collections.new("Proxies")
+        bpy.context.scene.collection.children.link(proxies)
+        proxy = bpy.data.objects.new("Proxy", bpy.data.meshes.new("Proxy"))
+        proxies.objects.link(proxy)
+        proxy.parent = anna
+        exclude(proxies)
+
+    out = tmp_path / f"dance{ending}"
+    export(Wish(dance[0], (out,), rig=(cast(add_proxy), None)), silent)
+    armature = open_rig(out)
+    compare(armature, dance[1])
+    check_skin(armature)
+    assert not [ob for ob in bpy.data.objects if ob.name.startswith("Proxy")]
+
+
+@pytest.mark.parametrize("ending", [".glb", ".fbx", ".usdc"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda anna, _: anna.hide_set(True),
+        lambda anna, _: setattr(anna, "hide_viewport", True),
+        hide_collection,
+        disable_collection,
+        lock_each,
+        lock_collection,
+    ],
+    ids=[
+        "hidden",
+        "disabled",
+        "in a hidden collection",
+        "in a disabled collection",
+        "locked",
+        "in a locked collection",
+    ],
+)
+def test_a_hidden_or_locked_character_is_written_whole(
+    dance: tuple[Path, Motion],
+    cast: Callable[..., Path],
+    tmp_path: Path,
+    ending: str,
+    change: Callable[[Any, Any], object],
+) -> None:
+    skip_without(ending)
+    rig = cast(change)
+    open_rig(rig)
+    before = flags(bpy.data.objects["Anna"])
+    out = tmp_path / f"dance{ending}"
+    export(Wish(dance[0], (out,), rig=(rig, None)), silent)
+    assert flags(bpy.data.objects["Anna"]) == before
+    armature = open_rig(out)
+    compare(armature, dance[1])
+    check_skin(armature)
+
+
+def test_an_armature_out_of_the_view_layer_is_refused_before_the_work(
+    dance: tuple[Path, Motion], cast: Callable[..., Path], tmp_path: Path
+) -> None:
+    rig = cast(lambda _, collection: exclude(collection))
+    said: list[str] = []
+    outs = tmp_path / "dance.blend", tmp_path / "dance.glb"
+    with pytest.raises(RigError, match="Anna is not in the view layer: include its collection"):
+        export(Wish(dance[0], outs, rig=(rig, None)), lambda _, text: said.append(text))
+    assert said == ["Setting the scene"]
+    export(Wish(dance[0], (tmp_path / "dance.blend",), rig=(rig, None)), silent)  # which takes the scene as it is
+
+
+def test_a_blend_is_written_without_a_sound_that_is_gone(
+    dance: tuple[Path, Motion], cast: Callable[..., Path], song: Path, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.wav"
+    shutil.copyfile(song, gone)
+
+    def load_sounds(*_: Any) -> None:
+        for file in (song, gone):
+            bpy.data.sounds.load(str(file)).use_fake_user = True
+
+    rig = cast(load_sounds)
+    gone.unlink()
+    export(Wish(dance[0], (tmp_path / "dance.blend",), rig=(rig, None)), silent)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "dance.blend"))
+    packed = {Path(sound.filepath).name: sound.packed_file is not None for sound in bpy.data.sounds}
+    assert packed == {song.name: True, "gone.wav": False}
 
 
 def test_another_texture_of_the_same_name_stays(
