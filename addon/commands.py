@@ -23,7 +23,7 @@ from . import arguments, controls, preferences, session
 from .arguments import How
 from .capture_task import CaptureTask, VideoRequest, problems_of
 from .crowd import Formation, Variation, dance_together, variations
-from .dance_task import Connection, Dance, DanceTask, Request, Status, Task, wait_for
+from .dance_task import Connection, Dance, DanceTask, Request, Status, Task, is_there, wait_for
 from .operators import apply_dance
 from .panel import time_left
 from .rig_files import Check
@@ -76,7 +76,7 @@ def _dance(wishes: argparse.Namespace) -> None:
     out = Path(wishes.out).absolute()
     _check_output(out)
     song = Path(wishes.song).absolute()
-    if not song.is_file():
+    if not is_there(song):
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
     how = arguments.read(wishes)
     rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
@@ -100,7 +100,7 @@ def _capture(wishes: argparse.Namespace) -> None:
     out = Path(wishes.out).absolute()
     _check_output(out)
     video = Path(wishes.video).absolute()
-    if not video.is_file():
+    if not is_there(video):
         raise StepsmithError(f"There is no video {wishes.video}: check the path.")
     how = arguments.read(wishes)
     rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)

@@ -23,6 +23,8 @@ Energy = float | tuple[tuple[float, float], ...]
 
 # What a Motion calls the frame of the scene on which it must begin, since it holds what the dancer does there.
 FIRST_FRAME = "first_frame"
+# The frames that Blender has: MINAFRAME and MAXFRAME of its DNA_scene_types.h.
+_EARLIEST_FRAME, _LATEST_FRAME = -1048574, 1048574
 
 MOST_ENERGY = 2.5  # deviations from the genre's usual energy
 MOST_CANDIDATES = 16
@@ -91,6 +93,15 @@ def ranking(motion: Motion) -> list[str]:
         return []
     then = ", ".join(map(str, seeds[1:]))
     return [f"Seed {seeds[0]} is the best of {len(seeds)}, then {then}. For another of them take its seed, best of 1."]
+
+
+def must_begin(motion: Motion, otherwise: int) -> int:
+    """The frame of the scene on which a motion must begin, as its ``meta`` says; ``otherwise`` where that names none
+    that Blender has, since anybody may have written it."""
+    frame = motion.meta.get(FIRST_FRAME)
+    if isinstance(frame, int) and not isinstance(frame, bool) and _EARLIEST_FRAME <= frame <= _LATEST_FRAME:
+        return frame
+    return otherwise
 
 
 @dataclass(frozen=True)

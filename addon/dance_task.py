@@ -6,6 +6,7 @@ No bpy here: the thread touches sockets and files alone, and whoever draws reads
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -77,6 +78,14 @@ class Request:
             )
 
 
+def is_there(file: str | Path) -> bool:
+    """Whether the file can be reached.
+
+    ``Path.is_file`` raises OSError where a name is too long for the disk or a folder may not be read.
+    """
+    return os.path.isfile(file)
+
+
 @dataclass(frozen=True)
 class Dance:
     """A finished dance and the part of the song it belongs to."""
@@ -84,6 +93,11 @@ class Dance:
     motion: Motion
     song: Path | None
     start: float
+
+    @property
+    def song_at_hand(self) -> Path | None:
+        """The song, None where its file can't be reached any more."""
+        return self.song if self.song is not None and is_there(self.song) else None
 
 
 class Backend:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from bpy_extras.io_utils import ImportHelper
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
 from .character import make_character
-from .controls import FIRST_FRAME, ranking
-from .dance_task import Dance, Request
+from .controls import must_begin, ranking
+from .dance_task import Dance, Request, is_there
 from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
 from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig
@@ -176,7 +177,7 @@ class STEPSMITH_OT_dismiss(bpy.types.Operator):
 def chosen_request(settings: StepsmithSettings) -> Request:
     """What the panel asks to be danced. Raises StepsmithError where the song is not there."""
     song = Path(bpy.path.abspath(settings.song))
-    if not song.is_file():
+    if not is_there(song):
         raise StepsmithError(f"The song {settings.song} is not there: choose another file.")
     return Request(
         song=song,
@@ -242,10 +243,8 @@ def apply_dance(
     Raises StepsmithError where it can't be done; the scene is as before then.
     """
     settings: StepsmithSettings = context.scene.stepsmith_settings
-    # A song that went away since is no reason to lose its dance.
-    song = dance.song if dance.song is not None and dance.song.is_file() else None
-    armature = make_character(context) if target is None else target
-    try:
+    song = dance.song_at_hand  # one that went away since is no reason to lose its dance
+    with _made_or_unmade(context, target) as armature:
         options = chosen_options(context) if options_for is None else options_for(armature)
         if target is None:  # who has no action for a slot or to blend into
             options = replace(options, into="action")
@@ -255,20 +254,42 @@ def apply_dance(
             dance.motion,
             song=song,
             song_start=dance.start,
-            start_frame=dance.motion.meta.get(FIRST_FRAME, first_frame(context.scene, options.into)),
+            start_frame=must_begin(dance.motion, first_frame(context.scene, options.into)),
             options=options,
         )
-    except Exception:
-        if target is None:
-            made = [armature, *armature.children_recursive]
-            bpy.data.batch_remove([*made, *(ob.data for ob in made)])
-        raise
     settings.target = armature
     result = replace(result, notes=(*result.notes, *ranking(dance.motion)))
     if dance.song is not None and song is None:
         warning = f"The song {dance.song} is gone, so the dance has no sound strip."
         result = replace(result, warnings=(*result.warnings, warning))
     return armature, result
+
+
+@contextlib.contextmanager
+def _made_or_unmade(context: bpy.types.Context, target: bpy.types.Object | None) -> Iterator[bpy.types.Object]:
+    """The armature, or a new character where None; on an exception nothing is left of that one, and selection,
+    active object and mode, which making it changes, are as before."""
+    if target is not None:
+        yield target
+        return
+    objects = context.view_layer.objects
+    chosen, active = list(objects.selected), objects.active
+    mode = "OBJECT" if active is None else active.mode
+    armature = make_character(context)
+    try:
+        yield armature
+    except Exception:
+        made = [armature, *armature.children_recursive]
+        materials = [slot.material for ob in made for slot in ob.material_slots]
+        bpy.data.batch_remove([*made, *(ob.data for ob in made), *materials])
+        for ob in objects:
+            ob.select_set(ob in chosen)
+        objects.active = active
+        if mode != "OBJECT":
+            # Blender itself knows the active object only in a window.
+            with context.temp_override(active_object=active, object=active):
+                bpy.ops.object.mode_set(mode=mode)
+        raise
 
 
 def can_generate(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

@@ -20,7 +20,7 @@ from ..retarget.files import load_motion
 from . import preferences
 from .body import build_body
 from .capture_task import CaptureTask, VideoRequest
-from .dance_task import Backend, Connection, Dance, DancesTask, DanceTask, Request, Status, Task
+from .dance_task import Backend, Connection, Dance, DancesTask, DanceTask, Request, Status, Task, is_there
 
 NEW_CHARACTER = 0  # in place of an armature's session_uid, which starts at 1
 PANEL_TARGET = -1
@@ -28,6 +28,7 @@ PANEL_TARGET = -1
 # Seconds between two ticks: short while something moves, growing while nothing does. An idle Blender has
 # no timer of ours at all.
 _SHORTEST_TICK, _LONGEST_TICK = 0.1, 0.5
+_LONGEST_SONG = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Session:
         """The last dance made, in an earlier run of Blender too."""
         if self.last is None:
             file = _kept_file()
-            if file is not None and file.is_file():
+            if file is not None and is_there(file):
                 with contextlib.suppress(StepsmithError):
                     self.last = read_dance(file)
         return self.last
@@ -126,7 +127,7 @@ class Session:
     def has_last_dance(self) -> bool:
         """Cheap enough to be asked at every redraw."""
         file = _kept_file()
-        return self.last is not None or (file is not None and file.is_file())
+        return self.last is not None or (file is not None and is_there(file))
 
     def close(self) -> None:
         """End the backend and whatever runs."""
@@ -227,12 +228,15 @@ def find_armature(scene: bpy.types.Scene, uid: int) -> bpy.types.Object | None:
 
 
 def read_dance(path: Path) -> Dance:
-    """A motion file with the song it was made for, where the file names one that is still there."""
+    """A motion file with the song it was made for, where the file names one that is still there.
+
+    What it says of the song may be anything: it counts where it makes sense.
+    """
     motion = load_motion(path)
-    song = motion.meta.get("song")
-    found = Path(song) if isinstance(song, str) and song and Path(song).is_file() else None
-    start = motion.meta.get("song_start", 0.0)
-    return Dance(motion, found, float(start) if isinstance(start, int | float) else 0.0)
+    song, start = motion.meta.get("song"), motion.meta.get("song_start")
+    found = Path(song) if isinstance(song, str) and is_there(song) else None
+    is_sane = isinstance(start, int | float) and abs(start) < _LONGEST_SONG
+    return Dance(motion, found, float(start) if is_sane else 0.0)
 
 
 def _busy(window: bpy.types.Window) -> str:

@@ -313,6 +313,89 @@ def test_a_broken_motion_file_changes_nothing(session: ModuleType, tmp_path: Pat
     assert settings().target.animation_data is None
 
 
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"first_frame": "x"},
+        {"first_frame": [1]},
+        {"first_frame": True},
+        {"first_frame": 10**12},
+        {"first_frame": 7.5},
+        {"song": "/" + "a" * 300},
+        {"song": "\0"},
+        {"song": 5, "song_start": "x"},
+        {"song_start": 10**400},
+        {"song": "{folder}/song.wav", "song_start": 1e300},
+    ],
+)
+def test_what_a_motion_file_says_counts_where_it_makes_sense(
+    session: ModuleType, files: Path, tmp_path: Path, meta: dict[str, Any]
+) -> None:
+    said = {name: value.format(folder=files) if isinstance(value, str) else value for name, value in meta.items()}
+    save_motion(tmp_path / "odd.npz", load_motion(files / "motion.npz").with_meta(**said))
+    bpy.context.scene.frame_start = 5
+    assert bpy.ops.stepsmith.load_motion(filepath=str(tmp_path / "odd.npz")) == {"FINISHED"}
+    assert settings().target.animation_data.action.frame_range[0] == 5
+
+
+def test_a_motion_file_may_name_the_frame_it_begins_on(session: ModuleType, files: Path, tmp_path: Path) -> None:
+    save_motion(tmp_path / "late.npz", load_motion(files / "motion.npz").with_meta(first_frame=40))
+    assert bpy.ops.stepsmith.load_motion(filepath=str(tmp_path / "late.npz")) == {"FINISHED"}
+    assert settings().target.animation_data.action.frame_range[0] == 40
+
+
+def test_a_song_that_cant_be_reached_is_missing(
+    session: ModuleType, installed: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that may not be read, which root, who runs tests, may."""
+    tasks = importlib.import_module(f"{installed}.addon.dance_task")
+    dance = tasks.Dance(load_motion(files / "motion.npz"), files / "song.wav", 0.0)
+    assert dance.song_at_hand == files / "song.wav"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert dance.song_at_hand is None
+
+
+def test_a_song_with_an_endless_name_is_said_to_be_missing(session: ModuleType) -> None:
+    settings().song = "/" + "a" * 300
+    with pytest.raises(RuntimeError, match="is not there"):
+        bpy.ops.stepsmith.generate()
+
+
+def test_a_dance_that_fails_leaves_nothing_of_its_new_character(
+    session: ModuleType, installed: str, files: Path
+) -> None:
+    operators = importlib.import_module(f"{installed}.addon.operators")
+    dance = importlib.import_module(f"{installed}.addon.dance_task").Dance(
+        load_motion(files / "motion.npz"), files / "song.wav", float("nan")
+    )
+    target = settings().target
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    bpy.context.scene.collection.objects.link(lamp)
+    target.select_set(True)
+    lamp.select_set(True)
+    bpy.context.view_layer.objects.active = target
+    bpy.ops.object.mode_set(mode="POSE")
+    before = everything()
+    with pytest.raises(Exception, match="can't start nan s into the song"):
+        operators.apply_dance(bpy.context, dance, None)
+    assert everything() == before
+
+
+def everything() -> dict[str, Any]:
+    """What the file holds, and what is selected, active and in which mode."""
+    data = {
+        kind: sorted(part.name for part in getattr(bpy.data, kind))
+        for kind in ("objects", "armatures", "meshes", "materials", "actions", "collections", "sounds", "images")
+    }
+    chosen = sorted(ob.name for ob in bpy.context.view_layer.objects.selected)
+    active = bpy.context.view_layer.objects.active
+    return {**data, "selected": chosen, "active": active.name, "mode": active.mode}
+
+
 def test_the_genres_are_the_backends_own(session: ModuleType) -> None:
     items = bpy.context.scene.stepsmith_settings.bl_rna.properties["genre"]
     assert items.type == "ENUM"
