@@ -167,9 +167,7 @@ class BackendProcess:
 
 def _resolve(command: str) -> list[str]:
     """The command's words, the first of them an existing program."""
-    text = os.path.expanduser(command.strip())
-    # A path may hold spaces: taken whole first, in words only where that names nothing.
-    words = [text] if shutil.which(text) else shlex.split(text, posix=os.name == "posix")
+    words = _split(os.path.expanduser(command.strip()))
     program = shutil.which(words[0]) if words else None
     if program is None:
         raise MissingBackendError(
@@ -177,6 +175,16 @@ def _resolve(command: str) -> list[str]:
             f" “{INSTALL_COMMAND}”, then choose the stepsmith program in that .venv in the add-on's preferences."
         )
     return [program, *words[1:]]
+
+
+def _split(text: str) -> list[str]:
+    """A command's words; none where it has a quotation mark that nothing closes."""
+    if shutil.which(text):  # taken whole first, since a path may hold spaces and apostrophes
+        return [text]
+    try:
+        return shlex.split(text, posix=os.name == "posix")
+    except ValueError:
+        return []
 
 
 def _environment(token: str) -> dict[str, str]:

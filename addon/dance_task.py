@@ -134,7 +134,7 @@ class Backend:
         """
         with self._lock:
             if connection != self._connection:
-                self._end()
+                self.stop()
             self._connection = connection
             try:
                 left = False
@@ -149,7 +149,7 @@ class Backend:
                     for job in client.jobs():
                         if not job.over:
                             client.cancel(job.id)
-            except StepsmithError:
+            except Exception:
                 self._state = "Not connected"
                 raise
             place = f" at {client.host}" if connection.url else ""
@@ -163,13 +163,15 @@ class Backend:
 
     def close(self) -> None:
         """End the child process, if there is one, and start no other."""
-        self._closed = True  # without the lock: a start that waits for its child holds it, and must not hold up Blender
-        self._end()
+        self._closed = True
+        self.stop()
 
     def stop(self) -> None:
         """End the child process, if there is one; the next ``connect`` starts another."""
-        with self._lock:
-            self._end()
+        # Without the lock: a start that waits for its child holds it, and must not hold up Blender.
+        if self._process is not None:
+            self._process.stop()
+        self._process, self.health, self._state = None, None, _UNUSED
 
     def _start(self, connection: Connection) -> Client:
         process = self._process
@@ -180,11 +182,6 @@ class Backend:
                 process.stop()
             process.wait_until_ready()
         return Client(process.url, process.token)
-
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-        self._process, self.health, self._state = None, None, _UNUSED
 
 
 @dataclass(frozen=True)
@@ -203,8 +200,36 @@ class Status:
         return self.error is not None or self.cancelled or self.dance is not None
 
 
-class Task(ABC):
-    """Has the backend make a motion, on a thread of its own. Read ``status`` from anywhere; ``cancel`` to stop it.
+class Work:
+    """What a thread of its own does. Read ``status`` from anywhere; ``cancel`` to stop it.
+
+    The status is replaced as a whole, so that a reader never sees half of it: by the thread, and by who cancels.
+    Once cancelled only its last one replaces it, and that nothing.
+    """
+
+    def __init__(self) -> None:
+        self._status = Status()
+        self._replacing = threading.Lock()
+        self._cancel = threading.Event()
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def cancel(self) -> None:
+        with self._replacing:
+            if not self._status.over:
+                self._cancel.set()
+                self._status = replace(self._status, text="Cancelling", eta=None)
+
+    def _report(self, status: Status) -> None:
+        with self._replacing:
+            if status.over or not self._cancel.is_set():
+                self._status = status
+
+
+class Task(Work, ABC):
+    """Has the backend make a motion.
 
     A kind of task says what the backend is asked, and what becomes of the motion it made.
     """
@@ -212,17 +237,11 @@ class Task(ABC):
     source = "song"  # what the backend is sent, in a word
 
     def __init__(self, backend: Backend, connection: Connection, keep_as: Path | None) -> None:
-        self.status = Status()  # replaced as a whole, so that a reader never sees half of it
+        super().__init__()
         self._backend, self._connection, self._keep_as = backend, connection, keep_as
-        self._cancel = threading.Event()
         self._restarted = False
         self._thread = threading.Thread(target=self._run, name="stepsmith-dance", daemon=True)
         self._thread.start()
-
-    def cancel(self) -> None:
-        if not self.status.over:
-            self._cancel.set()
-            self.status = replace(self.status, text="Cancelling", eta=None)
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; True once the task is over."""
@@ -231,13 +250,13 @@ class Task(ABC):
 
     def _run(self) -> None:
         try:
-            self.status = Status(fraction=1.0, text="Done", dance=self._dance())
+            self._report(Status(fraction=1.0, text="Done", dance=self._dance()))
         except CancelledError:
-            self.status = Status(text="Cancelled", cancelled=True)
+            self._report(Status(text="Cancelled", cancelled=True))
         except StepsmithError as error:
-            self.status = Status(error=str(error))
+            self._report(Status(error=str(error)))
         except Exception as error:  # a thread's exception would vanish, and the bar stand still for ever
-            self.status = Status(error=f"An unexpected error stopped the dance ({type(error).__name__}: {error}).")
+            self._report(Status(error=f"An unexpected error stopped the dance ({type(error).__name__}: {error})."))
 
     def _dance(self) -> Dance:
         client = self._connect()
@@ -293,15 +312,14 @@ class Task(ABC):
                 if self._backend.died() is not None or time.monotonic() - heard > _PATIENCE:
                     raise
             if job.state == "done":
-                self.status = Status(1.0, "Fetching the dance")
+                self._report(Status(1.0, "Fetching the dance"))
                 return
             if job.state == "failed":
                 raise StepsmithError(job.error or "The backend failed and gave no reason: try again.")
             if job.state == "cancelled":
                 raise CancelledError("Cancelled.")
-            if not self._cancel.is_set():
-                fraction = _UPLOAD_SHARE + (1.0 - _UPLOAD_SHARE) * job.progress
-                self.status = Status(fraction, job.text or "Waiting for its turn", job.eta)
+            fraction = _UPLOAD_SHARE + (1.0 - _UPLOAD_SHARE) * job.progress
+            self._report(Status(fraction, job.text or "Waiting for its turn", job.eta))
             wait = _FIRST_WAIT if job != before else min(wait * 1.5, _LONGEST_WAIT)
             before = job
             if self._cancel.wait(wait):
@@ -324,13 +342,13 @@ class Task(ABC):
                 f" shorter part of the {self.source}, then try again."
             )
         self._restarted = True
-        self.status = replace(self.status, text="The backend stopped; starting it again", eta=None)
+        self._report(replace(self.status, text="The backend stopped; starting it again", eta=None))
         return self._connect(resume=True)
 
     def _uploading(self, share: float) -> None:
         self._check_cancelled()
         doing = "Reading" if share == 0.0 else "Sending"
-        self.status = Status(_UPLOAD_SHARE * share, f"{doing} the {self.source}")
+        self._report(Status(_UPLOAD_SHARE * share, f"{doing} the {self.source}"))
 
     def _check_cancelled(self) -> None:
         if self._cancel.is_set():
@@ -370,8 +388,8 @@ class DanceTask(Task):
         return Dance(motion, request.song, request.start)
 
 
-class DancesTask:
-    """Runs several Requests one after another, with the ``status`` and ``cancel`` of a DanceTask.
+class DancesTask(Work):
+    """Runs several Requests one after another.
 
     It is over when all are there; ``dances`` holds None for one that failed, and ``errors`` why, by its place.
     Where all fail, the status has the first one's error, and else the first dance.
@@ -380,21 +398,18 @@ class DancesTask:
     def __init__(
         self, backend: Backend, connection: Connection, requests: Sequence[Request], keep_as: Path | None = None
     ) -> None:
+        super().__init__()
         self.requests = tuple(requests)
-        self.status = Status()
         self.dances: list[Dance | None] = [None] * len(self.requests)
         self.errors: dict[int, str] = {}
         self._backend, self._connection, self._keep_as = backend, connection, keep_as
-        self._cancel = threading.Event()
         self._task: DanceTask | None = None
         threading.Thread(target=self._run, name="stepsmith-dances", daemon=True).start()
 
     def cancel(self) -> None:
-        if not self.status.over:
-            self._cancel.set()
-            if self._task is not None:
-                self._task.cancel()
-            self.status = replace(self.status, text="Cancelling", eta=None)
+        super().cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def _run(self) -> None:
         for at, request in enumerate(self.requests):
@@ -404,24 +419,24 @@ class DancesTask:
             if self._cancel.is_set():  # before there was a task to cancel
                 self._task.cancel()
             try:
-                self.dances[at] = wait_for(self._task, partial(self._report, at))
+                self.dances[at] = wait_for(self._task, partial(self._report_part, at))
             except CancelledError:
-                self.status = Status(text="Cancelled", cancelled=True)
+                self._report(Status(text="Cancelled", cancelled=True))
                 return
             except StepsmithError as error:
                 self.errors[at] = str(error)
         made = next((dance for dance in self.dances if dance is not None), None)
         if self._cancel.is_set():
-            self.status = Status(text="Cancelled", cancelled=True)
+            self._report(Status(text="Cancelled", cancelled=True))
         elif made is None:
-            self.status = Status(error=self.errors[0])
+            self._report(Status(error=self.errors[0]))
         else:
-            self.status = Status(1.0, "Done", dance=made)
+            self._report(Status(1.0, "Done", dance=made))
 
-    def _report(self, at: int, status: Status) -> None:
-        if not (self._cancel.is_set() or status.over):
+    def _report_part(self, at: int, status: Status) -> None:
+        if not status.over:
             count = len(self.requests)
-            self.status = Status((at + status.fraction) / count, f"Dance {at + 1} of {count}: {status.text}")
+            self._report(Status((at + status.fraction) / count, f"Dance {at + 1} of {count}: {status.text}"))
 
 
 def wait_for(task: Task, report: Callable[[Status], None]) -> Dance:

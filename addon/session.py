@@ -1,7 +1,7 @@
 """What the interface knows while Blender runs: the backend, the dance on its way, the last one made.
 
 None of it lives in a .blend file, so opening another file neither loses a dance nor stops it. All of it
-is touched by the main thread alone; a task's thread only replaces its own ``status``.
+is touched by the main thread alone; a task's thread replaces nothing but the ``status`` of its task.
 """
 
 from __future__ import annotations

@@ -11,15 +11,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stepsmith.addon import dance_task
 from stepsmith.addon.backend_process import BackendProcess
-from stepsmith.addon.client import CancelledError, Client, ClientError, UnreachableError, song_hash
-from stepsmith.addon.dance_task import Backend, Connection, DanceTask, Request, Status, wait_for
+from stepsmith.addon.client import CancelledError, Client, ClientError, Job, UnreachableError, song_hash
+from stepsmith.addon.dance_task import (
+    Backend,
+    Connection,
+    Dance,
+    DancesTask,
+    DanceTask,
+    Request,
+    Status,
+    Task,
+    wait_for,
+)
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.files import load_motion, motion_to_bytes
 from stepsmith.retarget.motion import Motion
@@ -188,6 +200,32 @@ def test_a_missing_backend_says_how_to_install_it(backend: Backend, song: Path) 
         wait_for(DanceTask(backend, Connection("no-such-stepsmith"), Request(song)), lambda _: None)
 
 
+def test_a_command_with_an_apostrophe_that_is_not_there_is_missing_too(backend: Backend, song: Path) -> None:
+    with pytest.raises(StepsmithError, match=r"/home/o'brien/stepsmith.* was not found.*pip install.*preferences"):
+        wait_for(DanceTask(backend, Connection("/home/o'brien/stepsmith"), Request(song)), lambda _: None)
+    assert backend.state == "Not connected"
+
+
+def test_a_backend_in_a_folder_with_an_apostrophe_starts(backend: Backend, start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "o'brien" / "stepsmith"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {start().command} "$@"\n')
+    script.chmod(0o755)
+    assert backend.connect(Connection(str(script))).health().version == "9.8.7"
+
+
+def test_no_unforeseen_error_leaves_the_backend_starting(
+    backend: Backend, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(BackendProcess, "start", fail)
+    with pytest.raises(ZeroDivisionError):
+        backend.connect(start())
+    assert backend.state == "Not connected"
+
+
 def test_another_program_is_not_taken_for_the_backend(backend: Backend, song: Path) -> None:
     with pytest.raises(StepsmithError, match="not Stepsmith's"):
         wait_for(DanceTask(backend, Connection("echo hello"), Request(song)), lambda _: None)
@@ -279,15 +317,78 @@ def test_the_backend_ends_with_the_process_that_started_it(start: Start) -> None
     assert gone(pid)
 
 
-def test_closing_while_the_backend_starts_takes_no_time(backend: Backend, song: Path) -> None:
+@pytest.mark.parametrize("end", [Backend.close, Backend.stop])
+def test_ending_the_backend_while_it_starts_takes_no_time(
+    backend: Backend, song: Path, end: Callable[[Backend], None]
+) -> None:
     task = DanceTask(backend, Connection("sh -c 'sleep 60'"), Request(song))
     while backend.pid is None:
         time.sleep(0.01)
     before = time.monotonic()
-    backend.close()
+    end(backend)
     assert time.monotonic() - before < 3.0
     assert task.wait(8.0)
     assert task.status.error is not None
+
+
+def test_a_stopped_backend_is_started_anew(backend: Backend, start: Start) -> None:
+    connection = start()
+    backend.connect(connection)
+    before = backend.pid
+    backend.stop()
+    assert backend.pid is None
+    assert backend.state.startswith("Starts with")
+    backend.connect(connection)
+    assert backend.pid not in (None, before)
+
+
+class Held(Task):
+    """Has its dance as soon as it is released."""
+
+    def __init__(self, backend: Backend, dance: Dance) -> None:
+        self.release = threading.Event()
+        self.dance = dance
+        super().__init__(backend, Connection(), None)
+
+    def _dance(self) -> Dance:
+        assert self.release.wait(10.0)
+        return self.dance
+
+    def _ask(self, client: Client) -> Job:
+        raise NotImplementedError
+
+    def _made(self, motion: Motion) -> Dance:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_cancelling_at_the_very_end_loses_no_result(
+    backend: Backend, song: Path, motion: Motion, monkeypatch: pytest.MonkeyPatch, several: bool
+) -> None:
+    held = Held(backend, Dance(motion, song, 0.0))
+    monkeypatch.setattr(dance_task, "DanceTask", lambda *_: held)
+    work = DancesTask(backend, Connection(), [Request(song)]) if several else held
+
+    def over_within(seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not work.status.over and time.monotonic() < until:
+            time.sleep(0.01)
+        return work.status.over
+
+    def replace_late(status: Status, **changes: Any) -> Status:
+        """``replace``, while the work ends where it is the work's own status."""
+        if status is work.status:
+            held.release.set()
+            over_within(0.5)
+        return replace(status, **changes)
+
+    monkeypatch.setattr(dance_task, "replace", replace_late)
+    time.sleep(0.1)  # so that several have begun the first
+    work.cancel()
+    assert held.wait(5.0)
+    assert over_within(5.0)
+    assert work.status.cancelled == several
+    assert several or work.status.dance is not None
 
 
 def test_song_hash_is_sha256(song: Path) -> None:
