@@ -40,32 +40,35 @@ def stage(
 
 
 def dance_points(context: bpy.types.Context, armature: bpy.types.Object) -> Array:
-    """(N, 3) metres in the world, over the scene's frames: what the armature's meshes reach, and where there is
-    none all bones' ends with flesh around them."""
+    """(N, 3) metres in the world, over the scene's frames: what the armature's meshes reach, and where they have no
+    vertex all bones' ends with flesh around them."""
     scene = context.scene
     frame = scene.frame_current
     count = scene.frame_end - scene.frame_start + 1
     meshes = [ob for ob in scene.objects if is_moved_by(ob, armature) and not ob.hide_render]
-    points = []
+    reached: list[Array] = []
     for f in np.unique(np.linspace(scene.frame_start, scene.frame_end, min(count, _FRAMES_LOOKED_AT)).astype(int)):
         scene.frame_set(int(f))
         depsgraph = context.evaluated_depsgraph_get()
-        if meshes:
-            points += [_vertices(ob.evaluated_get(depsgraph)) for ob in meshes]
-            continue
-        posed = armature.evaluated_get(depsgraph)
-        ends = np.array([end for bone in posed.pose.bones for end in (bone.head, bone.tail)])
-        world = np.array(posed.matrix_world)
-        points.append(ends @ world[:3, :3].T + world[:3, 3])
+        flesh = [_vertices(ob.evaluated_get(depsgraph)) for ob in meshes]
+        bare = not any(map(len, flesh))
+        reached.append(_bone_ends(armature.evaluated_get(depsgraph)) if bare else np.concatenate(flesh))
     scene.frame_set(frame)
-    ends = np.concatenate(points)
-    margin = (0.02 if meshes else 0.07) * np.ptp(np.concatenate(points[: max(1, len(meshes))])[:, 2])
+    ends = np.concatenate(reached)
+    margin = (0.07 if bare else 0.02) * np.ptp(reached[0][:, 2])
     return np.concatenate([ends + margin * d for d in (*np.eye(3), *-np.eye(3))])
 
 
 def is_moved_by(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
     """Whether the object is a mesh that the armature moves."""
     return ob.type == "MESH" and (ob.find_armature() is armature or ob.parent is armature)
+
+
+def _bone_ends(posed: bpy.types.Object) -> Array:
+    """(2 B, 3) metres in the world, heads and tails of an evaluated armature's bones."""
+    ends = np.array([end for bone in posed.pose.bones for end in (bone.head, bone.tail)])
+    world = np.array(posed.matrix_world)
+    return ends @ world[:3, :3].T + world[:3, 3]
 
 
 def _vertices(mesh: bpy.types.Object) -> Array:

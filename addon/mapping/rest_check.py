@@ -109,18 +109,22 @@ def draw_stance(
 
     ``colours``: of the lines at rest. ``matrix``: armature space to the world. ``scale``: of the interface.
     """
+    if not stance.lines:
+        return
     shader = gpu.shader.from_builtin("POLYLINE_FLAT_COLOR")
     gpu.state.blend_set("ALPHA")
     gpu.state.depth_test_set("NONE")  # in front of the mesh
-    with gpu.matrix.push_pop():
-        gpu.matrix.multiply_matrix(matrix)
-        shader.bind()
-        shader.uniform_float("viewportSize", size)
-        if stance.tpose is not None:
-            _draw_lines(shader, stance, stance.tpose, [_T_POSE] * len(stance.lines), 2.0 * scale)
-        _draw_lines(shader, stance, stance.rest, colours, 4.0 * scale)
-    gpu.state.blend_set("NONE")
-    gpu.state.depth_test_set("LESS_EQUAL")
+    try:
+        with gpu.matrix.push_pop():
+            gpu.matrix.multiply_matrix(matrix)
+            shader.bind()
+            shader.uniform_float("viewportSize", size)
+            if stance.tpose is not None:
+                _draw_lines(shader, stance, stance.tpose, [_T_POSE] * len(stance.lines), 2.0 * scale)
+            _draw_lines(shader, stance, stance.rest, colours, 4.0 * scale)
+    finally:
+        gpu.state.blend_set("NONE")
+        gpu.state.depth_test_set("LESS_EQUAL")
 
 
 def _draw_lines(shader: Any, stance: Stance, points: Array, colours: list[Colour], width: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock
 
 import bpy
 import numpy as np
@@ -315,6 +316,40 @@ def test_lines_are_drawn_where_the_body_is() -> None:
     (high, wide), (low, ghost) = (map(float, line.split()) for line in ended.stdout.splitlines()[-1].split(";"))
     assert (high, low) == (pytest.approx(0.875, abs=0.03), pytest.approx(0.125, abs=0.03))
     assert (wide, ghost) == (pytest.approx(0.75, abs=0.05), pytest.approx(0.75, abs=0.05))
+
+
+@pytest.fixture
+def state(room: Room, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What drawing sets of the GPU's state, which the bpy module has not."""
+    kept: dict[str, str] = {}
+    gpu = MagicMock()
+    gpu.state.blend_set = lambda mode: kept.update(blend=mode)
+    gpu.state.depth_test_set = lambda mode: kept.update(depth=mode)
+    monkeypatch.setattr(room("addon.mapping.rest_check"), "gpu", gpu)
+    return kept
+
+
+def test_a_map_without_lines_draws_nothing(room: Room, body: bpy.types.Object, state: dict[str, str]) -> None:
+    for slot in body.stepsmith_map:
+        slot.bone = ""
+    checks, (armature, stance) = room("addon.mapping.rest_check"), room("addon.mapping.rest_check").shown(bpy.context)
+    assert stance.lines == ()
+    checks.draw_stance(stance, checks.line_colours(armature, stance), armature.matrix_world, (64, 64))
+    assert state == {}
+
+
+def test_a_drawing_that_fails_leaves_no_state(
+    room: Room, body: bpy.types.Object, state: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    checks = room("addon.mapping.rest_check")
+    monkeypatch.setattr(checks, "batch_for_shader", fail)
+    armature, stance = checks.shown(bpy.context)
+    with pytest.raises(ZeroDivisionError):
+        checks.draw_stance(stance, checks.line_colours(armature, stance), armature.matrix_world, (64, 64))
+    assert state == {"blend": "NONE", "depth": "LESS_EQUAL"}
 
 
 def test_a_deleted_helper_does_not_lose_the_stored_pose(room: Room, body: bpy.types.Object) -> None:
