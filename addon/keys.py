@@ -38,8 +38,6 @@ Reduce = Callable[[Sequence[Track]], Reduction]
 
 # The mode of switches and of what is held at rest but is no rotation: numbers, mixed as such.
 _NUMBERS = "NUMBERS"
-_ROTATION = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
-_EULER = "rotation_euler"
 # What a bone's properties are at rest, and how near to that counts as such.
 _REST = {
     "location": (0.0, 0.0, 0.0),
@@ -249,13 +247,18 @@ def _unkeyed(bone: bpy.types.PoseBone, pose: Pose) -> list[str]:
     if not (bone.bone.use_connect and bone.parent) and bone.name not in (pose.root_bone, *pose.loose):
         names.append("location")
     if bone.name not in pose.bones:
-        names.append(_ROTATION.get(bone.rotation_mode, _EULER))
+        names.append(rotation_property(bone.rotation_mode))
     return names
 
 
 def _is_away(path: str, values: Array) -> bool:
     """Whether a bone's property is not at rest."""
     return bool((np.abs(values - _REST[path.rpartition(".")[2]]) > _AT_REST).any())
+
+
+def rotation_property(mode: str) -> str:
+    """What holds a bone's rotation in this rotation mode."""
+    return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
 
 
 def strays_from_rest(curve: bpy.types.FCurve) -> bool:
@@ -284,7 +287,7 @@ def _rotation(bone: bpy.types.PoseBone, rotations: Array) -> _Channels:
     three locks are those of the XYZ angles, as they are when a user turns the bone by hand.
     """
     mode = bone.rotation_mode
-    name = _ROTATION.get(mode, _EULER)
+    name = rotation_property(mode)
     now, locked = np.array(getattr(bone, name)), np.array(bone.lock_rotation)
     if mode == "QUATERNION" and locked.all():  # w alone would say nothing
         locked = np.full(4, True)

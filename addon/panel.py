@@ -40,7 +40,8 @@ class STEPSMITH_PT_dance(Sidebar, bpy.types.Panel):
             draw_progress(layout, status)
         for text, icon in ((session.current.note, "INFO"), (session.current.error, "ERROR")):
             if text and not session.current.settling:
-                _draw_message(layout, context, text, icon)
+                row = draw_sentence(layout, context, text, icon)
+                row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)
         if INSTALL_COMMAND in session.current.error:
             layout.operator("stepsmith.copy_install_command", icon="COPYDOWN")
 
@@ -133,13 +134,12 @@ def wrapped(context: bpy.types.Context, text: str) -> list[str]:
     return textwrap.wrap(text, max(int(letters), 16))
 
 
-def _draw_message(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """A message in as many lines as the sidebar's width asks for."""
-    box = layout.box()
-    row = box.row()
+def draw_sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> bpy.types.UILayout:
+    """A sentence in as many lines as the sidebar's width asks for; its row, for a button at the end."""
+    row = layout.box().row()
     row.label(text="", icon=icon)
     column = row.column()
     column.scale_y = 0.8
     for line in wrapped(context, text):
         column.label(text=line)
-    row.operator("stepsmith.dismiss", text="", icon="X", emboss=False)
+    return row

@@ -12,7 +12,7 @@ from ..retarget.bone_maps import BoneMap
 from ..retarget.fit import Fit
 from ..retarget.rig import Rig
 from .fcurves import playing_curves, strays, track_curves
-from .keys import strays_from_rest
+from .keys import rotation_property, strays_from_rest
 
 _WHOLE = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
 _STILL = 1e-5
@@ -147,8 +147,7 @@ def _driven(armature: bpy.types.Object, bone_map: BoneMap) -> Iterator[str]:
 
 def _paths(bone: bpy.types.PoseBone, *, located: bool) -> set[str]:
     """Data paths of what a dance keys of the bone."""
-    own = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
-    names = [own.get(bone.rotation_mode, "rotation_euler"), *(["location"] if located else [])]
+    names = [rotation_property(bone.rotation_mode), *(["location"] if located else [])]
     return {bone.path_from_id(name) for name in names}
 
 

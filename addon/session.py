@@ -235,8 +235,9 @@ def read_dance(path: Path) -> Dance:
     motion = load_motion(path)
     song, start = motion.meta.get("song"), motion.meta.get("song_start")
     found = Path(song) if isinstance(song, str) and is_there(song) else None
-    is_sane = isinstance(start, int | float) and abs(start) < _LONGEST_SONG
-    return Dance(motion, found, float(start) if is_sane else 0.0)
+    if not (isinstance(start, int | float) and abs(start) < _LONGEST_SONG):
+        start = 0.0
+    return Dance(motion, found, float(start))
 
 
 def _busy(window: bpy.types.Window) -> str:

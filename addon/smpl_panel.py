@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..retarget.errors import StepsmithError
 from . import session
+from .operators import failed
 from .sidebar import Sidebar
 from .smpl_body import LARGEST_BETA, SHAPES, fit_skeleton, get_betas, is_smpl_body, make_smpl_body, set_betas
 
@@ -69,7 +70,7 @@ class STEPSMITH_OT_add_smpl_body(bpy.types.Operator, ImportHelper):
         try:
             armature = make_smpl_body(context, Path(self.filepath), shapes=self.shapes)
         except StepsmithError as error:
-            return _failed(self, error)
+            return failed(self, error)
         session.current.error = ""
         context.scene.stepsmith_settings.target = armature
         self.report({"INFO"}, f"{armature.name} is the dancer now")
@@ -96,7 +97,7 @@ class STEPSMITH_OT_fit_skeleton(bpy.types.Operator):
         try:
             fit_skeleton(context, body)
         except StepsmithError as error:
-            return _failed(self, error)
+            return failed(self, error)
         session.current.error = ""
         return {"FINISHED"}
 
@@ -126,12 +127,6 @@ def smpl_body(context: bpy.types.Context) -> bpy.types.Object | None:
     active = context.object
     candidates = (active, active.parent if active else None, context.scene.stepsmith_settings.target)
     return next((ob for ob in candidates if is_smpl_body(ob)), None)
-
-
-def _failed(operator: bpy.types.Operator, error: StepsmithError) -> set[str]:
-    session.current.error = str(error)
-    operator.report({"ERROR"}, str(error))
-    return {"CANCELLED"}
 
 
 _CLASSES = (SmplBodyShape, STEPSMITH_OT_add_smpl_body, STEPSMITH_OT_fit_skeleton, STEPSMITH_PT_smpl_body)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import bpy
 
 from ...retarget.bone_maps import REQUIRED
 from ...retarget.errors import RigError
+from ..panel import draw_sentence
 from ..sidebar import Sidebar
 from .operators import is_matching
 from .presets import presets
@@ -147,18 +147,6 @@ class STEPSMITH_MT_map_presets(bpy.types.Menu):
         layout.operator_context = "INVOKE_DEFAULT"
         layout.operator("stepsmith.map_save_preset", text="Save Preset...", icon="EXPORT")
         layout.operator("stepsmith.map_load_preset", text="Load Preset...", icon="IMPORT")
-
-
-def draw_sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """A sentence in as many lines as the sidebar's width asks for."""
-    row = layout.box().row()
-    row.label(text="", icon=icon)
-    column = row.column()
-    column.scale_y = 0.8
-    # A letter of the interface's font is about 6.5 pixels wide at scale 1; icons and margins take 70.
-    letters = (context.region.width / context.preferences.system.ui_scale - 70) / 6.5
-    for line in textwrap.wrap(text, max(int(letters), 16)):
-        column.label(text=line)
 
 
 def _draw_without_map(layout: bpy.types.UILayout, context: bpy.types.Context, armature: bpy.types.Object) -> None:
