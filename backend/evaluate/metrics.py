@@ -109,6 +109,27 @@ def beat_alignment(music_beats: ArrayLike, dance_beats: ArrayLike) -> float:
     return float(np.exp(-(nearest**2) / (2.0 * BEAT_TOLERANCE**2)).mean())
 
 
+def f_measure(found: ArrayLike, known: ArrayLike, tolerance: float = 0.07) -> float:
+    """Harmonic mean of precision and recall of beats (seconds, ascending) against the known ones.
+
+    Each beat is matched once, within ``tolerance`` seconds. 1 where there are none in either: nothing was missed,
+    and nothing made up.
+    """
+    heard, wanted = np.asarray(found, dtype=float), np.asarray(known, dtype=float)
+    if not heard.size and not wanted.size:
+        return 1.0
+    i = j = hits = 0
+    while i < len(heard) and j < len(wanted):
+        distance = heard[i] - wanted[j]
+        if abs(distance) <= tolerance:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif distance < 0:
+            i += 1
+        else:
+            j += 1
+    return 2 * hits / (len(heard) + len(wanted))
+
+
 def share_of_bar(positions: Array, fps: float, beats: Array, beats_a_bar: int) -> float:
     """Share of the ups and downs of a dance's energy within bars that every bar has alike: 1 if all are the same.
 
@@ -273,6 +294,7 @@ __all__ = [
     "beat_alignment",
     "bootstrap",
     "diversity",
+    "f_measure",
     "foot_skating",
     "frechet_distance",
     "freezing",
@@ -288,17 +310,3 @@ __all__ = [
     "share_of_bar",
     "window_speeds",
 ]
-
-
-def f_measure(found: Array, known: Array, tolerance: float = 0.07) -> float:
-    """Harmonic mean of precision and recall; each beat is matched once, within ``tolerance`` seconds."""
-    i = j = hits = 0
-    while i < len(found) and j < len(known):
-        distance = found[i] - known[j]
-        if abs(distance) <= tolerance:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif distance < 0:
-            i += 1
-        else:
-            j += 1
-    return 2 * hits / (len(found) + len(known))

@@ -281,6 +281,17 @@ def test_random_beats_every_half_second_score_a_quarter():
     assert np.mean(scores) == pytest.approx(0.25, abs=0.15)
 
 
+def test_the_f_measure_by_hand():
+    known = [1.0, 2.0, 3.0, 4.0]
+    assert metrics.f_measure(known, known) == 1.0
+    # two of five found are known (one near enough), two of four known are found
+    assert metrics.f_measure([0.5, 1.06, 2.08, 3.0, 3.05], known) == pytest.approx(2 * 2 / (5 + 4))
+    assert metrics.f_measure([1.04], known, tolerance=0.03) == 0.0
+    assert metrics.f_measure([], known) == metrics.f_measure(known, []) == 0.0
+    assert metrics.f_measure([], []) == 1.0, "nothing was missed, and nothing made up"
+    assert "f_measure" in metrics.__all__
+
+
 # -- bars ---------------------------------------------------------------------------------------------
 
 
