@@ -99,6 +99,8 @@ def evaluate_lifters(
     if not measured:
         raise StepsmithError(f"{data} holds no recorded motion, AIST++ dances or videos: give a folder that does.")
     progress(_MEASURED, "Taking the time")
+    whole = short_videos(data) if videos else []
+    taken = lifter_speed(lifters, whole=whole, weights=weights, note=notes.append) if speed else {}
     return LifterReport(
         {
             "stepsmith": __version__,
@@ -107,7 +109,7 @@ def evaluate_lifters(
             "recordings": "all" if everything else "held out",
         },
         measured,
-        lifter_speed(lifters, whole=short_videos(data) if videos else [], weights=weights) if speed else {},
+        taken,
         notes,
     )
 
@@ -203,10 +205,17 @@ def _compare(row: Figures, other: Figures) -> Figures:
 
 
 def lifter_speed(
-    lifters: Mapping[str, tuple[Lifts, bool]], *, whole: Sequence[Path] = (), weights: Path | None = None
+    lifters: Mapping[str, tuple[Lifts, bool]],
+    *,
+    whole: Sequence[Path] = (),
+    weights: Path | None = None,
+    note: Skip = ignore,
 ) -> dict[str, float]:
     """Frames a second on THREADS threads of each way to lift and of VideoPose3D's network; of MediaPipe alone and the
-    whole way with ``weights``, if videos are given, and how many times as long the whole way takes."""
+    whole way with ``weights``, if videos are given, and how many times as long the whole way takes.
+
+    ``note`` hears why the whole way was not timed, where one of its videos can't be captured.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
@@ -215,7 +224,10 @@ def lifter_speed(
         known = PublishedLifter(TemporalNetwork(2 * COCO, 3 * len(HUMAN36M), 1024, (3, 3, 3, 3, 3)))
         found[REFERENCE] = _frames_a_second(known, False)
         if whole and find_spec("mediapipe") is not None:
-            found |= _whole_way(whole, weights)
+            try:
+                found |= _whole_way(whole, weights)
+            except StepsmithError as error:  # all else is measured: one poor video must not cost it
+                note(f"The whole way was not timed: {error}")
     finally:
         torch.set_num_threads(before)
     return found
@@ -234,7 +246,10 @@ def _frames_a_second(lifter: Lifts, flip: bool) -> float:
 
 
 def _whole_way(videos: Sequence[Path], weights: Path | None) -> dict[str, float]:
-    """Frames a second of MediaPipe alone, and of the capture of the same videos."""
+    """Frames a second of MediaPipe alone, and of the capture of the same videos.
+
+    Raises StepsmithError where nobody can be captured from one of them.
+    """
     from ..pose.capture import capture
 
     mediapipe_alone(videos[0]), capture(videos[0], lifter=weights)  # the first time is slower

@@ -506,6 +506,25 @@ def test_a_calibration_without_its_videos_is_noted_and_left_out(known: Path) -> 
     assert as_json(report)["notes"] == report.notes
 
 
+def test_a_video_that_can_not_be_captured_costs_no_other_figure(
+    known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mediapipe")
+    monkeypatch.setattr("stepsmith.backend.evaluate.lifter._frames_a_second", lambda *_: 1000.0)
+    (known / "empty.mp4").write_bytes(b"no video at all")
+    out = tmp_path / "out.json"
+    arguments = ["lifter", "--data", str(known), "--json", str(out)]
+    result = CliRunner().invoke(evaluate_app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    written = json.loads(out.read_text())
+    assert written["sets"]["aist"]["systems"]["lifter"]["p_mpjpe"] < 0.1
+    assert set(written["speed"]) == {OURS, "lifter, no flip", "causal", REFERENCE}
+    (untimed,) = [note for note in written["notes"] if note.startswith("The whole way was not timed: ")]
+    assert "empty.mp4" in untimed
+    assert untimed in result.stdout
+    assert "from the video to the performance" not in result.stdout
+
+
 @pytest.mark.data
 @pytest.mark.slow
 def test_mediapipes_figures_on_the_calibrated_videos(tmp_path: Path) -> None:
