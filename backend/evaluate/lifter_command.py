@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from ...retarget.placing import write_whole
 from ..bar import left_out, progress_bar
 from ..folders import check_file
-from .metrics import Estimate
+from .pictures import check_plots
+from .tables import cell, figures_by_key, plain, table
 
 if TYPE_CHECKING:
     from .lifter import LifterReport, SetReport
@@ -56,8 +56,6 @@ def evaluate_lifter(
     if json_file is not None:
         check_file(json_file)
     if plots is not None:
-        from .plots import check_plots
-
         check_plots(plots)
     from .lifter import evaluate_lifters
 
@@ -90,7 +88,7 @@ def markdown(report: LifterReport) -> str:
             [_SPEEDS.get(key, key), f"{value:,.2f}" if value < 10 else f"{value:,.0f}"]
             for key, value in report.speed.items()
         ]
-        text += [*_table(lines), ""]
+        text += [*table(lines), ""]
     text.append(
         "17 joints in Human3.6M's order, from the hip, at 30 frames a second, the field of view unknown to the lifter; "
         "P-MPJPE after Procrustes in each frame. Means over clips with 95 % intervals by bootstrap; each camera's view "
@@ -104,27 +102,12 @@ def markdown(report: LifterReport) -> str:
 
 
 def _set_table(found: SetReport) -> list[str]:
-    known = {key for figures in found.systems.values() for key, f in figures.items() if np.isfinite(f.value)}
+    known = {key for figures in found.systems.values() for key, f in figures.items() if math.isfinite(f.value)}
     columns = [column for column in COLUMNS if column[0] in known]
     lines = [[f"{found.title} ({len(found.by_clip)} clips)", *(label for _, label, _, _ in columns)]]
     for name, figures in found.systems.items():
-        lines.append([name, *(_cell(figures.get(key), digits, scale) for key, _, digits, scale in columns)])
-    return _table(lines)
-
-
-def _table(lines: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table, columns aligned."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    lines = [lines[0], ["-" * width for width in widths], *lines[1:]]
-    return ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
-
-
-def _cell(figure: Estimate | None, digits: int, scale: float) -> str:
-    """``value [low, high]``, or a dash where there is no value."""
-    if figure is None or not np.isfinite(figure.value):
-        return "–"
-    value, low, high = (f"{scale * number:.{digits}f}" for number in (figure.value, figure.low, figure.high))
-    return value if not np.isfinite(figure.low) else f"{value} [{low}, {high}]"
+        lines.append([name, *(cell(figures.get(key), digits, scale) for key, _, digits, scale in columns)])
+    return table(lines)
 
 
 def as_json(report: LifterReport) -> dict[str, object]:
@@ -138,9 +121,9 @@ def as_json(report: LifterReport) -> dict[str, object]:
             name: {
                 "title": found.title,
                 "clips": len(found.by_clip),
-                "systems": {system: _figures(figures) for system, figures in found.systems.items()},
+                "systems": {system: figures_by_key(figures) for system, figures in found.systems.items()},
                 "by_clip": {
-                    clip: {system: {key: _plain(v) for key, v in row.items()} for system, row in rows.items()}
+                    clip: {system: {key: plain(v) for key, v in row.items()} for system, row in rows.items()}
                     for clip, rows in found.by_clip.items()
                 },
             }
@@ -149,13 +132,3 @@ def as_json(report: LifterReport) -> dict[str, object]:
         "speed": report.speed,
         "notes": report.notes,
     }
-
-
-def _figures(figures: Mapping[str, Estimate]) -> dict[str, object]:
-    plain: dict[str, object] = {key: _plain(figure.value) for key, figure in figures.items()}
-    return plain | {"intervals": {key: [_plain(f.low), _plain(f.high)] for key, f in figures.items()}}
-
-
-def _plain(value: float) -> float | None:
-    """None for NaN, as JSON knows no NaN."""
-    return float(value) if np.isfinite(value) else None

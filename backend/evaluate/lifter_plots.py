@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...retarget.placing import written_beside
 from .lifter_metrics import BONES, from_hip
+from .pictures import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from .lifter import LifterReport, SetReport
 
 _POSES = 6
+_DPI = 110  # dots an inch
 _ERRORS = {"p_mpjpe": "P-MPJPE, mm", "mpjve": "MPJVE, mm a frame", "jerk": "jerk, m/s³"}
 
 
 def draw(folder: Path, report: LifterReport) -> list[Path]:
     """Draws ``lifter.png``, all figures, and ``poses-SET.png``, what was lifted of a set's first clip."""
     paths = [folder / "lifter.png"]
-    _save(_bars(report), paths[0])
+    save_picture(_bars(report), paths[0])
     for name, found in report.sets.items():
         paths.append(folder / f"poses-{name}.png")
-        _save(_poses(found), paths[-1])
+        save_picture(_poses(found), paths[-1])
     return paths
 
 
@@ -33,7 +34,7 @@ def _bars(report: LifterReport) -> Figure:
     """A panel for each error: the systems' figures, set by set."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5 * len(_ERRORS), 1.5 + 0.9 * len(report.sets)), layout="constrained")
+    figure = Figure(figsize=(5.5 * len(_ERRORS), 1.5 + 0.9 * len(report.sets)), dpi=_DPI, layout="constrained")
     systems = list(dict.fromkeys(name for found in report.sets.values() for name in found.systems))
     for panel, (key, label) in zip(figure.subplots(1, len(_ERRORS)), _ERRORS.items(), strict=True):
         for number, system in enumerate(systems):
@@ -56,7 +57,7 @@ def _poses(found: SetReport) -> Figure:
     """Skeletons as the camera sees them and from the side: moments in columns, systems in colours."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.2 * _POSES, 5.0), layout="constrained")
+    figure = Figure(figsize=(2.2 * _POSES, 5.0), dpi=_DPI, layout="constrained")
     figure.suptitle(found.title, fontsize=9)
     frames = min(len(joints) for joints in found.example.values())
     panels = figure.subplots(2, _POSES)
@@ -75,8 +76,3 @@ def _poses(found: SetReport) -> Figure:
             panel.set_axis_off()
     figure.legend(loc="lower center", ncols=len(found.example), fontsize=7)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with written_beside(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=110)

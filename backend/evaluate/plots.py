@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ...retarget.errors import StepsmithError
-from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
 from ..dance.train_log import contact_sheet
-from ..folders import make_folder
 from . import metrics
 from .metrics import Estimate
+from .pictures import save_picture
 from .protocol import FPS, Performance, Song
 
 if TYPE_CHECKING:
@@ -24,13 +21,6 @@ if TYPE_CHECKING:
 
 _CURVE_SECONDS = 8.0
 _SHEET_SECONDS = 6.0
-
-
-def check_plots(folder: Path) -> None:
-    """Raises StepsmithError where pictures can't be drawn into ``folder``; makes the folder."""
-    if find_spec("matplotlib") is None:
-        raise StepsmithError("Pictures need matplotlib: install it (pip install matplotlib), or leave out --plots.")
-    make_folder(folder)
 
 
 def draw(
@@ -46,7 +36,7 @@ def draw(
     """
     shared = [song for song in songs if all(any(p.song == song for p in danced) for danced in performances.values())]
     paths = [folder / "scores.png"]
-    _save(_scores(floors, systems), paths[0])
+    save_picture(_scores(floors, systems), paths[0])
     if shared:
         name = shared[0]
         joints = {
@@ -54,7 +44,7 @@ def draw(
             for system, danced in performances.items()
         }
         paths += [folder / "speed.png", folder / "dances.png"]
-        _save(_speeds(joints, songs[name].beats, name), paths[1])
+        save_picture(_speeds(joints, songs[name].beats, name), paths[1])
         begin = min(len(positions) for positions in joints.values()) // 2
         end = begin + round(_SHEET_SECONDS * FPS)
         contact_sheet({system: positions[begin:end] for system, positions in joints.items()}, paths[2])
@@ -118,8 +108,3 @@ def _speeds(joints: Mapping[str, Array], beats: Array, song: str) -> Figure:
         axes.set(ylim=(0.0, None), ylabel="m/s")
     axes.set_xlabel(f"seconds of {song}; lines: the music's beats; dots: the motion's")
     return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with written_beside(path) as unfinished:
-        figure.savefig(unfinished, format="png")

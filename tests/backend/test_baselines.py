@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from stepsmith.backend.audio.synth import synthesise, write_wav
-from stepsmith.backend.baselines import edge, load_baselines, systems
+from stepsmith.backend.baselines import edge, systems
 from stepsmith.backend.baselines import train as training
 from stepsmith.backend.baselines.command import baselines_app
 from stepsmith.backend.baselines.recordings import Recording, load_recordings
 from stepsmith.backend.baselines.sound import WIDTHS, listen
+from stepsmith.backend.baselines.systems import load_baselines
 from stepsmith.backend.baselines.train import Trainer, train_baselines
 from stepsmith.backend.evaluate.systems import System
 from stepsmith.retarget import rotations as rot

@@ -60,6 +60,27 @@ def test_the_package_runs_as_a_module() -> None:
     assert done.stdout.strip() == f"stepsmith {stepsmith.__version__}", done.stderr
 
 
+def loaded_by_help(*commands: str) -> list[str]:
+    """The libraries that are loaded once ``commands`` have explained themselves, one after the other."""
+    code = (
+        "import sys, stepsmith.backend.cli as cli, typer.testing as t;"
+        "done = [t.CliRunner().invoke(cli.app, [*name.split(), '--help']) for name in sys.argv[1:]];"
+        "assert all('Usage' in one.stdout for one in done), done;"
+        "print(*[n for n in ('torch', 'numpy', 'scipy', 'librosa', 'av', 'fastapi', 'bpy') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_help_of_every_command_loads_nothing_heavy() -> None:
+    evaluations = ("evaluate", "evaluate dance", "evaluate lifter")
+    trainings = ("train", "train-lifter", "baselines", "dataset", "dataset build")
+    assert loaded_by_help("demo", "serve", *evaluations, *trainings) == []
+    # These know what a motion is.
+    assert set(loaded_by_help("capture", "retarget", "rig", "mesh")) <= {"numpy"}
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, stepsmith.backend.cli as cli, typer.testing as t; t.CliRunner().invoke(cli.app, ['dance', '-h']);"

@@ -6,21 +6,21 @@ import csv
 import dataclasses
 import json
 import shutil
-import sys
-import types
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from stepsmith.backend.audio import decode
+from stepsmith.backend.audio import Sound, decode
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.weights import load_model, save_model
-from stepsmith.backend.evaluate import metrics, protocol
-from stepsmith.backend.evaluate.cli import KEYS, evaluate, evaluate_app, markdown
+from stepsmith.backend.evaluate import metrics, protocol, tables
+from stepsmith.backend.evaluate.cli import KEYS, evaluate_app, markdown
+from stepsmith.backend.evaluate.dances import evaluate
+from stepsmith.backend.evaluate.metrics import Estimate
 from stepsmith.backend.evaluate.protocol import Song
 from stepsmith.backend.evaluate.systems import Memory, StepsmithModel
 from stepsmith.backend.progress import silent
@@ -136,11 +136,9 @@ class Marcher:
 
 
 def test_every_baseline_in_the_folder_is_measured(folder, weights, tmp_path, monkeypatch):
-    room = types.ModuleType("stepsmith.backend.baselines")
-    monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
     one, two = Marcher("one"), Marcher("two")
     one.budget = "3 of 4 min"
-    room.load_baselines = lambda folder: [one, two]
+    monkeypatch.setattr("stepsmith.backend.baselines.systems.load_baselines", lambda folder: [one, two])
     report = evaluate(folder, "test", weights=weights, baselines=tmp_path, only=["real", "one", "two"])
     assert list(report.systems) == ["real", "one", "two"]
     assert report.systems["one"]["bas"].value == report.systems["two"]["bas"].value
@@ -150,10 +148,8 @@ def test_every_baseline_in_the_folder_is_measured(folder, weights, tmp_path, mon
 
 
 def test_a_baseline_that_is_trained_on_is_danced_again_alone(folder, weights, tmp_path, monkeypatch):
-    room = types.ModuleType("stepsmith.backend.baselines")
-    monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
     one, two = Marcher("one"), Marcher("two")
-    room.load_baselines = lambda folder: [one, two]
+    monkeypatch.setattr("stepsmith.backend.baselines.systems.load_baselines", lambda folder: [one, two])
     asked = []
     (tmp_path / "kept").mkdir()
     for taught in (b"", b"", b"more"):
@@ -178,9 +174,7 @@ def test_all_hear_as_much_of_the_song_as_was_danced_and_then_the_same_faster(fol
 
 
 def test_any_songs_can_be_danced_to(folder, weights, tmp_path, monkeypatch):
-    room = types.ModuleType("stepsmith.backend.baselines")
-    monkeypatch.setitem(sys.modules, "stepsmith.backend.baselines", room)
-    room.load_baselines = lambda folder: [Marcher("one")]
+    monkeypatch.setattr("stepsmith.backend.baselines.systems.load_baselines", lambda folder: [Marcher("one")])
     songs = tmp_path / "songs"
     songs.mkdir()
     with wave.open(str(folder / "a1.ogg")) as once, wave.open(str(songs / "long.wav"), "wb") as twice:
@@ -380,6 +374,30 @@ def test_a_song_played_faster_is_shorter_and_higher(tmp_path: Path):
     assert sound.duration == pytest.approx(8.0, abs=0.05)
     loudest = np.abs(np.fft.rfft(sound.samples)).argmax() / sound.duration
     assert loudest == pytest.approx(550.0, abs=1.0)
+
+
+def test_a_sound_is_recorded_to_the_nearest_level(tmp_path: Path):
+    samples = np.array([0.6, -0.6, 0.4, -0.4, 32767.0, 40000.0, -40000.0], dtype=np.float32) / 32767.0
+    protocol.record(Sound(samples, 8000), tmp_path / "levels.wav")
+    with wave.open(str(tmp_path / "levels.wav")) as file:
+        levels = np.frombuffer(file.readframes(7), "<i2")
+    assert levels.tolist() == [1, -1, 0, 0, 32767, 32767, -32767]
+
+
+def test_cells_tell_what_is_known():
+    nothing = float("nan")
+    assert tables.cell(Estimate(0.1234, 0.1, 0.2), 1, 100.0) == "12.3 [10.0, 20.0]"
+    assert tables.cell(Estimate(3.0), 2) == "3.00"
+    assert tables.cell(Estimate(123456.0, -1.0, 2e6), 0) == "1.2e+05 [-1, 2.0e+06]"
+    assert tables.cell(Estimate(nothing), 1) == tables.cell(None, 1) == "–"
+    assert tables.table([["", "ab"], ["abc", "–"]]) == ["|     | ab |", "| --- | -- |", "| abc | –  |"]
+    known = {"bas": Estimate(0.5, 0.4, 0.6), "pfc": Estimate(1.0)}
+    assert tables.figures_by_key(known, ["fid_k", "bas"]) == {
+        "fid_k": None,
+        "bas": 0.5,
+        "pfc": 1.0,
+        "intervals": {"fid_k": [None, None], "bas": [0.4, 0.6], "pfc": [None, None]},
+    }
 
 
 @pytest.mark.data
