@@ -38,6 +38,9 @@ def baselines(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, windows and noise.")] = 0,
+    rate: Annotated[
+        float, typer.Option(min=1e-3, max=10.0, help="Learning rates, times the usual; below 1 where losses explode.")
+    ] = 1.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in the folder.")] = False,
 ) -> None:
     """Train the baselines one after the other, each within its budget; checkpoints every two minutes.
@@ -54,6 +57,7 @@ def baselines(
             minutes,
             resume=resume,
             seed=seed,
+            rate=rate,
             progress=progress,
             skip=skip,
             leave_out=leave_out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...retarget.motion import Motion
 from ..audio import FEATURE_FPS, AudioError, Music, analyse
 from ..audio.spectrum import Floats
 from ..dance.sources import Dance, Skip, ignore, load_dances
+from ..dance.sources.dance import about
 from ..dance.timing import FIGURES, set_to_music
 from ..dance.tracks import STORE_FPS
 from ..progress import Progress, silent
@@ -37,17 +39,25 @@ def load_recordings(
     dances: list[Dance] = []
     songs: list[Music] = []
     heard: dict[Path, dict[str, Floats]] = {}
+
+    @cache  # many dances may be to one song
+    def music_of(song: Path, meter: int | None) -> Music | None:
+        """A song in bars of ``meter``, its sound put into ``heard``; None, and told to ``skip``, where it can't be."""
+        try:
+            music = analyse(song, meter=meter)
+            if song not in heard:
+                heard[song] = listen(song, kinds)
+        except AudioError as error:
+            skip(about(song, error))
+            return None
+        return music
+
     found = [dance for dance in load_dances(data, split, STORE_FPS, skip=skip) if dance.song is not None]
     for number, dance in enumerate(found):
         progress(number / len(found), f"Listening to the song of {dance.name}")
         assert dance.song is not None
-        meter = FIGURES[dance.genre].meter if dance.genre in FIGURES else None
-        try:
-            song = analyse(dance.song, meter=meter)
-            if dance.song not in heard:
-                heard[dance.song] = listen(dance.song, kinds)
-        except AudioError as error:
-            skip(f"{dance.song.name}: {error}")
+        song = music_of(dance.song, FIGURES[dance.genre].meter if dance.genre in FIGURES else None)
+        if song is None:
             continue
         # The song's own clock travels in place of its onsets, 0 where there is no song.
         clock = (np.arange(len(song.onset), dtype=np.float32) + 1) / FEATURE_FPS

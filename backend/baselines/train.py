@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...retarget.errors import StepsmithError
-from ..checkpoints import kept_in, load_checkpoint, save_checkpoint
+from ..checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
 from ..dance.sources import Skip, ignore
 from ..folders import make_folder
 from ..progress import Progress, part, silent
@@ -24,12 +24,22 @@ _COOLDOWN = 0.3  # share of the budget at the end in which the learning rate fal
 
 
 class Trainer:
-    """The training of one baseline, in ``folder``: NAME.safetensors and, until it is done, NAME.checkpoint.pt."""
+    """The training of one baseline, in ``folder``: NAME.safetensors, and NAME.checkpoint.pt to go on from.
+
+    ``rate``: its learning rate, times the usual.
+    """
 
     def __init__(
-        self, name: str, recordings: Sequence[Recording], folder: Path, sizes: Mapping[str, int], seed: int = 0
+        self,
+        name: str,
+        recordings: Sequence[Recording],
+        folder: Path,
+        sizes: Mapping[str, int],
+        seed: int = 0,
+        rate: float = 1.0,
     ) -> None:
         self.name, self.folder, self.seed = name, folder, seed
+        self.rate = rate * KINDS[name].rate
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(seed)
         dancer = Dancer(name, sizes)
@@ -50,13 +60,17 @@ class Trainer:
         self.dancer = dancer.to(self.device)
         self.average = {key: value.detach().clone() for key, value in dancer.state_dict().items()}
         self.parts = dancer.network.parts
-        rate, betas = KINDS[name].rate, (0.5, 0.99) if len(self.parts) > 1 else (0.9, 0.99)
-        self.optimizers = [torch.optim.AdamW(part, rate, betas, weight_decay=0.02) for part in self.parts]
+        betas = (0.5, 0.99) if len(self.parts) > 1 else (0.9, 0.99)
+        self.optimizers = [torch.optim.AdamW(part, self.rate, betas, weight_decay=0.02) for part in self.parts]
         self.steps, self.used = 0, 0.0
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / f"{self.name}.checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / f"{self.name}.safetensors"
 
     def resume(self) -> None:
         """Go on from the checkpoint. Raises StepsmithError where it is damaged or of other sizes."""
@@ -78,9 +92,12 @@ class Trainer:
     def run(self, minutes: float, progress: Progress = silent) -> Path:
         """Train until ``minutes`` of one core are used, those before a resumption included; the weights' path.
 
+        Where they were used up before, weights that are there stay as they are, with the budget that they state.
         Processor time counts, not the clock's: what else the machine does changes nothing. Raises StepsmithError,
         and leaves the last checkpoint, when the loss is no longer a number.
         """
+        if self.used >= minutes and self.weights.is_file():
+            return self.weights
         torch.manual_seed(self.seed + 7919 * self.steps)
         random = np.random.default_rng(self.seed + 7919 * self.steps)
         saved, began, before = time.monotonic(), time.process_time(), self.used
@@ -88,9 +105,7 @@ class Trainer:
         while self.used < minutes:
             left = (1.0 - self.used / minutes) / _COOLDOWN
             for optimizer in self.optimizers:
-                optimizer.param_groups[0]["lr"] = KINDS[self.name].rate * min(
-                    1.0, max(0.05, left), (self.steps + 1) / 100
-                )
+                optimizer.param_groups[0]["lr"] = self.rate * min(1.0, max(0.05, left), (self.steps + 1) / 100)
             losses = self._step(random)
             self.steps += 1
             self._follow(min(0.999, (1 + self.steps) / (10 + self.steps)))
@@ -112,7 +127,7 @@ class Trainer:
             loss.backward(inputs=parameters)
             norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             if not (torch.isfinite(loss) and torch.isfinite(norm)):
-                raise StepsmithError(f"The loss of {self.name} is no longer a number at step {self.steps}.")
+                raise StepsmithError(f"{self.name}: {diverged(self.steps, self.checkpoint)}")
             optimizer.step()
             losses.append(float(loss.detach()))
         return losses
@@ -143,11 +158,10 @@ class Trainer:
             "used": self.used,
         }
         budget = Budget(minutes, self.used, self.steps, self.seed, self.device.type)
-        path = self.folder / f"{self.name}.safetensors"
         with kept_in(self.folder):
             save_checkpoint(self.checkpoint, state)
-            save_baseline(path, self.name, self.dancer.sizes, self.average, budget)
-        return path
+            save_baseline(self.weights, self.name, self.dancer.sizes, self.average, budget)
+        return self.weights
 
 
 def train_baselines(
@@ -158,6 +172,7 @@ def train_baselines(
     *,
     resume: bool = False,
     seed: int = 0,
+    rate: float = 1.0,
     sizes: Mapping[str, int] | None = None,
     progress: Progress = silent,
     skip: Skip = ignore,
@@ -166,9 +181,10 @@ def train_baselines(
     """Train baselines on the train split of ``data`` into ``folder``, one after the other; those trained.
 
     ``only``: names of KINDS, all by default; ``minutes``: of one core for each, each one's own by default. ``resume``:
-    go on from checkpoints; those whose budget is used up stay as they are. ``skip`` hears of files that can't be used,
-    ``leave_out`` of baselines that learn from longer dances than there are. Raises StepsmithError for names nobody
-    knows, for checkpoints to be lost, and where dances are too short for all, or for one of ``only``.
+    go on from checkpoints; those whose budget is used up stay as they are. ``rate``: learning rates, times the usual.
+    ``skip`` hears of files that can't be used, ``leave_out`` of baselines that learn from longer dances than there
+    are. Raises StepsmithError for names nobody knows, for checkpoints to be lost, where dances are too short for all,
+    or for one of ``only``, and when a loss is no longer a number.
     """
     names = [name for name in KINDS if not only or name in only]
     unknown = sorted(set(only) - set(KINDS))
@@ -193,7 +209,7 @@ def train_baselines(
     budgets = {name: minutes or KINDS[name].minutes for name in names}
     found, done, total = [], 0.0, sum(budgets.values())
     for name in names:
-        trainer = Trainer(name, recordings, folder, sizes or {}, seed)
+        trainer = Trainer(name, recordings, folder, sizes or {}, seed, rate)
         if name in kept:
             trainer.resume()
         share = part(progress, 0.02 + 0.98 * done / total, 0.02 + 0.98 * (done + budgets[name]) / total)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stepsmith.backend.audio import Music, analyse
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.baselines import edge, systems
 from stepsmith.backend.baselines import train as training
@@ -193,6 +194,20 @@ def test_training_goes_on_where_it_stopped(dances: list[Recording], tmp_path: Pa
     assert second.steps > first.steps
 
 
+def test_what_used_its_budget_up_stays_as_it_is(dances: list[Recording], tmp_path: Path) -> None:
+    first = Trainer("rnn-frame", dances, tmp_path, SMALL)
+    weights = first.run(0.003)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    again = Trainer("rnn-frame", dances, tmp_path, SMALL)
+    again.resume()
+    assert again.run(0.001) == weights
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert systems.load_baseline(weights).budget.minutes == 0.003
+    weights.unlink()
+    again.run(0.003)
+    assert systems.load_baseline(weights).budget.steps == first.steps
+
+
 def test_a_damaged_checkpoint_or_one_of_other_sizes_is_named(dances: list[Recording], tmp_path: Path) -> None:
     Trainer("rnn-frame", dances, tmp_path, SMALL).run(0.001)
     with pytest.raises(StepsmithError, match=r"rnn-frame\.checkpoint\.pt"):
@@ -209,6 +224,27 @@ def test_losses_that_are_no_numbers_stop_the_training(dances: list[Recording], t
     with pytest.raises(StepsmithError, match="no longer a number"):
         trainer.run(1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_no_number_says_what_to_do(dances: list[Recording], tmp_path: Path) -> None:
+    for said in ("start again", f"resume from the last checkpoint in {tmp_path}"):
+        trainer = Trainer("cnn-lstm", dances, tmp_path, SMALL, rate=0.5)
+        with torch.no_grad():
+            trainer.dancer.network.out.bias.fill_(float("nan"))
+        with pytest.raises(StepsmithError, match="cnn-lstm: .* at step 0: ") as told:
+            trainer.run(1.0)
+        assert f"{said} with a lower learning rate" in str(told.value)
+        (tmp_path / "cnn-lstm.checkpoint.pt").touch()
+
+
+def test_the_rate_is_times_the_usual(dances: list[Recording], tmp_path: Path) -> None:
+    rates = []
+    for rate in (1.0, 0.25):
+        trainer = Trainer("cnn-lstm", dances, tmp_path / str(rate), SMALL, rate=rate)
+        trainer.steps = 1000  # warmed up
+        trainer.run(1e-6)
+        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+    assert rates == [1e-3, 0.25e-3]
 
 
 def test_too_short_dances_are_refused(tmp_path: Path) -> None:
@@ -277,6 +313,28 @@ def test_recordings_hear_their_songs_and_end_with_them(data: Path) -> None:
         at = [int(np.abs(known - row).sum(axis=1).argmin()) for row in rows]
         assert np.array_equal(known[at], rows)
         assert (np.diff(at) >= 0).all()
+
+
+def test_many_dances_to_one_song_hear_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ["name,genre,split"]
+    for song in ("mBR0", "mBR1"):
+        for dance in range(3):
+            save_motion(tmp_path / f"gBR_sBM_cAll_d0{dance}_{song}_ch01.npz", wandering(dance, 8.0, 60.0))
+            rows.append(f"gBR_sBM_cAll_d0{dance}_{song}_ch01,break,train")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    write_wav(tmp_path / "mBR0.wav", synthesise(tempo=120.0, duration=8.0))
+    (tmp_path / "mBR1.wav").touch()
+    analysed: list[str] = []
+
+    def counted(song: Path, **wishes: int | None) -> Music:
+        analysed.append(song.name)
+        return analyse(song, **wishes)
+
+    monkeypatch.setattr("stepsmith.backend.baselines.recordings.analyse", counted)
+    skipped: list[str] = []
+    assert len(load_recordings(tmp_path, {"mfcc"}, skip=skipped.append)) == 3
+    assert sorted(analysed) == ["mBR0.wav", "mBR1.wav"]
+    assert skipped == ["“mBR1.wav” is empty: choose a file with sound."]
 
 
 def test_the_command_trains_and_refuses_to_lose_a_training(data: Path, tmp_path: Path) -> None:
