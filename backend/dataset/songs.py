@@ -24,9 +24,10 @@ _BINS = 512  # up to 5.5 kHz
 _AROUND = (25, 19)  # frames and bins within which a peak is the highest
 _LOUD = 0.5  # of log magnitude over the frame's mean that a peak needs at least
 _SILENT = -9.0  # log magnitude, under which nothing is heard
-_TARGETS = 5  # peaks after each one with which it is paired
+_TARGETS = 19  # of the peaks after each one, with which it is paired where they are within these bounds:
 _NEXT, _LAST = 4, 63  # frames from a peak to its targets
 _HIGHER = 63  # bins that a target may be off
+_A_FRAME = 10  # pairs kept of all whose first peaks are in one frame: those of the lowest peaks
 _COMMON = 24  # of landmarks that are as common as this, only so many neighbours are compared
 # Two sounds are of one song where this many landmarks agree on one shift in time, and this share of the fewer ones
 # where they overlap. Among 52 different songs of ballroom music no two have more than 7 votes; 10 s of a song
@@ -62,7 +63,7 @@ def landmarks(sound: Sound) -> Landmarks:
     """The landmarks of a sound at 22,050 Hz, some twenty a second."""
     frames, bins = _peaks(np.log(block[:, :_BINS] + 1e-5) for block in magnitudes(sound, _WINDOW, _HOP))
     keys, times = [np.zeros(0, np.uint32)], [np.zeros(0, np.int32)]
-    for ahead in range(1, 4 * _TARGETS):
+    for ahead in range(1, _TARGETS + 1):
         later, higher = frames[ahead:] - frames[:-ahead], bins[ahead:] - bins[:-ahead]
         pairs = (later >= _NEXT) & (later <= _LAST) & (np.abs(higher) <= _HIGHER)
         key = (bins[:-ahead] << 13) | ((higher + _HIGHER) << 6) | later
@@ -71,9 +72,10 @@ def landmarks(sound: Sound) -> Landmarks:
     key, time = np.concatenate(keys), np.concatenate(times)
     order = np.lexsort((key, time))
     key, time = key[order], time[order]
-    # The first few targets of each peak.
-    rank = np.arange(len(time)) - np.searchsorted(time, time)
-    return Landmarks(key[rank < 2 * _TARGETS], time[rank < 2 * _TARGETS])
+    # Keys begin with the first peak's bin, so the lowest of a frame come first. The bounds of what is one song were
+    # found with these.
+    kept = np.arange(len(time)) - np.searchsorted(time, time) < _A_FRAME
+    return Landmarks(key[kept], time[kept])
 
 
 def _peaks(blocks: Iterable[Floats]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
