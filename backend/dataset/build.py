@@ -18,11 +18,12 @@ from safetensors import SafetensorError
 
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole, written_beside
+from ..dance.sources.manifest import read_manifest
 from ..progress import Progress, part, silent
 from . import dances, film, quality, songs, store
 from .film import Plan
 from .quality import Scores
-from .split import groups, split_songs
+from .split import earlier_splits, groups, split_songs
 from .store import HIDDEN, Store
 from .videos import Found, Video, find_videos
 from .workers import FullDiskError, Task, work
@@ -33,7 +34,8 @@ KINDS = {"motion": ".npz", "sound": ".wav", "features": ".safetensors"}
 _ROOM = 256 << 20  # bytes that are to be free, whatever comes
 _MOST_ROOM = 2 << 30  # bytes that one video may need; up to there, no more than the video has
 _WORKING = 0.95  # of the whole work: the videos, one by one
-_OURS = re.compile(r".+-[0-9a-f]{8}-\d{3,}\.(npz|wav|safetensors)")
+_NAME = re.compile(r".+-([0-9a-f]{8})-\d{3,}")  # of a clip, with the beginning of its video's hash
+_OURS = re.compile(_NAME.pattern + r"\.(npz|wav|safetensors)")
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,10 @@ class Dataset:
 def build(folder: Path, out: Path, options: Options, progress: Progress = silent) -> Dataset:
     """Make training data out of the videos below ``folder``: the folder ``out``, as ``stepsmith train`` takes it.
 
-    Work that an earlier build in ``out`` has done is not done again. Raises StepsmithError where there is no video,
-    none can be used, ``out`` belongs to something else, another build is at work in it, or its disk is full.
+    Work that an earlier build in ``out`` has done is not done again, and its manifest tells in which splits songs are
+    that have more videos now: there they stay as long as one of those it knew is among them. Raises StepsmithError
+    where there is no video, none can be used, ``out`` belongs to something else, another build is at work in it, its
+    manifest can't be read, or its disk is full.
     """
     if options.capture == film.CAPTURE:
         _check_installed()
@@ -123,11 +127,12 @@ def build(folder: Path, out: Path, options: Options, progress: Progress = silent
         raise StepsmithError(f"Another build is at work in {out}: wait for it, or choose another folder.") from error
     with lock:
         kept.sweep()
+        before = _splits_in(out)
         try:
             made = _work_through(found, out, kept, options, part(progress, 0.0, _WORKING))
         finally:
             kept.sweep()
-        return _assemble(made, found, out, options, part(progress, _WORKING, 1.0))
+        return _assemble(made, found, out, options, before, part(progress, _WORKING, 1.0))
 
 
 def _check_installed() -> None:
@@ -149,6 +154,16 @@ def _claim(out: Path) -> Store:
         return Store(out)
     except OSError as error:
         raise StepsmithError(f"The folder {out} can't be written ({error.strerror}): choose another.") from error
+
+
+def _splits_in(out: Path) -> dict[str, str]:
+    """The splits of an earlier build by the beginnings of its videos' hashes. Raises StepsmithError."""
+    found: dict[str, str] = {}
+    for name, row in (read_manifest(out) or {}).items():
+        known = _NAME.fullmatch(name)
+        if known and row.split:
+            found[known[1]] = row.split
+    return found
 
 
 @dataclass
@@ -216,8 +231,10 @@ def _check_room(out: Path, video: Video) -> None:
         )
 
 
-def _assemble(made: _Made, found: Found, out: Path, options: Options, progress: Progress) -> Dataset:
-    """Choose among all clips, and lay the folder out anew."""
+def _assemble(
+    made: _Made, found: Found, out: Path, options: Options, before: Mapping[str, str], progress: Progress
+) -> Dataset:
+    """Choose among all clips, and lay the folder out anew; ``before``: splits by the beginnings of videos' hashes."""
     plan = Plan(options.length, options.capture)
     progress(0.0, "Choosing among the clips")
     data = Dataset(others=found.others, videos=len(found.videos) + len(found.unreadable))
@@ -235,7 +252,7 @@ def _assemble(made: _Made, found: Found, out: Path, options: Options, progress: 
                 _read(data, marks, video, content, place, options)
             except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
                 raise StepsmithError(f"{place} is damaged ({error}): remove it, and run this again.") from error
-    _relate(data, marks, progress)
+    _relate(data, marks, before, progress)
     _lay_out(data, out, part(progress, 0.5, 0.9))
     if not data.kept:
         raise StepsmithError(f"None of the videos gave a clip that is good enough: see {out / REPORT} for why.")
@@ -285,8 +302,8 @@ def slug(text: str) -> str:
     return tidy or "video"
 
 
-def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progress) -> None:
-    """Find clips of one song and near duplicates; drop these, and split the others by song."""
+def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], before: Mapping[str, str], progress: Progress) -> None:
+    """Find clips of one song and near duplicates; drop these, and split the others by song, as they were ``before``."""
     contents = sorted(marks)
     shifts: dict[tuple[str, str], float] = {}
     for same in songs.same_songs([marks[content] for content in contents]):
@@ -308,7 +325,8 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], progress: Progr
             )
     alike = [*shifts, *((good[pair.first].content, good[pair.second].content) for pair in pairs)]
     song_of = groups(contents, alike)
-    splits = split_songs(song_of[clip.content] for clip in data.kept)
+    had = {content: before[content[:8]] for content in contents if content[:8] in before}
+    splits = split_songs((song_of[clip.content] for clip in data.kept), earlier_splits(song_of, had))
     for clip in data.clips:
         clip.song = song_of[clip.content][:8]
         clip.split = "" if clip.dropped else splits[song_of[clip.content]]

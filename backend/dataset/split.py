@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
@@ -32,25 +33,42 @@ def groups(members: Iterable[Member], pairs: Iterable[tuple[Member, Member]]) ->
     return {member: find(member) for member in head}
 
 
-def split_songs(songs: Iterable[str]) -> dict[str, str]:
+def earlier_splits(group_of: Mapping[Member, Member], before: Mapping[Member, str]) -> dict[Member, str]:
+    """The splits of the groups any of whose members had one ``before``.
+
+    Where two groups have turned out to be one and had different splits, all of it goes to the one nearest to training
+    (train, then val, then test): what a model may have learnt, or was chosen by, is not what it is measured on later.
+    """
+    found: dict[Member, str] = {}
+    for member, split in before.items():
+        if member in group_of:
+            group = group_of[member]
+            found[group] = min(split, found.get(group, split), key=SPLITS.index)
+    return found
+
+
+def split_songs(songs: Iterable[str], before: Mapping[str, str] | None = None) -> dict[str, str]:
     """train, val or test for each song, by hashes of their names: 80, 10 and 10 % of many.
 
-    A song's split stays when others come, but for one case: where a split would have none, it takes the song whose
-    hash lies nearest. Fewer than three songs are all for training.
+    Songs that had a split ``before`` stay in it. Another's stays when others come, but for one case: where a split
+    would have none, it takes, of the songs that had none before, the one whose hash lies nearest. Of fewer than three
+    songs, those are all for training.
     """
     places = {song: int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64 for song in set(songs)}
+    kept = {song: split for song, split in (before or {}).items() if song in places}
     if len(places) < _FEW:
-        return dict.fromkeys(places, "train")
-    splits = {song: next(s for s in SPLITS if place < _SHARES[s][1]) for song, place in places.items()}
+        return {**dict.fromkeys(places, "train"), **kept}
+    splits = {song: next(s for s in SPLITS if place < _SHARES[s][1]) for song, place in places.items()} | kept
     for split in SPLITS:
         if split not in splits.values():
-            splits[_nearest(split, splits, places)] = split
+            counts = Counter(splits.values())
+            spare = [song for song, other in splits.items() if counts[other] > 1 and song not in kept]
+            if spare:
+                splits[_nearest(split, spare, places)] = split
     return splits
 
 
-def _nearest(wanted: str, splits: Mapping[str, str], places: Mapping[str, float]) -> str:
-    """The song nearest to the middle of a split, of those splits that have others."""
+def _nearest(wanted: str, songs: Iterable[str], places: Mapping[str, float]) -> str:
+    """The song nearest to the middle of a split."""
     middle = sum(_SHARES[wanted]) / 2
-    counts = {split: list(splits.values()).count(split) for split in SPLITS}
-    spare = [song for song, split in splits.items() if counts[split] > 1]
-    return min(spare, key=lambda song: (abs(places[song] - middle), song))
+    return min(songs, key=lambda song: (abs(places[song] - middle), song))

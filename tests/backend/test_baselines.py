@@ -231,7 +231,7 @@ def test_a_loss_that_is_no_number_says_what_to_do(dances: list[Recording], tmp_p
         trainer = Trainer("cnn-lstm", dances, tmp_path, SMALL, rate=0.5)
         with torch.no_grad():
             trainer.dancer.network.out.bias.fill_(float("nan"))
-        with pytest.raises(StepsmithError, match="cnn-lstm: .* at step 0: ") as told:
+        with pytest.raises(StepsmithError, match=r"cnn-lstm: .* at step 0: ") as told:
             trainer.run(1.0)
         assert f"{said} with a lower learning rate" in str(told.value)
         (tmp_path / "cnn-lstm.checkpoint.pt").touch()

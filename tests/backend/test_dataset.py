@@ -316,6 +316,33 @@ def test_a_stopped_build_goes_on(small: Path, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("one_process")
+def test_songs_stay_in_their_splits_when_more_videos_come(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    film(small / "c.mp4", 2, song=2, seconds=SECONDS)
+    build(small, out, PRETENDED)
+    # Other splits than their hashes give.
+    text = (out / "manifest.csv").read_text()
+    turned = {"train": "val", "val": "test", "test": "train"}
+    (out / "manifest.csv").write_text(re.sub(r",(train|val|test),", lambda found: f",{turned[found[1]]},", text))
+    before = {row["video"]: row["split"] for row in rows(out / "manifest.csv")}
+    assert set(before.values()) == set(turned)
+    for song, name in enumerate("abc"):
+        film(small / f"{name} again.mp4", 3 + song, song=song, seconds=SECONDS)
+    build(small, out, PRETENDED)
+    after = {row["video"]: row["split"] for row in rows(out / "manifest.csv")}
+    assert after == before | {f"{name} again.mp4": before[f"{name}.mp4"] for name in "abc"}
+
+
+def test_a_manifest_that_can_not_be_read_is_said_before_the_work(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".stepsmith").mkdir(parents=True)
+    (out / "manifest.csv").write_text("name,split\na-01234567-000,training\n")
+    with pytest.raises(StepsmithError, match="line 2, has the split “training”"):
+        build(small, out, PRETENDED)
+    assert not list((out / ".stepsmith" / "captured").iterdir())
+
+
+@pytest.mark.usefixtures("one_process")
 def test_videos_that_failed_are_tried_again_on_request(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     film(small / "n.mp4", 3, NOBODY, song=3, seconds=SECONDS)

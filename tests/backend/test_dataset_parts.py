@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import sys
@@ -20,7 +21,7 @@ from stepsmith.backend.dance.sources import SPLITS, load_dances
 from stepsmith.backend.dataset import clips, dances, film, quality, songs
 from stepsmith.backend.dataset.build import slug
 from stepsmith.backend.dataset.sound import VideoSound, read_sound
-from stepsmith.backend.dataset.split import groups, split_songs
+from stepsmith.backend.dataset.split import earlier_splits, groups, split_songs
 from stepsmith.backend.dataset.videos import find_videos, read_genres
 from stepsmith.backend.progress import silent
 from stepsmith.retarget import rotations as rot
@@ -375,6 +376,38 @@ def test_groups_hold_together(count: int, pairs: list[tuple[int, int]]) -> None:
     found = groups(range(count), pairs)
     assert all(found[a] == found[b] for a, b in pairs)
     assert all(found[found[member]] == found[member] <= member for member in range(count))
+
+
+def test_a_song_stays_in_its_split_when_another_video_of_it_comes() -> None:
+    def content(*of: object) -> str:
+        return hashlib.blake2b(repr(of).encode(), digest_size=16).hexdigest()
+
+    videos = sorted(content(number) for number in range(100))
+    first = split_songs(videos)
+    renamed = 0
+    for video in videos:
+        another = content(video)
+        song_of = groups(sorted([*videos, another]), [(video, another)])
+        later = split_songs(set(song_of.values()), earlier_splits(song_of, first))
+        assert {known: later[song_of[known]] for known in videos} == first
+        assert len(later) == len(videos)
+        renamed += song_of[video] == another
+    assert renamed > 20, "songs are called by another video"
+
+
+def test_two_songs_that_are_one_go_where_they_are_learnt() -> None:
+    song_of = dict(zip("abcdefg", "aabbeef", strict=True))
+    before = {"a": "test", "b": "train", "c": "val", "d": "test", "e": "test", "x": "train"}
+    assert earlier_splits(song_of, before) == {"a": "train", "b": "val", "e": "test"}
+
+
+def test_no_song_is_taken_out_of_its_split_to_fill_another() -> None:
+    known = dict.fromkeys("abcdef", "train")
+    assert split_songs(known, known) == known
+    assert split_songs("ab", {"a": "test", "x": "val"}) == {"a": "test", "b": "train"}
+    more = split_songs("abcdefgh", known)
+    assert {song: more[song] for song in known} == known
+    assert {more["g"], more["h"]} == {"val", "test"}
 
 
 # --- videos -------------------------------------------------------------------------------------------------
