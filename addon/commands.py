@@ -180,7 +180,7 @@ def _apply_to_all(
     )
     if crowd.errors:
         raise RigError(" ".join(f"{name}: {text}" for name, text in crowd.errors.items()))
-    _warn(f"{name}: {text}" for name, result in crowd.results.items() for text in result.told)
+    _warn(crowd.told)
     _warn(dict.fromkeys(text for dance in dances for text in controls.ranking(dance.motion)))
 
 

@@ -95,7 +95,7 @@ def ranking(motion: Motion) -> list[str]:
     return [f"Seed {seeds[0]} is the best of {len(seeds)}, then {then}. For another of them take its seed, best of 1."]
 
 
-def must_begin(motion: Motion, otherwise: int) -> int:
+def must_begin(motion: Motion, otherwise: int | None = None) -> int | None:
     """The frame of the scene on which a motion must begin, as its ``meta`` says; ``otherwise`` where that names none
     that Blender has, since anybody may have written it."""
     frame = motion.meta.get(FIRST_FRAME)

@@ -18,13 +18,11 @@ from ..retarget.motion import Motion
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array, to_matrix
 from .fcurves import playing_curves
-from .keys import check_animatable, check_readable
+from .keys import check_animatable, check_readable, rotation_property
 from .scene import DanceResult, Options, apply_motion, chosen_map, contacts_of, read_rig, scene_fps
 
 # Frames more than these are no action but a mistake; they would take gigabytes.
 _MOST_FRAMES = 200_000
-_ROTATIONS = {"QUATERNION": ("rotation_quaternion", 4), "AXIS_ANGLE": ("rotation_axis_angle", 4)}
-_EULER = ("rotation_euler", 3)
 _TURNS = ("rotation_quaternion", "rotation_axis_angle", "rotation_euler")
 _EVERY_KEY = Options()
 
@@ -304,12 +302,12 @@ def _from_curves(armature: bpy.types.Object, rig: Rig, mapped: Sequence[str], fr
     for name in _with_parents(armature, mapped):
         bone = armature.pose.bones[name]
         path = bone.path_from_id()
-        turn, count = _ROTATIONS.get(bone.rotation_mode, _EULER)
+        turn = rotation_property(bone.rotation_mode)
         basis = np.zeros((len(frames), 4, 4))
         basis[:, 3, 3] = 1.0
         if not bone.bone.use_connect:
             basis[:, :3, 3] = _channel(curves, f"{path}.location", bone.location, frames)
-        values = _channel(curves, f"{path}.{turn}", getattr(bone, turn)[:count], frames)
+        values = _channel(curves, f"{path}.{turn}", getattr(bone, turn)[:], frames)
         scale = _channel(curves, f"{path}.scale", bone.scale, frames)
         basis[:, :3, :3] = to_matrix(to_rotations(values, bone.rotation_mode)) * scale[:, None, :]
         rest = rig.rest[rig.indices[name]]

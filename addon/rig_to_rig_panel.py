@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..retarget.errors import StepsmithError
 from . import preferences, session
-from .controls import FIRST_FRAME, ranking
+from .controls import must_begin, ranking
 from .crowd import dance_together, variations
 from .dance_task import Dance, Request
 from .keys import check_place
@@ -145,9 +145,9 @@ class STEPSMITH_OT_dance_together(bpy.types.Operator):
                 armatures,
                 [own.motion for _, own in dances],
                 varied,
-                song=dance.song if dance.song is not None and dance.song.is_file() else None,
+                song=dance.song_at_hand,
                 song_start=dance.start,
-                start_frame=dance.motion.meta.get(FIRST_FRAME, first_frame(context.scene, options.into)),
+                start_frame=must_begin(dance.motion, first_frame(context.scene, options.into)),
                 options=options,
             )
         except StepsmithError as error:

@@ -21,7 +21,7 @@ from ..retarget.reduce import Reduction, Track, reduce_keys
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array
 from ..retarget.solve import FeetMode, Pose, RootMode, solve
-from .controls import FIRST_FRAME
+from .controls import must_begin
 from .fcurves import playing_curves
 from .keys import Into, Reduce, check_place, check_readable, write_action
 from .mapping import map_of
@@ -295,7 +295,7 @@ def _solve(
     What holds some of the armature's own motion stands where that does.
     """
     start, heading = options.start, options.heading
-    if options.into == "blend" and FIRST_FRAME not in motion.meta and (start is None or heading is None):
+    if options.into == "blend" and must_begin(motion) is None and (start is None or heading is None):
         stands, faces = _standing(scene, armature, bone_map, first)
         start, heading = start or stands, faces if heading is None else heading
     return solve(
@@ -386,7 +386,7 @@ def _standing(
 
 def _check_song(song: str | os.PathLike[str]) -> Path:
     path = Path(bpy.path.abspath(os.fspath(song)))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise StepsmithError(f"There is no song {song}: check the path.")
     return path.absolute()
 

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty,
 from ..retarget.errors import StepsmithError
 from . import preferences, session
 from .capture_task import Problem, VideoRequest, begins, problems_of
-from .dance_task import Dance
+from .dance_task import Dance, is_there
 from .operators import chosen_target, failed, place_of
 from .panel import draw_progress, wrapped
 from .sidebar import Sidebar
@@ -85,7 +85,7 @@ class STEPSMITH_OT_capture_video(bpy.types.Operator):
         try:
             # All that can be wrong here is said now, not after a minute of work.
             video = Path(bpy.path.abspath(settings.video)).absolute()
-            if not video.is_file():
+            if not is_there(video):
                 raise StepsmithError(f"The video {settings.video} is not there: choose another file.")
             place = place_of(context, chosen_target(context))
             request = VideoRequest(video, settings.person or None, settings.start, settings.duration or None)
