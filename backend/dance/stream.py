@@ -36,7 +36,8 @@ def generate_stream(
     """Parts of one dance, the first of 5 s, the others of 15 s; ``concatenate`` makes them the whole dance.
 
     ``songs``: the music; or first its beginning (10 s or more), then longer beginnings, at last all of it, each asked
-    for when the dance has come to the end of what is known, so that listening delays nobody.
+    for when the dance has come to the end of what is known, so that listening delays nobody. Without ``genre`` the
+    first of them decides what is danced.
     ``progress`` is told shares once the whole is known, 0 before. Beats of a part count from its start. The rest is as
     in ``generate``, whose dance for the same seed is another one. Memory does not grow with the dance.
     Raises StepsmithError as it does, and for controls that need the whole dance at once.
@@ -49,7 +50,10 @@ def generate_stream(
         )
     model = model or load_model()
     known = iter(songs)
-    plan = _plan(next(known), genre, controls, model)
+    opening = next(known)
+    # Chosen once: more of the song may suit another genre, but a dance does not change in its middle.
+    genre = genre or choose_genre(opening, model.config.genres)
+    plan = _plan(opening, genre, controls, model)
     cues, fps, ahead = plan.cues(seed), plan.fps, round(_AHEAD * plan.fps)
     done, number, all_known = 0, 0, False
     before: Motion | None = None
@@ -84,10 +88,10 @@ def generate_stream(
         done, number = stop, number + 1
 
 
-def _plan(music: Music, genre: str | None, controls: Controls, model: DanceModel) -> Plan:
+def _plan(music: Music, genre: str, controls: Controls, model: DanceModel) -> Plan:
     """The plan of as much of the dance as there is music; later changes of genre are not yet in it."""
     heard = tuple(change for change in controls.changes if change[0] < music.duration - 1.0 / model.config.fps)
-    return plan_dance(music, genre or choose_genre(music, model.config.genres), replace(controls, changes=heard), model)
+    return plan_dance(music, genre, replace(controls, changes=heard), model)
 
 
 def _with_beats(motion: Motion, plan: Plan, first: int, seed: int) -> Motion:

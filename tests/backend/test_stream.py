@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,13 @@ def test_the_song_is_listened_to_as_far_as_the_dance_needs(model: DanceModel) ->
     assert [len(part) for part in parts] == [150, 450, 450, 450]
     assert listened == [1, 2, 2, 3]
     assert [part.meta["tempo"] for part in parts] == [120.0, 100.0, 100.0, 90.0]
+
+
+def test_the_genre_chosen_first_is_danced_to_the_end(model: DanceModel) -> None:
+    waltz = replace(music(30.0, tempo=87.0), meter=3)
+    parts = list(generate_stream([music(12.0, tempo=104.0), waltz], model=model))
+    assert [part.meta["tempo"] for part in parts] == [104.0, 87.0, 87.0]
+    assert {part.meta["genre"] for part in parts} == {"rumba"}
 
 
 def test_progress_rises_to_the_end_and_can_stop_the_work(model: DanceModel) -> None:
