@@ -19,8 +19,8 @@ class Settings:
     ``token`` opens it; ``data``: the folder of songs, jobs and dances; ``parent``: the process it ends
     with; ``model``: weights, None for Stepsmith's own; ``work``: "module:attribute" where the worker
     finds what it can do. Bounds: ``largest_song`` of one upload, ``songs_kept`` and ``dances_kept`` of all
-    (the longest unused go first), ``room_needed`` on the disk before work is taken on, all in bytes;
-    ``jobs_kept``: finished jobs remembered; ``tries``: how often a job may bring its worker down.
+    (the longest unused go first, songs just sent stay), ``room_needed`` on the disk before work is taken on, all in
+    bytes; ``jobs_kept``: finished jobs remembered; ``tries``: how often a job may bring its worker down.
     """
 
     token: str

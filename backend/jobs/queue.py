@@ -100,7 +100,11 @@ class Jobs:
             try:
                 job = self._store.next()
                 if job is not None:
-                    await self._do(job)
+                    known = self._live.get(job.id, job)
+                    if known.over:
+                        self._settle(known)
+                    else:
+                        await self._do(job)
                     self._store.prune()
                     continue
             except Exception as error:  # whatever happened to one job, the queue goes on
@@ -112,6 +116,14 @@ class Jobs:
                 await asyncio.wait_for(self._wake.wait(), _IDLE)
             except TimeoutError:
                 await self._end_worker(_PATIENCE)
+
+    def _settle(self, job: Job) -> None:
+        """Write how a job ended that the database still has for waiting, since the disk refused to hear of it.
+
+        Raises StoreError where it still does.
+        """
+        self._store.change(job, state=job.state, text=job.text, progress=job.progress, eta=job.eta, error=job.error)
+        del self._live[job.id]
 
     async def _do(self, job: Job) -> None:
         song = job.file or self._store.song(job.song)
@@ -141,16 +153,16 @@ class Jobs:
         if cancelled:
             self._store.dance(job.id).unlink(missing_ok=True)
             self._set(running, state=CANCELLED, text="Cancelled", eta=None)
-        elif word is None:
-            await self._after_crash(running)
+        elif "crashed" in word:
+            self._after_crash(running, int(word["crashed"]))
         elif "error" in word:
             self._set(running, state=FAILED, text="Failed", error=str(word["error"]), eta=None)
         else:
             self._set(running, state=DONE, text="Done", progress=1.0, eta=None)
         self._store.drop_parts(job.id)
 
-    async def _order(self, job: Job, song: Path) -> dict[str, Any] | None:
-        """Have the worker do the job; its last word, or None where it died before."""
+    async def _order(self, job: Job, song: Path) -> dict[str, Any]:
+        """Have the worker do the job; its last word, or {"crashed": exit code} where it died before."""
         model = self._settings.model
         order = {
             "kind": job.kind,
@@ -175,11 +187,12 @@ class Jobs:
             eta = elapsed * (1.0 - fraction) / fraction if fraction > 0.03 and elapsed > 1.0 else None
             if job.id not in self._cancelling:
                 self._progress(job, fraction, str(said.get("text", "")), eta)
-        return None
-
-    async def _after_crash(self, job: Job) -> None:
-        code = await self._worker.wait() if self._worker is not None else 0
+        # Until it is waited for, a dead worker looks alive, and the next job would be given to it.
+        code = await worker.wait()
         self._worker = None
+        return {"crashed": code}
+
+    def _after_crash(self, job: Job, code: int) -> None:
         if job.tries < self._settings.tries:
             self._set(job, state=QUEUED, progress=0.0, text="Starting again after a crash", eta=None)
             return

@@ -30,6 +30,7 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed"
 OVER = (DONE, FAILED, CANCELLED)
 
 _PLACES = 16  # servers that may share one data folder
+_FRESH = 900.0  # s that an unused song stays however little room there is: the job it was sent for may be on its way
 _LONGEST_STEM = 120  # bytes of a song's file name before its ending
 _LONGEST_ENDING = 10  # characters
 _SCHEMA = """
@@ -183,7 +184,10 @@ class Store:
         return self._songs / f".{uuid.uuid4().hex}.part"
 
     def keep_song(self, upload: Path, sha256: str, name: str) -> None:
-        """Make a whole upload the song ``sha256``; songs not used for long go if there are too many."""
+        """Make a whole upload the song ``sha256``; songs not used for long go if there are too many.
+
+        Those sent or asked for in the last quarter of an hour stay, and those that a job still needs.
+        """
         folder = self._songs / sha256
         with _said(self._folder):
             folder.mkdir(exist_ok=True)
@@ -227,15 +231,11 @@ class Store:
 
     def _prune_songs(self, newest: str) -> None:
         needed = {newest}.union(*({job.song, *job.motions} for job in self.jobs() if not job.over))
-        folders = sorted(
-            (folder for folder in self._songs.iterdir() if folder.is_dir()),
-            key=lambda folder: folder.stat().st_mtime,
-            reverse=True,
-        )
-        total = 0
-        for folder in folders:
+        used = {folder: folder.stat().st_mtime for folder in self._songs.iterdir() if folder.is_dir()}
+        total, long_ago = 0, time.time() - _FRESH
+        for folder in sorted(used, key=lambda folder: used[folder], reverse=True):
             total += sum(file.stat().st_size for file in folder.iterdir())
-            if total > self._settings.songs_kept and folder.name not in needed:
+            if total > self._settings.songs_kept and used[folder] < long_ago and folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

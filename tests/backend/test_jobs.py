@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stepsmith.backend.jobs import Job, Jobs
+from stepsmith.backend.jobs import Job, Jobs, queue
 from stepsmith.backend.jobs.store import Store, StoreError
 from stepsmith.backend.settings import Settings
 from stepsmith.retarget.files import motion_from_bytes
@@ -23,6 +23,19 @@ assert _spec is not None
 assert _spec.loader is not None
 work = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(work)
+
+
+SONG = "0" * 64
+
+
+def with_song(folder: Path) -> tuple[Store, Settings]:
+    """A store that holds SONG, for jobs of the pretended kinds."""
+    settings = Settings("", data=folder, work="pretended:KINDS")
+    store = Store(settings)
+    upload = store.unfinished_song()
+    upload.write_bytes(b"la")
+    store.keep_song(upload, SONG, "la.wav")
+    return store, settings
 
 
 def dance(server: Any, job_id: str) -> Any:
@@ -275,6 +288,69 @@ def test_a_disk_that_fills_up_in_mid_job_loses_no_dance(tmp_path: Path, monkeypa
 
     assert [job.state for job in asyncio.run(follow())] == ["done", "done"]
     assert len(list((tmp_path / "dances").iterdir())) == 2
+
+
+def test_a_job_cancelled_while_the_disk_is_full_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "work"))
+    monkeypatch.setattr(queue, "_AGAIN", 0.1)
+    store, settings = with_song(tmp_path)
+    jobs = Jobs(store, settings)
+    cancelled, other = (jobs.submit("dance", SONG, {"seed": work.QUICK}) for _ in range(2))
+    full = True
+    change = store.change
+
+    def refusing(job: Job, **values: Any) -> Job:
+        if full:
+            raise StoreError("The disk is full: free some room.")
+        return change(job, **values)
+
+    monkeypatch.setattr(store, "change", refusing)
+
+    async def follow() -> None:
+        nonlocal full
+        await jobs.cancel(cancelled.id)
+        jobs.start()
+        await asyncio.sleep(0.3)
+        assert store.next() == cancelled, "nothing is done while the disk is full"
+        full = False
+        assert [job async for job in jobs.changes(other.id)][-1].state == "done"
+        await jobs.stop()
+
+    asyncio.run(follow())
+    kept = store.job(cancelled.id)
+    assert kept is not None
+    assert (kept.state, kept.text, kept.tries) == ("cancelled", "Cancelled", 0)
+    assert [file.stem for file in (tmp_path / "dances").iterdir()] == [other.id]
+
+
+def test_no_job_is_given_to_a_worker_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "work"))
+    monkeypatch.setattr(queue, "_PATIENCE", 0.2)
+    store, settings = with_song(tmp_path)
+
+    async def follow() -> list[int]:
+        jobs = Jobs(store, settings)
+        jobs.start()
+        tries = []
+        for _ in range(4):
+            deaf, following = (jobs.submit("dance", SONG, {"seed": seed}) for seed in (work.DEAF, work.QUICK))
+            async for job in jobs.changes(deaf.id):
+                if job.text == "Beginning":
+                    await jobs.cancel(deaf.id)
+            tries.append([job async for job in jobs.changes(following.id)][-1].tries)
+        await jobs.stop()
+        return tries
+
+    assert asyncio.run(follow()) == [1, 1, 1, 1]
+
+
+def test_a_song_just_sent_stays_whatever_comes_after_it(tmp_path: Path) -> None:
+    store = Store(Settings("", data=tmp_path, songs_kept=250))
+    for number, size in enumerate((300, 10)):
+        upload = store.unfinished_song()
+        upload.write_bytes(bytes(size))
+        store.keep_song(upload, f"{number:064}", "song.mp3")
+    assert store.song(f"{0:064}") is not None
 
 
 def test_songs_long_unused_make_room(tmp_path: Path) -> None:
