@@ -55,6 +55,10 @@ class ModelConfig:
                 raise ValueError(f"{name} of {value}")
         if config.width % (2 * config.heads):  # positions turn pairs of a head's numbers
             raise ValueError(f"{config.heads} heads of a width of {config.width}")
+        if config.window % config.patch:
+            raise ValueError(f"a window of {config.window} frames in patches of {config.patch}")
+        if (config.features, config.sound) != (representation.WIDTH, condition.SOUND.stop):
+            raise ValueError(f"{config.features} features and {config.sound} of sound")
         if not config.genres or not 1.0 <= config.fps <= 240.0:
             raise ValueError(f"{len(config.genres)} genres at {config.fps} frames a second")
         return config

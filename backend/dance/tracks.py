@@ -43,7 +43,7 @@ def prepare(
 ) -> list[Track]:
     """Features of dances of ``genres``, which must be at 60 fps, and what they are danced to.
 
-    ``skip`` hears of dances whose songs can't be read. Memory: 5 MB a minute.
+    ``skip`` hears of dances whose songs can't be read. Memory: 5 MB a minute, beside that of the dances.
     """
     heard: dict[tuple[Path, int | None], Music | None] = {}
     kept, songs = [], []

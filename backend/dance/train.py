@@ -24,8 +24,8 @@ from .generate import generate
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
 from .processes import Processes
-from .sources import Skip, ignore, load_dances, load_unpaired
-from .sources.dance import NoDancesError
+from .sources import Dance, NoDancesError, Skip, ignore, load_dances, load_unpaired
+from .sources.dance import seconds_of
 from .timing import song_of
 from .tracks import STORE_FPS, Track, Windows, prepare
 from .train_log import Log, can_plot, contact_sheet, plot_losses
@@ -75,7 +75,7 @@ class Trainer:
         self.log = Log(folder, _VALIDATION, tensorboard and self.processes.first)
         torch.manual_seed(0)
         self.model = DanceModel(model).to(self.device)
-        mean, std = feature_scale(np.concatenate([f for track in tracks for f in track.features]))
+        mean, std = feature_scale(*(features for track in tracks for features in track.features))
         self.model.mean.copy_(torch.from_numpy(mean))
         self.model.std.copy_(torch.from_numpy(std))
         self.model.usual.copy_(_usual_energy(tracks, len(model.genres)))
@@ -149,12 +149,15 @@ class Trainer:
             self.step += 1
             self._follow(min(0.999, (1 + self.step) / (10 + self.step)))
             for name, value in zip(losses, means.tolist(), strict=True):
-                sums[name] = sums.get(name, 0.0) + value / _LOG_EVERY
+                sums[name] = sums.get(name, 0.0) + value
             if self.step % _LOG_EVERY == 0 and self.processes.first:
+                # A run that began between two rows has fewer steps for its first one.
+                summed = min(_LOG_EVERY, self.step - first)
+                logged = {name: value / summed for name, value in sums.items()}
                 pace = (time.monotonic() - started) / (self.step - first)
                 with kept_in(self.folder):
-                    self.log.add(self.step, seed=config.seed, rate=rate, seconds_a_step=pace, **sums)
-                progress(self.step / config.steps, f"Step {self.step}, loss {sum(sums.values()):.3f}")
+                    self.log.add(self.step, seed=config.seed, rate=rate, seconds_a_step=pace, **logged)
+                progress(self.step / config.steps, f"Step {self.step}, loss {sum(logged.values()):.3f}")
             if self.step % _LOG_EVERY == 0:
                 sums = {}
             if time.monotonic() - saved > _SAVE_EVERY and self.processes.first:
@@ -318,26 +321,32 @@ def train(
         )
     make_folder(folder)
     dances = load_dances(data, "train", STORE_FPS, skip=skip)
-    dances += [dance for place in extra for dance in load_unpaired(place, STORE_FPS, skip)]
+    for place in extra:
+        dances += load_unpaired(place, STORE_FPS, skip, beside=seconds_of(dances))
     named = sorted({dance.genre for dance in dances})
     # What is danced to is told, but moves no bar: training takes nearly all of the time.
     listening = part(progress, 0.0, 0.0)
     tracks = prepare(dances, named, listening, skip)
+    del dances  # the tracks hold all that is learnt from, and no memory is left to waste
     if not tracks:
         raise StepsmithError(f"None of the songs of {data} can be read: check the sound files.")
     # Where no song of a genre can be read, nothing of it is learnt.
     learnt = sorted({track.genre for track in tracks})
     genres = [named[genre] for genre in learnt]
     tracks = [replace(track, genre=learnt.index(track.genre)) for track in tracks]
-    try:
-        held_out = [dance for dance in load_dances(data, "val", STORE_FPS, skip=skip) if dance.genre in genres]
-    except NoDancesError:
-        held_out = []
+    held_out = prepare(_held_out(data, genres, sum(track.seconds for track in tracks), skip), genres, listening, skip)
     model = ModelConfig(genres=tuple(genres), meters=_meters(tracks, len(genres)))
-    trainer = Trainer(
-        tracks, prepare(held_out, genres, listening, skip), model, folder, tensorboard, provenance(data, *extra)
-    )
+    trainer = Trainer(tracks, held_out, model, folder, tensorboard, provenance(data, *extra))
     if resume:
         trainer.resume()
     trainer.run(config, progress)
     return folder / "model.safetensors"
+
+
+def _held_out(data: Path, genres: Sequence[str], beside: float, skip: Skip) -> list[Dance]:
+    """The dances of the val split in ``genres``, none where there is no such split; ``beside``: see ``load_dances``."""
+    try:
+        found = load_dances(data, "val", STORE_FPS, skip=skip, beside=beside)
+    except NoDancesError:
+        return []
+    return [dance for dance in found if dance.genre in genres]

@@ -110,6 +110,23 @@ def test_losses_vanish_on_the_dance_itself_and_only_there() -> None:
         assert float(other[name]) > 1e-4
 
 
+def test_features_of_hours_are_scaled_as_exactly_as_those_of_minutes() -> None:
+    random = np.random.default_rng(0)
+    minutes = random.normal([0.92, 0.5], [0.06, 0.2], (60 * 3600, 2)).astype(np.float32)
+    known = minutes.mean(axis=0, dtype=np.float64), minutes.std(axis=0, dtype=np.float64)
+
+    def scale(*dances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the height and of the heading's turning, which are scaled as they are."""
+        wide = [np.zeros((len(dance), representation.WIDTH), np.float32) for dance in dances]
+        for rows, dance in zip(wide, dances, strict=True):
+            rows[:, [representation.HEIGHT, representation.YAW_RATE]] = dance
+        return tuple(found[[representation.HEIGHT, representation.YAW_RATE]] for found in losses.feature_scale(*wide))  # type: ignore[return-value]
+
+    for found in (scale(minutes), scale(*np.array_split(minutes, 7))):
+        np.testing.assert_allclose(found, known, rtol=1e-6)
+    assert found[0].dtype == np.float32
+
+
 def test_condition_follows_the_beat() -> None:
     song = music(tempo=120.0)
     at_beats = condition(song, song.beats[:6])
@@ -193,13 +210,20 @@ def test_metres_that_are_none_are_damage(tmp_path: Path, meters: object) -> None
 @pytest.mark.parametrize(
     "shape",
     [{"fps": 0.0}, {"window": 0}, {"width": 10_000_000}, {"depth": -1}, {"heads": 0}, {"patch": 1.5}, {"width": 64},
-     {"fps": float("nan")}, {"heads": 7}, {"heads": 32}],
+     {"fps": float("nan")}, {"heads": 7}, {"heads": 32}, {"window": 21}],
     ids=str,
 )  # fmt: skip
 def test_headers_that_make_no_sense_are_damage(tmp_path: Path, shape: dict[str, float]) -> None:
     broken = DanceModel(TINY)
     broken.config = replace(TINY, **shape)  # type: ignore[arg-type]
     save_model(tmp_path / "m.safetensors", broken, {})
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("shape", [{"features": 10}, {"sound": 7}], ids=str)
+def test_weights_of_other_features_or_other_sound_are_refused(tmp_path: Path, shape: dict[str, int]) -> None:
+    save_model(tmp_path / "m.safetensors", DanceModel(replace(TINY, **shape)), {})  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="damaged"):
         load_model(tmp_path / "m.safetensors")
 

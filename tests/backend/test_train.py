@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import subprocess
 import sys
@@ -167,6 +168,16 @@ def test_training_learns_logs_draws_and_resumes(tmp_path: Path) -> None:
     assert again.step == 120
     assert [row["seed"] for row in rows(tmp_path) if row["seed"]][-1] == "4"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_first_row_after_a_resume_is_as_high_as_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(tracks(), [], TINY, tmp_path)
+    weights = trainer.model.write.weight
+    monkeypatch.setattr(trainer, "_losses", lambda *_: {"features": 0.0 * weights.sum() + 1.0})
+    monkeypatch.setattr(trainer, "_calibrate", lambda _: None)
+    trainer.step = 13
+    trainer.run(TrainConfig(steps=40, batch=1))
+    assert [(row["step"], float(row["features"])) for row in rows(tmp_path)] == [("20", 1.0), ("40", 1.0)]
 
 
 def test_dances_that_fall_short_are_told_more_energy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,6 +397,36 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
     with pytest.raises(StepsmithError, match="file can't be made"):
         training.train(data, tmp_path / "file", TrainConfig(steps=1), skip=said.append)
     assert not said, "before anything is read"
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("seconds", [28, 36])
+def test_all_folders_together_must_fit_in_memory(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """16 s in --data, 8 s in either --extra, and 8 s kept back, which alone are too much for the second limit."""
+    (data / "jive" / "deaf.npz").unlink()
+    extra = [tmp_path / name / "salsa" for name in ("one", "two")]
+    for number, folder in enumerate(extra):
+        folder.mkdir(parents=True)
+        save_motion(folder / "a.npz", wandering(number, 8.0))
+    monkeypatch.setattr("stepsmith.backend.dance.sources.dance.MOST_HOURS", seconds / 3600)
+    with pytest.raises(StepsmithError, match="and the folders before it hold more than"):
+        training.train(data, tmp_path / "out", TrainConfig(steps=1), extra=[folder.parent for folder in extra])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_no_motion_is_held_while_the_model_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+
+    def count(*_: Any) -> None:
+        gc.collect()
+        alive.append(sum(type(thing) is Dance for thing in gc.get_objects()))
+
+    before = sum(type(thing) is Dance for thing in gc.get_objects())
+    monkeypatch.setattr(Trainer, "run", count)
+    training.train(data, tmp_path / "out", TrainConfig(steps=1))
+    assert alive == [before]
 
 
 @pytest.mark.usefixtures("tiny")

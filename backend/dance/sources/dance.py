@@ -9,7 +9,8 @@ from pathlib import Path
 from ....retarget.errors import StepsmithError
 from ....retarget.motion import Motion
 
-# Dances held in memory at once, at most: 3 MB a minute as motions at 60 fps, 5 MB as what a model learns from.
+# Dances held in memory at once, at most: 3 MB a minute as motions at 60 fps, 5 MB as what a model learns from, and both
+# while the one is made into the other.
 MOST_HOURS = 12
 
 # Called with a sentence that names a file left out, and why.
@@ -50,12 +51,19 @@ def about(path: Path, error: Exception) -> str:
     return str(error) if path.name in str(error) else f"{path.name}: {error}"
 
 
-def collect(dances: Iterable[Dance], place: Path) -> list[Dance]:
-    """All of ``dances``; raises DataError where they are more than is sensible to hold in memory."""
-    found, seconds = [], 0.0
+def collect(dances: Iterable[Dance], place: Path, beside: float = 0.0) -> list[Dance]:
+    """All of ``dances``; raises DataError where they, with ``beside`` seconds of others, are more than is sensible to
+    hold in memory."""
+    found, seconds = [], beside
     for dance in dances:
         seconds += dance.motion.duration
         if seconds > MOST_HOURS * 3600.0:
-            raise DataError(f"{place} holds more than {MOST_HOURS} hours of dance: train on a part of it at a time.")
+            holds = "and the folders before it hold" if beside else "holds"
+            raise DataError(f"{place} {holds} more than {MOST_HOURS} hours of dance: train on a part of it at a time.")
         found.append(dance)
     return found
+
+
+def seconds_of(dances: Iterable[Dance]) -> float:
+    """How long they all last."""
+    return sum(dance.motion.duration for dance in dances)

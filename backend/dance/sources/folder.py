@@ -25,7 +25,13 @@ _PLAIN = "dance"
 
 
 def load_dances(
-    folder: Path | str, split: str, fps: float = 30.0, names: Sequence[str] | None = None, skip: Skip = ignore
+    folder: Path | str,
+    split: str,
+    fps: float = 30.0,
+    names: Sequence[str] | None = None,
+    skip: Skip = ignore,
+    *,
+    beside: float = 0.0,
 ) -> list[Dance]:
     """The dances of one split of a folder, in stretches of 6 s and more, at ``fps``.
 
@@ -35,6 +41,7 @@ def load_dances(
     that holds both, and the split follows from the song's name (see ``split_of``).
     ``names``: only these dances. ``skip`` hears of motions left out: also of those with songs in forms that can't be
     read, or that a manifest without splits does not list.
+    ``beside``: seconds of other dances that are held in memory too.
     Raises DataError where the folder holds no dance of the split, or more than fit in memory.
     """
     folder = Path(folder)
@@ -42,7 +49,7 @@ def load_dances(
         raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of songs and motions.")
-    dances = collect(_of_split(folder, split, fps, names, skip), folder)
+    dances = collect(_of_split(folder, split, fps, names, skip), folder, beside)
     if not dances:
         raise NoDancesError(
             f"{folder} holds no dance of the split “{split}” that can be used: say in a manifest.csv which dances are."

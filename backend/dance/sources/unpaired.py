@@ -31,18 +31,21 @@ def load_unpaired(
     dances_only: bool = True,
     shortest: float = SHORTEST,
     chosen: Callable[[str], bool] = lambda recording: True,
+    beside: float = 0.0,
 ) -> list[Dance]:
     """The dances below a folder of motions without music, in stretches of ``shortest`` seconds and more, at ``fps``.
 
     Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
     Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
     be read or hold no dance. Without ``dances_only`` CMU's walks and fights are there too.
-    Only recordings are read whose names, as "salsa-60_01", are ``chosen``. Raises DataError where there is none at all.
+    Only recordings are read whose names, as "salsa-60_01", are ``chosen``. ``beside``: seconds of other dances that are
+    held in memory too. Raises DataError where there is none at all, or more than fit in memory.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of motion files.")
-    dances = collect(_below(folder, folder.name, _Wanted(fps, skip, dances_only, shortest, chosen)), folder)
+    wanted = _Wanted(fps, skip, dances_only, shortest, chosen)
+    dances = collect(_below(folder, folder.name, wanted), folder, beside)
     if not dances:
         raise NoDancesError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
     return dances
