@@ -250,7 +250,9 @@ def dance(
         mirror=mirror,
     )
     wish = Wish(song, first, seed, start, duration, bpm, meter, controls)
-    for path in _dance(wish, out, file_options.one_rig(rig), model, how):
+    held = [*([start_from] if start_from else []), *(keep or []), *(keep_upper or []), *(keep_lower or [])]
+    kept = [steering.kept_file(text) for text in held]
+    for path in _dance(wish, out, file_options.one_rig(rig), model, how, kept):
         print(path)
 
 
@@ -321,8 +323,15 @@ mount("dataset", "stepsmith.backend.dataset.command:dataset_app", "Make training
 mount("baselines", "stepsmith.backend.baselines.command:baselines_app", "Train the systems to compare the model with.")
 
 
-def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | None, how: Keying) -> list[Path]:
-    """Check, choreograph, export; the files written."""
+def _dance(
+    wish: Wish,
+    outs: Sequence[Path],
+    rig: str | None,
+    weights: Path | None,
+    how: Keying,
+    kept: Sequence[Path] = (),
+) -> list[Path]:
+    """Check, choreograph, export; the files written. ``kept``: those of the motions that the dance keeps."""
     from . import export
     from .choreography import Choreographer
     from .model_header import read_header
@@ -333,7 +342,7 @@ def _dance(wish: Wish, outs: Sequence[Path], rig: str | None, weights: Path | No
     changes = wish.controls.changes if wish.controls else ()
     for genre in (wish.genre, *(name for _, name in changes)):
         header.check_genre(genre)
-    export.check(outs, rig, sources=[wish.song, *([split_rig(rig)[0]] if rig else [])], how=how)
+    export.check(outs, rig, sources=[wish.song, *kept, *([split_rig(rig)[0]] if rig else [])], how=how)
     # Rendering a video takes many times as long as all the rest.
     choreography = 0.15 if any(out.suffix.lower() == ".mp4" for out in outs) else 0.6
     with progress_bar() as progress:

@@ -69,7 +69,8 @@ Radius = Annotated[
 ]
 
 _NUMBER = r"\d+(?:\.\d+)?"
-_KEEP = re.compile(rf"(?P<file>.+?)(?::(?P<first>{_NUMBER})-(?P<last>{_NUMBER}))?(?:@(?P<at>{_NUMBER}))?")
+# DOTALL, since a file's name may hold a line break.
+_KEEP = re.compile(rf"(?P<file>.*?)(?::(?P<first>{_NUMBER})-(?P<last>{_NUMBER}))?(?:@(?P<at>{_NUMBER}))?", re.DOTALL)
 _LATER = re.compile(rf"(?P<second>{_NUMBER}):(?P<genre>.+)")
 
 
@@ -132,13 +133,16 @@ def _said(text: str) -> re.Match[str]:
     return said
 
 
+def kept_file(text: str) -> Path:
+    """The file of an option FILE[:FROM-TO][@SECOND]; one whose name looks like more than a name is meant by it."""
+    return Path(text) if Path(text).is_file() else Path(_said(text)["file"])
+
+
 def _keep(text: str, part: Part) -> Keep:
     from ..retarget.files import load_motion
     from .dance.controls import Keep
 
-    said = _said(text)
-    # A file whose name looks like more than a name is meant by it.
-    file = Path(text) if Path(text).is_file() else Path(said["file"])
+    said, file = _said(text), kept_file(text)
     motion = load_motion(file)
     if said["first"] is not None and file != Path(text):
         first, last = (round(float(said[name]) * motion.fps) for name in ("first", "last"))

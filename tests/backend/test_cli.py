@@ -141,6 +141,16 @@ def test_mirroring_leaves_what_is_kept(tmp_path: Path, song: Path, small_model: 
     np.testing.assert_allclose(load_motion(mirrored).positions(), load_motion(plain).mirror().positions(), atol=1e-6)
 
 
+@pytest.mark.parametrize("option", ["--keep", "--keep-upper", "--keep-lower", "--start-from"])
+def test_what_is_kept_is_not_overwritten(tmp_path: Path, song: Path, small_model: Path, option: str) -> None:
+    old = tmp_path / "old.npz"
+    assert run("dance", song, "--model", small_model, "-o", old).exit_code == 0
+    before = old.read_bytes()
+    result = run("dance", song, "--model", small_model, "-o", old, option, f"{old}:0-1")
+    complaint(result, "old.npz", "choose another name")
+    assert old.read_bytes() == before
+
+
 def test_the_ranking_of_candidates_is_told(tmp_path: Path, song: Path, small_model: Path) -> None:
     asked = ["dance", song, "-o", tmp_path / "dance.npz", "--model", small_model, "--seed", 5]
     result = run(*asked, "--candidates", 3)

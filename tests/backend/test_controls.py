@@ -447,6 +447,15 @@ def test_motions_of_the_command_line(tmp_path: Path) -> None:
     assert read_controls() == Controls()
 
 
+def test_a_file_name_may_hold_a_line_break(tmp_path: Path) -> None:
+    file = tmp_path / "two\nlines.npz"
+    save_motion(file, swaying(90))
+    assert len(read_controls(keep=[f"{file}:0-1@2"]).keep[0].motion) == 31
+    for nothing in ("", ":1-2", "@3"):
+        with pytest.raises(StepsmithError, match="no motion file"):
+            read_controls(keep=[nothing])
+
+
 @pytest.mark.parametrize(
     ("wishes", "word"),
     [
