@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..retarget.errors import StepsmithError
 from ..retarget.files import load_motion
@@ -82,20 +83,19 @@ def rig(
 
 
 def _print(found: dict[str, Any]) -> None:
-    console = Console()
-    console.print(f"{found['object']}: {found['convention']}, {found['confidence']:.0%} sure", highlight=False)
+    # Names are printed as they are: “thigh[l]” is no markup, “:hand:” no picture.
+    console = Console(markup=False, emoji=False, highlight=False)
+    console.print(f"{found['object']}: {found['convention']}, {found['confidence']:.0%} sure")
     table = Table("joint", "bone", "sure")
     for row in found["bones"]:
         sure = row["confidence"]
         colour = "green" if sure >= _SURE else "yellow" if sure >= _LIKELY else "red"
-        table.add_row(row["joint"].replace("_", " "), row["bone"], f"[{colour}]{sure:.0%}[/{colour}]")
+        table.add_row(row["joint"].replace("_", " "), row["bone"], Text(f"{sure:.0%}", style=colour))
     console.print(table)
     if found["missing"]:
         missing = ", ".join(joint.replace("_", " ") for joint in found["missing"])
-        console.print(f"Not found: {missing}.", highlight=False)
+        console.print(f"Not found: {missing}.")
     for switch in found["switches"]:
-        console.print(
-            f"Keyed while it dances: {switch['property']} of {switch['bone']} at {switch['value']:g}.", highlight=False
-        )
+        console.print(f"Keyed while it dances: {switch['property']} of {switch['bone']} at {switch['value']:g}.")
     for notice in found["notices"]:
-        console.print(f"[yellow]{notice}[/yellow]", highlight=False)
+        console.print(notice, style="yellow")

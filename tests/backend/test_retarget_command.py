@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stepsmith.backend import retarget_command
 from stepsmith.backend.cli import app
 from stepsmith.backend.file_options import ENDINGS
 from stepsmith.backend.keying import Keying
@@ -73,6 +74,26 @@ def test_what_is_known_of_a_character(character: Path) -> None:
     assert found["confidence"] == 1.0
     assert {"joint": "left_knee", "bone": "left_knee", "confidence": 1.0} in found["bones"]
     assert found["missing"] == []
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "thigh[l]", "[red]arm", ":hand:", "foot[/r]"
+    found = {
+        "object": names[1],
+        "convention": "none",
+        "confidence": 0.5,
+        "bones": [{"joint": "left_hip", "bone": name, "confidence": 0.9} for name in names],
+        "missing": [],
+        "switches": [{"property": "IK[b]", "bone": names[0], "value": 1.0}],
+        "notices": [f"The bone “{name}” has no length." for name in names],
+    }
+    retarget_command._print(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("[red]arm: none, 50% sure")
+    assert "Keyed while it dances: IK[b] of thigh[l] at 1." in said
+    for name in names:
+        assert f"left hip │ {name} │ 90%" in re.sub(" +", " ", said)
+        assert f"The bone “{name}” has no length." in said
 
 
 def test_a_preset_is_danced_by(motion: Path, character: Path, tmp_path: Path) -> None:
