@@ -41,7 +41,10 @@ _OPENINGS = (12.0, 60.0, 300.0, 1500.0)
 
 
 class Choreographer:
-    """Makes dances; keeps the model in memory between them. ``weights``: None for those of Stepsmith."""
+    """Makes dances, on a GPU where there is one; keeps the model in memory between them.
+
+    ``weights``: None for those of Stepsmith.
+    """
 
     def __init__(self, weights: Path | None = None) -> None:
         self._weights = weights
@@ -59,14 +62,13 @@ class Choreographer:
         # Here and below: only who dances pays for loading the libraries behind.
         from .dance.generate import generate
 
-        model = self._load()
         with _memory_errors():
             motion = generate(
                 music,
                 genre=wish.genre,
                 seed=wish.seed,
                 controls=wish.controls,
-                model=model,
+                model=self._load(),
                 progress=part(progress, 0.5, 1.0),
             )
         return motion.with_meta(song=wish.song.name, song_start=wish.start)
@@ -78,23 +80,26 @@ class Choreographer:
         """
         from .dance.stream import generate_stream
 
-        parts = generate_stream(
-            _listen_longer(wish, part(progress, 0.0, 0.0)),
-            genre=wish.genre,
-            seed=wish.seed,
-            controls=wish.controls,
-            model=self._load(),
-            progress=progress,
-        )
         with _memory_errors():
+            parts = generate_stream(
+                _listen_longer(wish, part(progress, 0.0, 0.0)),
+                genre=wish.genre,
+                seed=wish.seed,
+                controls=wish.controls,
+                model=self._load(),
+                progress=progress,
+            )
             for motion in parts:
                 yield motion.with_meta(song=wish.song.name, song_start=wish.start)
 
     def _load(self) -> DanceModel:
         if self._model is None:
+            import torch
+
             from .dance.weights import load_model
 
-            self._model = load_model(self._weights)
+            # Only the model moves there: the sampler sends it what it needs, all else is done on the processor.
+            self._model = load_model(self._weights).to("cuda" if torch.cuda.is_available() else "cpu")
         return self._model
 
 
@@ -114,7 +119,14 @@ def _listen(wish: Wish, duration: float | None, progress: Progress, *, around: b
 
 
 def _listen_longer(wish: Wish, progress: Progress) -> Iterator[Music]:
-    """The beginning of the wish's song, then longer ones, at last all that is wanted."""
+    """The beginning of the wish's song, then longer ones, at last all that is wanted.
+
+    Raises AudioError at once for a song that is too long as a whole, not when most of it is danced.
+    """
+    from .audio.decode import check_length
+
+    if wish.duration is None:
+        check_length(wish.song, wish.start)
     for seconds in _OPENINGS:
         if wish.duration is not None and wish.duration <= seconds:
             break
@@ -131,6 +143,6 @@ def _memory_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "allocate memory" in str(error):
+        if any(words in str(error) for words in ("allocate memory", "out of memory")):  # a processor's, a GPU's
             raise MemoryError from error
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,11 +63,6 @@ def decode(
         raise AudioError(f"The start of the song must be 0 s or later, not {start:g} s.")
     if duration is not None and not SHORTEST <= duration <= LONGEST:
         raise AudioError(f"A dance lasts between {SHORTEST:g} s and {LONGEST / 3600:g} hours, not {duration:g} s.")
-    if not path.is_file():
-        raise AudioError(f"There is no sound file “{path}”: check the name.")
-    if path.stat().st_size == 0:
-        raise AudioError(f"“{path.name}” is empty: choose a file with sound.")
-
     sound = Sound(_read(path, start, duration, progress or silent), RATE)
     if sound.duration < SHORTEST:
         heard = f"{sound.duration:.2f} s of sound from {start:g} s on"
@@ -76,33 +72,56 @@ def decode(
     return sound
 
 
-def _read(path: Path, start: float, duration: float | None, progress: Progress) -> NDArray[np.float32]:
-    """The excerpt's samples at RATE, (n,); n may be 0."""
+def check_length(path: Path | str, start: float = 0.0) -> None:
+    """Raise AudioError, before anything is decoded, where a file can't be opened, or states that it lasts longer from
+    ``start`` (seconds) to its end than ``decode`` takes."""
+    with _opened(Path(path)) as container:
+        _check_length(Path(path), _length(container, start))
+
+
+def _check_length(path: Path, length: float | None) -> None:
+    if length is not None and length > LONGEST:
+        raise _too_long(path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """A file that holds sound; what FFmpeg finds wrong with it becomes an AudioError."""
     import av  # loads FFmpeg: only those who decode pay for it
 
-    limit = round(LONGEST * RATE) if duration is None else round(duration * RATE)
-    # A bytearray grows in place, so an hour of sound is never held twice.
-    collected = bytearray()
+    if not path.is_file():
+        raise AudioError(f"There is no sound file “{path}”: check the name.")
+    if path.stat().st_size == 0:
+        raise AudioError(f"“{path.name}” is empty: choose a file with sound.")
     try:
         # Without "file:" FFmpeg would take the start of some names for a protocol.
         with av.open(f"file:{path}", metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise AudioError(f"“{path.name}” holds no sound: choose a sound file, or a video that has sound.")
-            length = _length(container, start)
-            if duration is None and length is not None and length > LONGEST:
-                raise _too_long(path)
-            expected = min(known for known in (duration, length, LONGEST) if known)
-            told = 0.0
-            for block in _resampled(_mono(container, start)):
-                collected += block.tobytes()
-                seconds = len(collected) / (4 * RATE)
-                if seconds >= told:
-                    progress(min(seconds / expected, 1.0), "Reading the song")
-                    told = seconds + 5.0
-                if len(collected) >= 4 * limit:
-                    break
+            yield container
     except av.error.FFmpegError as error:
         raise AudioError(f"“{path.name}” can't be read as sound ({error.strerror}): choose another file.") from error
+
+
+def _read(path: Path, start: float, duration: float | None, progress: Progress) -> NDArray[np.float32]:
+    """The excerpt's samples at RATE, (n,); n may be 0."""
+    limit = round(LONGEST * RATE) if duration is None else round(duration * RATE)
+    # A bytearray grows in place, so an hour of sound is never held twice.
+    collected = bytearray()
+    with _opened(path) as container:
+        length = _length(container, start)
+        if duration is None:
+            _check_length(path, length)
+        expected = min(known for known in (duration, length, LONGEST) if known)
+        told = 0.0
+        for block in _resampled(_mono(container, start)):
+            collected += block.tobytes()
+            seconds = len(collected) / (4 * RATE)
+            if seconds >= told:
+                progress(min(seconds / expected, 1.0), "Reading the song")
+                told = seconds + 5.0
+            if len(collected) >= 4 * limit:
+                break
     samples = np.frombuffer(collected, dtype=np.float32)
     if duration is None and len(samples) > limit:
         raise _too_long(path)
@@ -110,7 +129,7 @@ def _read(path: Path, start: float, duration: float | None, progress: Progress) 
 
 
 def _too_long(path: Path) -> AudioError:
-    return AudioError(f"“{path.name}” lasts more than {LONGEST / 3600:g} hours: choose a part by start and duration.")
+    return AudioError(f"“{path.name}” lasts more than {LONGEST / 3600:g} hours: use a part of it, or a shorter one.")
 
 
 def _length(container: av.container.InputContainer, start: float) -> float | None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, AudioError, Music, analyse, decode
-from stepsmith.backend.audio.decode import RATE
+from stepsmith.backend.audio.decode import RATE, check_length
 from stepsmith.backend.audio.synth import SynthSong, synthesise, write_wav
+from stepsmith.backend.choreography import Choreographer, Wish
 from stepsmith.backend.progress import Cancelled, part
 
 CODECS = {
@@ -209,19 +210,33 @@ def test_wishes_nobody_can_fulfil(song_file: Path, wrong: dict[str, float]) -> N
         analyse(song_file, **wrong)  # type: ignore[arg-type]
 
 
-def test_too_long_is_said_before_work_begins(tmp_path: Path) -> None:
-    # A WAV file of three hours at 8 kHz, nearly all of it a hole in the file.
-    path = tmp_path / "long.wav"
+def three_hours(path: Path) -> Path:
+    """A WAV file of three hours at 8 kHz, nearly all of it a hole in the file."""
     size = 3 * 3600 * 8000
     header = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
     header += b"".join(n.to_bytes(k, "little") for n, k in ((1, 2), (1, 2), (8000, 4), (8000, 4), (1, 2), (8, 2)))
     with path.open("wb") as file:
         file.write(header + b"data" + size.to_bytes(4, "little"))
         file.truncate(44 + size)
+    return path
+
+
+def test_too_long_is_said_before_work_begins(tmp_path: Path) -> None:
+    path = three_hours(tmp_path / "long.wav")
     told: list[float] = []
     with pytest.raises(AudioError, match="more than 2 hours"):
         analyse(path, progress=lambda fraction, _: told.append(fraction))
     assert not told
+
+
+def test_too_long_is_said_before_a_dance_is_handed_out(tmp_path: Path, small_model: Path) -> None:
+    song = three_hours(tmp_path / "long.wav")
+    with pytest.raises(AudioError, match="more than 2 hours: use a part of it, or a shorter one"):
+        next(Choreographer(small_model).stream(Wish(song)))
+    assert len(next(Choreographer(small_model).stream(Wish(song, duration=2.0)))) == 60
+    check_length(song, start=1.5 * 3600)
+    with pytest.raises(AudioError, match="no sound file"):
+        next(Choreographer(small_model).stream(Wish(tmp_path / "none.wav")))
 
 
 def test_damaged_packets_are_passed_over(tmp_path: Path) -> None:
