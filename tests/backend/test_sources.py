@@ -593,6 +593,7 @@ ODD = {
     "soon lost": cut_off(as_tang(swaying()), 1),
     "lost": cut_off(as_tang(swaying()), 30),
     "nowhere": {**as_tang(swaying()), "joints": np.zeros((480, 21, 3))},
+    "one joint": {**as_tang(swaying()), "joints": np.array(1.0)},
 }
 
 

@@ -40,7 +40,7 @@ def read(path: Path, fps: float) -> Motion | None:
         return None
     source_fps, poses, joints = (arrays[name] for name in _KEYS)
     numbers = all(array.dtype.kind in "iuf" for array in arrays.values())
-    shapes = numbers and source_fps.size == 1 and poses.shape == (len(joints), 72) and joints.shape[1:] == (21, 3)
+    shapes = numbers and source_fps.size == 1 and joints.shape[1:] == (21, 3) and poses.shape == (len(joints), 72)
     if not shapes or not 1.0 <= float(source_fps) <= 1000.0 or not np.isfinite(joints[:2]).all():
         raise MotionError(f"{path.name}: its poses and joints do not fit together: write or download it anew.")
     try:
