@@ -200,7 +200,7 @@ class Status:
         return self.error is not None or self.cancelled or self.dance is not None
 
 
-class Work:
+class Work(ABC):
     """What a thread of its own does. Read ``status`` from anywhere; ``cancel`` to stop it.
 
     The status is replaced as a whole, so that a reader never sees half of it: by the thread, and by who cancels.
@@ -211,6 +211,11 @@ class Work:
         self._status = Status()
         self._replacing = threading.Lock()
         self._cancel = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stepsmith-work", daemon=True)
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Do it, to a status that is over."""
 
     @property
     def status(self) -> Status:
@@ -222,13 +227,18 @@ class Work:
                 self._cancel.set()
                 self._status = replace(self._status, text="Cancelling", eta=None)
 
+    def wait(self, seconds: float) -> bool:
+        """Wait at most so long; True once it is over and the thread gone."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     def _report(self, status: Status) -> None:
         with self._replacing:
             if status.over or not self._cancel.is_set():
                 self._status = status
 
 
-class Task(Work, ABC):
+class Task(Work):
     """Has the backend make a motion.
 
     A kind of task says what the backend is asked, and what becomes of the motion it made.
@@ -240,13 +250,7 @@ class Task(Work, ABC):
         super().__init__()
         self._backend, self._connection, self._keep_as = backend, connection, keep_as
         self._restarted = False
-        self._thread = threading.Thread(target=self._run, name="stepsmith-dance", daemon=True)
         self._thread.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most so long; True once the task is over."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -404,7 +408,7 @@ class DancesTask(Work):
         self.errors: dict[int, str] = {}
         self._backend, self._connection, self._keep_as = backend, connection, keep_as
         self._task: DanceTask | None = None
-        threading.Thread(target=self._run, name="stepsmith-dances", daemon=True).start()
+        self._thread.start()
 
     def cancel(self) -> None:
         super().cancel()

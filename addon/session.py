@@ -71,6 +71,7 @@ class Session:
         # it follows and fills it in the bar's colour; so messages wait until the bar is gone.
         self.settling = False
         self._place: Place | tuple[Place, ...] | None = None
+        self._building: threading.Thread | None = None  # makes the new character's body
         self._drawn: object = None
         self._tick_length = _SHORTEST_TICK
 
@@ -93,7 +94,8 @@ class Session:
         self._follow(place)
         if place.armature == NEW_CHARACTER:
             # Made of numpy alone and kept: the tick that applies the dance finds it ready.
-            threading.Thread(target=build_body, name="stepsmith-body", daemon=True).start()
+            self._building = threading.Thread(target=build_body, name="stepsmith-body", daemon=True)
+            self._building.start()
 
     def begin_each(self, connection: Connection, requests: Sequence[Request], places: Sequence[Place]) -> None:
         """Start making a dance of its own for each armature of a scene, applied together once all are there."""
@@ -147,7 +149,7 @@ class Session:
             self.redraw()
             return None
         status = self.task.status
-        if status.over and self._finish(status):
+        if status.over and self._is_alone() and self._finish(status):
             self.task = self._place = None
             self.settling = True
             self.redraw()
@@ -158,6 +160,15 @@ class Session:
             self._drawn = seen
             self.redraw()
         return self._tick_length
+
+    def _is_alone(self) -> bool:
+        """Whether none of our threads is at work any more.
+
+        Operators let go of Python's lock, and up to Blender 5.0 look into their context's dictionary without taking it
+        where another thread has it: Blender crashed now and then while the new character's body was made.
+        """
+        assert self.task is not None
+        return self.task.wait(0.0) and not (self._building and self._building.is_alive())
 
     def redraw(self) -> None:
         """Have the sidebars of all 3D views drawn again."""

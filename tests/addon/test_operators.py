@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,6 +96,20 @@ def test_generate_makes_a_dancing_character(session: ModuleType) -> None:
     assert bpy.context.scene.frame_end - bpy.context.scene.frame_start == 89
     generate(session)
     assert len(armatures()) == 1, "the character stays chosen"
+
+
+def test_nothing_is_applied_while_the_body_is_made(session: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    bpy.data.objects.remove(settings().target)
+    held = threading.Event()
+    monkeypatch.setattr(session, "build_body", lambda: held.wait(20.0))
+    assert bpy.ops.stepsmith.generate() == {"FINISHED"}
+    tick_until(session, lambda: session.current.status.over)
+    for _ in range(5):
+        session.current.tick()
+    assert not armatures()
+    held.set()
+    tick_until(session, lambda: session.current.task is None)
+    assert len(armatures()) == 1
 
 
 def test_the_ranking_of_several_dances_is_told(session: ModuleType, installed: str, files: Path) -> None:
