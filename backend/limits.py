@@ -12,7 +12,7 @@ from ..retarget.feet import bend, runs
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
 from ..retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS, forward_kinematics
-from .evaluate.anatomy import MARGIN, RANGES, hand_overlap, joint_angles
+from .measures.anatomy import MARGIN, RANGES, hand_overlap, joint_angles
 
 _SIDES = ("left", "right")
 # By how anatomy names their angles: the joints that bend together. In stages, so that parents come first.

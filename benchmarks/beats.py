@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stepsmith.backend.audio import Sound, analyse, decode
 from stepsmith.backend.audio.synth import synthesise, write_wav
-from stepsmith.backend.evaluate.metrics import f_measure
+from stepsmith.backend.measures.metrics import f_measure
 
 Array = NDArray[np.float64]
 Wishes = dict[str, Any]

@@ -31,8 +31,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, lfilter, savgol_filter
 from stepsmith.backend.dance.sources import load_dances, load_unpaired
-from stepsmith.backend.evaluate.anatomy import joint_angles
-from stepsmith.backend.evaluate.metrics import foot_skating
+from stepsmith.backend.measures.anatomy import joint_angles
+from stepsmith.backend.measures.metrics import foot_skating
 from stepsmith.backend.pose.body import smooth as smoothing
 from stepsmith.backend.pose.body import solve
 from stepsmith.backend.pose.body.level import to_world

@@ -26,7 +26,7 @@ from stepsmith.backend.audio import Sound, bars, decode
 from stepsmith.backend.audio.beats import METERS, series, whitened
 from stepsmith.backend.audio.spectrum import spectrum
 from stepsmith.backend.audio.synth import SynthSong, synthesise, write_wav
-from stepsmith.backend.evaluate.metrics import f_measure
+from stepsmith.backend.measures.metrics import f_measure
 
 Array = NDArray[np.float64]
 Readings = tuple[Array, NDArray[np.bool_]]  # (R, D) what each reading of a song hears, (R,) whether it is right

@@ -8,7 +8,7 @@ from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ...retarget.skeleton import CONTACT_JOINTS
 from ..audio import Music
-from ..evaluate import metrics
+from ..measures import metrics
 
 # What counts as one point: about the deviation of the figure over eight dances of the model to one song.
 _LISTENING = 0.06
@@ -25,7 +25,7 @@ def score(motion: Motion, music: Music, pace: float | None = None) -> float:
 
     The sum of how much more its pauses fall on the beats than a quarter of a beat beside them, less the sliding of
     standing feet, physical foot contact (PFC), frozen seconds, and the octaves by which its mean speed misses ``pace``
-    (m/s; None: any will do), each in units of what dances of one model differ by. Figures as in ``evaluate.metrics``.
+    (m/s; None: any will do), each in units of what dances of one model differ by. Figures as in ``measures.metrics``.
     """
     positions, fps = motion.positions(), motion.fps
     points = listening(positions, fps, music) / _LISTENING
@@ -41,7 +41,7 @@ def score(motion: Motion, music: Music, pace: float | None = None) -> float:
 def sliding(motion: Motion, positions: Array) -> float:
     """m/s over the floor of feet that stand by the motion's contacts, the lesser of ankle's and toe's; 0 if none does.
 
-    Not by the feet's height, as in ``evaluate.metrics``: of a dance on the toes that would leave a frame or two.
+    Not by the feet's height, as in ``measures.metrics``: of a dance on the toes that would leave a frame or two.
     """
     steps = np.linalg.norm(np.diff(positions[:, list(CONTACT_JOINTS), :2], axis=0), axis=-1)
     stands = np.minimum(motion.contacts[1:], motion.contacts[:-1]) >= 0.5

@@ -10,7 +10,7 @@ import numpy as np
 from ...retarget.motion import Motion
 from ...retarget.rotations import Array
 from ...retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT
-from ..evaluate import anatomy, metrics
+from ..measures import anatomy, metrics
 
 _STILL = 0.06  # m/s of all joints' mean over a second, under which nobody dances: real dances have 0.8
 _INSIDE = 0.02  # m by which a hand must be in the body to count

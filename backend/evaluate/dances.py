@@ -10,10 +10,11 @@ from ... import __version__
 from ...retarget.errors import StepsmithError
 from ..dance.sources import Skip, ignore, load_dances
 from ..dance.weights import load_model
+from ..measures import anatomy
+from ..measures.metrics import Estimate
 from ..model_header import DEFAULT
 from ..progress import Progress, part, parts, silent
-from . import anatomy, protocol
-from .metrics import Estimate
+from . import protocol
 from .systems import Memory, StepsmithModel, System, digest
 
 # Shares of the time after which the songs are heard, and after which all is danced.

@@ -15,6 +15,7 @@ from ... import __version__
 from ...retarget.errors import StepsmithError
 from ...retarget.rotations import Array
 from ..dance.sources import Skip, ignore
+from ..measures.metrics import Estimate, mean_estimate
 from ..pose.body import solve_body
 from ..pose.detections import Lifted
 from ..pose.landmarks import COCO, HUMAN36M, POINTS, to_human36m
@@ -26,7 +27,6 @@ from ..progress import Progress, part, silent
 from . import lifter_metrics as metrics
 from .lifter_sets import FPS, Clip, TestSet, aist_sets, at_times, recorded_sets
 from .lifter_videos import mediapipe_alone, short_videos, video_sets
-from .metrics import Estimate, mean_estimate
 
 # Names of the ways to lift, in the tables.
 OURS, UNFLIPPED, CAUSAL, MEDIAPIPE, TRUTH = "lifter", "lifter, no flip", "causal", "mediapipe", "truth"

@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from ...retarget.rotations import Array
 from ..dance.train_log import contact_sheet
-from . import metrics
-from .metrics import Estimate
+from ..measures import metrics
+from ..measures.metrics import Estimate
 from .pictures import save_picture
 from .protocol import FPS, Performance, Song
 

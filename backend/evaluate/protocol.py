@@ -24,10 +24,10 @@ from ...retarget.rotations import Array
 from ..audio import Sound, analyse, decode
 from ..dance.sources import Dance, Skip, ignore
 from ..dance.timing import FIGURES, beats_a_bar, keep_time
+from ..measures import anatomy, metrics
+from ..measures.features import FEATURE_FPS
+from ..measures.metrics import Estimate, Normaliser
 from ..progress import Progress, silent
-from . import anatomy, metrics
-from .features import FEATURE_FPS
-from .metrics import Estimate, Normaliser
 from .systems import Memory, StepsmithModel, System
 
 # Sound files, by their endings.

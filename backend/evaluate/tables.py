@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .metrics import Estimate
+    from ..measures.metrics import Estimate
 
 _LARGE = 1e5  # from here on a number is told by its power of ten
 

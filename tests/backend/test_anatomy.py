@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepsmith.backend.dance.sources import load_dances
-from stepsmith.backend.evaluate import anatomy
+from stepsmith.backend.measures import anatomy
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics

@@ -10,7 +10,7 @@ from stepsmith.backend.audio import AudioError, analyse, decode
 from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
-from stepsmith.backend.evaluate.metrics import f_measure
+from stepsmith.backend.measures.metrics import f_measure
 
 Array = NDArray[np.float64]
 

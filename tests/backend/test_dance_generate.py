@@ -13,7 +13,7 @@ from stepsmith.backend.dance.generate import choose_genre, generate
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.plan import plan_dance
 from stepsmith.backend.dance.timing import arrivals, dancers_music
-from stepsmith.backend.evaluate.anatomy import MARGIN, beyond_range
+from stepsmith.backend.measures.anatomy import MARGIN, beyond_range
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
 from stepsmith.retarget.motion import Motion

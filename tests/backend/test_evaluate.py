@@ -17,12 +17,13 @@ from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.weights import load_model, save_model
-from stepsmith.backend.evaluate import metrics, protocol, tables
+from stepsmith.backend.evaluate import protocol, tables
 from stepsmith.backend.evaluate.cli import KEYS, evaluate_app, markdown
 from stepsmith.backend.evaluate.dances import evaluate
-from stepsmith.backend.evaluate.metrics import Estimate
 from stepsmith.backend.evaluate.protocol import Song
 from stepsmith.backend.evaluate.systems import Memory, StepsmithModel
+from stepsmith.backend.measures import metrics
+from stepsmith.backend.measures.metrics import Estimate
 from stepsmith.backend.progress import silent
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError

@@ -14,8 +14,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from stepsmith.backend.evaluate.anatomy import MARGIN, RANGES, joint_angles
 from stepsmith.backend.evaluate.lifter import CAUSAL_WEIGHTS
+from stepsmith.backend.measures.anatomy import MARGIN, RANGES, joint_angles
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
 from stepsmith.backend.pose.lifter import bodies, camera, examples, noise
 from stepsmith.backend.pose.lifter import train as training

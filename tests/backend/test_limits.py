@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from stepsmith.backend.evaluate.anatomy import MARGIN, beyond_range, hand_depth, joint_angles
 from stepsmith.backend.limits import in_range, out_of_body, unsnapped
+from stepsmith.backend.measures.anatomy import MARGIN, beyond_range, hand_depth, joint_angles
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES, forward_kinematics

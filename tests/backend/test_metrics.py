@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
-from stepsmith.backend.evaluate import metrics
+from stepsmith.backend.measures import metrics
 from stepsmith.retarget.skeleton import SMPL, SMPL_NAMES
 
 NAMES = list(SMPL_NAMES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepsmith.backend.evaluate.anatomy import RANGES, hand_depth, joint_angles
+from stepsmith.backend.measures.anatomy import RANGES, hand_depth, joint_angles
 from stepsmith.backend.pose.body import solve_body
 from stepsmith.backend.pose.detections import Lifted
 from stepsmith.backend.pose.landmarks import POINTS

@@ -13,7 +13,7 @@ from ....retarget.feet import ANKLES, HIPS, KNEES, TOES, bend, smoothly, uncurl
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
 from ....retarget.skeleton import ANKLE_HEIGHT, FOOT_HEIGHT, SMPL, forward_kinematics
-from ...evaluate.anatomy import MARGIN, RANGES, joint_angles
+from ...measures.anatomy import MARGIN, RANGES, joint_angles
 from ..landmarks import POINTS
 from ..lifter.bodies import STANDARD
 

@@ -13,7 +13,7 @@ from ....retarget import rotations as rot
 from ....retarget.feet import smoothly
 from ....retarget.rotations import Array
 from ....retarget.skeleton import SMPL, SMPL_NAMES, SMPL_PARENTS, forward_kinematics
-from ...evaluate.anatomy import MARGIN, RANGES, joint_angles
+from ...measures.anatomy import MARGIN, RANGES, joint_angles
 from .data import FPS
 
 # Seconds from pose to pose: the median, the deviation of the logarithm, and the least.

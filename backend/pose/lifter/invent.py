@@ -21,7 +21,7 @@ from ....retarget.skeleton import (
     SMPL_NAMES,
     forward_kinematics,
 )
-from ...evaluate.anatomy import RANGES
+from ...measures.anatomy import RANGES
 from .bodies import turns
 from .data import FPS, Recording
 from .footing import Footing, Limb, Pace, draw_pace, go, stand
