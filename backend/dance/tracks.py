@@ -17,7 +17,6 @@ from .condition import ENERGY, MEL, MIRRORED, condition
 from .energy import measure_energy
 from .model import ModelConfig
 from .sources import Dance, Skip, ignore
-from .sources.dance import about
 from .timing import FIGURES, set_to_music
 
 # Motion is stored at twice the model's rate, so that playing it at another speed loses little.
@@ -56,7 +55,7 @@ def prepare(
                 heard[dance.song, meter] = analyse(dance.song, meter=meter)
             except AudioError as error:
                 heard[dance.song, meter] = None
-                skip(about(dance.song, error))
+                skip(f"{dance.song.name}: {error}")
         song = None if dance.song is None else heard[dance.song, meter]
         if dance.song is None or song is not None:
             kept.append(dance)
