@@ -416,4 +416,4 @@ def record(sound: Sound, out: Path, *, speed: float = 1.0) -> None:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(round(sound.rate * speed))
-        file.writeframes(np.round(np.clip(sound.samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+        file.writeframes((np.clip(sound.samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())

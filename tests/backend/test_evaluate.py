@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stepsmith.backend.audio import Sound, decode
+from stepsmith.backend.audio import decode
 from stepsmith.backend.audio.synth import synthesise, write_wav
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.sources import load_dances
@@ -375,14 +375,6 @@ def test_a_song_played_faster_is_shorter_and_higher(tmp_path: Path):
     assert sound.duration == pytest.approx(8.0, abs=0.05)
     loudest = np.abs(np.fft.rfft(sound.samples)).argmax() / sound.duration
     assert loudest == pytest.approx(550.0, abs=1.0)
-
-
-def test_a_sound_is_recorded_to_the_nearest_level(tmp_path: Path):
-    samples = np.array([0.6, -0.6, 0.4, -0.4, 32767.0, 40000.0, -40000.0], dtype=np.float32) / 32767.0
-    protocol.record(Sound(samples, 8000), tmp_path / "levels.wav")
-    with wave.open(str(tmp_path / "levels.wav")) as file:
-        levels = np.frombuffer(file.readframes(7), "<i2")
-    assert levels.tolist() == [1, -1, 0, 0, 32767, 32767, -32767]
 
 
 def test_cells_tell_what_is_known():
