@@ -53,12 +53,12 @@ def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.
     armature.data.display_type = "STICK"
     objects = context.view_layer.objects
     if objects.active is not None and objects.active.mode != "OBJECT":
-        _set_mode(context, objects.active, "OBJECT")
+        set_mode(context, objects.active, "OBJECT")
     for selected in list(objects.selected):
         selected.select_set(False)
     objects.active = armature
     armature.select_set(True)
-    _set_mode(context, armature, "EDIT")
+    set_mode(context, armature, "EDIT")
     bones, metre = armature.data.edit_bones, _metre(context)
     for joint, bone_name in enumerate(SMPL.names):
         bone = bones.new(bone_name)
@@ -68,12 +68,15 @@ def _make_armature(context: bpy.types.Context, name: str, collection: bpy.types.
         bone.align_roll(Vector((0.0, 0.0, -1.0) if "foot" in bone_name else (0.0, -1.0, 0.0)))
         if SMPL.parents[joint] >= 0:
             bone.parent = bones[SMPL.names[SMPL.parents[joint]]]
-    _set_mode(context, armature, "OBJECT")
+    set_mode(context, armature, "OBJECT")
     return armature
 
 
-def _set_mode(context: bpy.types.Context, ob: bpy.types.Object, mode: str) -> None:
-    """Blender itself knows the active object only in a window, and a file opened without one has none."""
+def set_mode(context: bpy.types.Context, ob: bpy.types.Object, mode: str) -> None:
+    """Put the active object into a mode.
+
+    Blender itself knows it only in a window, and a file opened without one has none.
+    """
     with context.temp_override(active_object=ob, object=ob):
         bpy.ops.object.mode_set(mode=mode)
 

@@ -15,7 +15,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
-from .character import make_character
+from .character import make_character, set_mode
 from .controls import must_begin, ranking
 from .dance_task import Dance, Request, is_there
 from .keys import check_place
@@ -286,9 +286,7 @@ def _made_or_unmade(context: bpy.types.Context, target: bpy.types.Object | None)
             ob.select_set(ob in chosen)
         objects.active = active
         if mode != "OBJECT":
-            # Blender itself knows the active object only in a window.
-            with context.temp_override(active_object=active, object=active):
-                bpy.ops.object.mode_set(mode=mode)
+            set_mode(context, active, mode)
         raise
 
 

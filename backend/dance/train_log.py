@@ -15,6 +15,7 @@ from ...retarget.errors import StepsmithError
 from ...retarget.placing import written_beside
 from ...retarget.rotations import Array
 from ...retarget.skeleton import SMPL_PARENTS
+from ..pictures import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,7 +129,7 @@ def plot_losses(log: Log, path: Path, without: Sequence[str] = ()) -> None:
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def contact_sheet(dances: Mapping[str, Array], path: Path) -> None:
@@ -149,15 +150,10 @@ def contact_sheet(dances: Mapping[str, Array], path: Path) -> None:
             axes.set(xlim=(-1.0, 1.0), ylim=(-0.2, 2.1), aspect="equal")
             axes.axis("off")
         row[0].set_title(title, fontsize=8, loc="left")
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=80, layout="constrained")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with written_beside(path) as unfinished:
-        figure.savefig(unfinished, format="png")

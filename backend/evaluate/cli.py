@@ -13,8 +13,8 @@ from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
 from ..bar import left_out, progress_bar
 from ..folders import check_file, make_folder
+from ..pictures import check_plots
 from .lifter_command import evaluate_lifter
-from .pictures import check_plots
 from .tables import cell, figures_by_key, table
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 from ...retarget.placing import write_whole
 from ..bar import left_out, progress_bar
 from ..folders import check_file
-from .pictures import check_plots
+from ..pictures import check_plots
 from .tables import cell, figures_by_key, plain, table
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..pictures import save_picture
 from .lifter_metrics import BONES, from_hip
-from .pictures import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

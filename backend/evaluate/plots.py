@@ -13,7 +13,7 @@ from ...retarget.rotations import Array
 from ..dance.train_log import contact_sheet
 from ..measures import metrics
 from ..measures.metrics import Estimate
-from .pictures import save_picture
+from ..pictures import save_picture
 from .protocol import FPS, Performance, Song
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Where pictures of an evaluation go."""
+"""Pictures of trainings and evaluations on disk."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...retarget.errors import StepsmithError
-from ...retarget.placing import written_beside
-from ..folders import make_folder
+from ..retarget.errors import StepsmithError
+from ..retarget.placing import written_beside
+from .folders import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
