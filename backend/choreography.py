@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from .progress import Progress, part, silent
 
@@ -53,7 +54,7 @@ class Choreographer:
     def dance(self, wish: Wish, progress: Progress = silent) -> Motion:
         """The dance for ``wish``; its time 0 is the song's ``wish.start``.
 
-        Raises StepsmithError for a song or genre that can't be used, or weights that can't be read;
+        Raises StepsmithError for a song or genre that can't be used, weights that can't be read, or a full GPU;
         MemoryError; lets what ``progress`` raises through.
         """
         progress(0.0, "Listening to the song")
@@ -139,10 +140,15 @@ def _listen_longer(wish: Wish, progress: Progress) -> Iterator[Music]:
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
-    """torch's way to say that memory ran out, as Python's."""
+    """torch's ways to say that memory ran out: a processor's as Python's, a GPU's with its own advice."""
     try:
         yield
     except RuntimeError as error:
-        if any(words in str(error) for words in ("allocate memory", "out of memory")):  # a processor's, a GPU's
+        if "out of memory" in str(error):
+            raise StepsmithError(
+                "The GPU has not enough free memory: close other programs that use it, "
+                "or set CUDA_VISIBLE_DEVICES to nothing, and the processor dances."
+            ) from error
+        if "allocate memory" in str(error):
             raise MemoryError from error
         raise

@@ -10,6 +10,7 @@ import torch
 from stepsmith.backend.choreography import Choreographer, Wish
 from stepsmith.backend.dance import weights
 from stepsmith.backend.dance.model import DanceModel
+from stepsmith.retarget.errors import StepsmithError
 
 
 @pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
@@ -38,18 +39,23 @@ def test_the_model_is_moved_to_a_gpu_where_there_is_one(
 
 
 @pytest.mark.parametrize(
-    "words", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory. Tried to allocate"]
+    ("words", "error", "told"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory", MemoryError, ""),
+        ("CUDA out of memory. Tried to allocate", StepsmithError, "The GPU has not enough free memory"),
+        ("CUDA error: out of memory", StepsmithError, "The GPU has not enough free memory"),
+    ],
 )
 def test_memory_that_runs_out_is_told_as_such(
-    song: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    song: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch, words: str, error: type[Exception], told: str
 ) -> None:
     def full(*_: object) -> None:
         raise RuntimeError(words)
 
     monkeypatch.setattr(DanceModel, "denoise", full)
-    with pytest.raises(MemoryError):
+    with pytest.raises(error, match=told):
         Choreographer(small_model).dance(Wish(song, duration=2.0))
-    with pytest.raises(MemoryError):
+    with pytest.raises(error, match=told):
         next(Choreographer(small_model).stream(Wish(song, duration=2.0)))
 
 
