@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,7 +37,7 @@ from .character import make_character
 from .rig_check import lying, notices
 from .rig_files import enable, open_rig
 from .scene import apply_motion, read_rig
-from .stage import is_moved_by, stage
+from .stage import hangs_from, is_moved_by, stage
 
 Progress = Callable[[float, str], None]
 Put = Callable[..., None]
@@ -45,6 +46,8 @@ Say = Callable[[dict[str, Any]], None]
 ENDINGS = (".blend", ".glb", ".fbx", ".usd", ".usda", ".usdc", ".usdz", ".mp4")
 _OF_SELECTION = tuple(ending for ending in ENDINGS if ending not in (".blend", ".mp4"))
 _INTERRUPTED = 130  # what shells give a program ended by Ctrl-C
+# Of the kinds of picture whose files don't end in the kind's name.
+_PICTURE_ENDINGS = {"JPEG": ".jpg", "TARGA": ".tga", "TIFF": ".tif", "OPEN_EXR": ".exr", "JPEG2000": ".jp2"}
 _VIDEO_SIZE = (640, 360)
 # Cycles takes far longer a frame than Workbench: a smaller picture, few samples, smoothed.
 _CYCLES_SIZE = (320, 180)
@@ -189,11 +192,13 @@ def _write_glb(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 
 def _write_fbx(armature: bpy.types.Object, path: Path, progress: Progress) -> None:
     enable("io_scene_fbx")
-    with _selected(armature), _settings() as put:
+    with _selected(armature), _pictures_told_apart(), _settings() as put:
         _close_loop(armature, put)
         bpy.ops.export_scene.fbx(
             filepath=str(path),
             use_selection=True,
+            path_mode="COPY",
+            embed_textures=True,
             add_leaf_bones=False,
             bake_anim_use_all_actions=False,
             bake_anim_use_nla_strips=False,
@@ -224,21 +229,22 @@ def _write_usd(armature: bpy.types.Object, path: Path, progress: Progress) -> No
 @contextlib.contextmanager
 def _pictures_told_apart() -> Iterator[None]:
     """Pictures in use whose files, in different folders, have the same name are replaced by copies with names of
-    their own: Blender writes the textures of a USD into one folder, and takes the first of a name for all."""
+    their own: Blender writes the textures of a USD or FBX into one folder, and takes the first of a name for all.
+    So are packed ones without a file's name: in an FBX they would have no ending to be known by."""
     places: dict[str, str] = {}
     twins: list[tuple[bpy.types.Image, bpy.types.Image]] = []
     try:
         for image in list(bpy.data.images):
             place = os.path.normpath(bpy.path.abspath(image.filepath, library=image.library))
             readable = image.packed_file is not None or os.path.isfile(place)
-            if image.source != "FILE" or not image.filepath or not image.users or not readable:
+            if image.source != "FILE" or not image.users or not readable:
                 continue
-            name = os.path.basename(place)
-            if places.setdefault(name.lower(), place) == place:
+            if image.filepath and places.setdefault(os.path.basename(place).lower(), place) == place:
                 continue
+            folder, name = os.path.split(place) if image.filepath else ("", _file_name(image))
             stem, ending = os.path.splitext(name)
-            number = next(n for n in itertools.count(2) if f"{stem}-{n}{ending}".lower() not in places)
-            apart = os.path.join(os.path.dirname(place), f"{stem}-{number}{ending}")
+            names = itertools.chain((name,), (f"{stem}-{n}{ending}" for n in itertools.count(2)))
+            apart = os.path.join(folder, next(free for free in names if free.lower() not in places))
             places[os.path.basename(apart).lower()] = apart
             twin = image.copy()
             twins.append((image, twin))
@@ -253,19 +259,31 @@ def _pictures_told_apart() -> Iterator[None]:
             bpy.data.images.remove(twin)
 
 
+def _file_name(image: bpy.types.Image) -> str:
+    """What a file of this picture, which has none, would be called."""
+    ending = _PICTURE_ENDINGS.get(image.file_format, f".{image.file_format.lower()}")
+    return str(bpy.path.ensure_ext(re.sub(r'[\\/:*?"<>|]', "_", image.name), ending))
+
+
 @contextlib.contextmanager
 def _selected(armature: bpy.types.Object) -> Iterator[None]:
-    """Only the character selected: the armature, shown meanwhile where it is hidden, and the meshes it moves."""
+    """Only the character selected: the armature and what carries its meshes, shown meanwhile where they are hidden,
+    and the meshes it moves."""
     layer = bpy.context.view_layer
     meshes = [ob for ob in layer.objects if is_moved_by(ob, armature)]
-    character = [armature, *meshes]
-    chosen, active, hidden = list(layer.objects.selected), layer.objects.active, armature.hide_get()
-    with _settings() as put, _selectable([armature, *(ob for ob in meshes if ob.visible_get())]):
+    between = {link for ob in meshes for link in _ancestors(ob) if link not in meshes and hangs_from(link, armature)}
+    carriers = [armature, *(ob for ob in layer.objects if ob in between)]
+    character = [*carriers, *meshes]
+    chosen, active = list(layer.objects.selected), layer.objects.active
+    hidden = [ob for ob in carriers if ob.hide_get()]
+    with _settings() as put, _selectable([*carriers, *(ob for ob in meshes if ob.visible_get())]):
         for ob in character:
             put(ob, hide_select=False)
-        put(armature, hide_viewport=False)
+        for ob in carriers:
+            put(ob, hide_viewport=False)
         try:
-            armature.hide_set(False)
+            for ob in hidden:
+                ob.hide_set(False)
             for ob in layer.objects:
                 ob.select_set(ob in character)
             layer.objects.active = armature
@@ -274,7 +292,15 @@ def _selected(armature: bpy.types.Object) -> Iterator[None]:
             for ob in layer.objects:
                 ob.select_set(ob in chosen)
             layer.objects.active = active
-            armature.hide_set(hidden)
+            for ob in hidden:
+                ob.hide_set(True)
+
+
+def _ancestors(ob: bpy.types.Object) -> Iterator[bpy.types.Object]:
+    """What the object is parented to, and what that is, up to the top."""
+    while ob.parent is not None:
+        ob = ob.parent
+        yield ob
 
 
 @contextlib.contextmanager

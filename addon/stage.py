@@ -61,7 +61,14 @@ def dance_points(context: bpy.types.Context, armature: bpy.types.Object) -> Arra
 
 def is_moved_by(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
     """Whether the object is a mesh that the armature moves."""
-    return ob.type == "MESH" and (ob.find_armature() is armature or ob.parent is armature)
+    return ob.type == "MESH" and hangs_from(ob, armature)
+
+
+def hangs_from(ob: bpy.types.Object, armature: bpy.types.Object) -> bool:
+    """Whether the armature deforms the object or carries it, be it by others in between: a hat in a socket."""
+    if ob.find_armature() is armature or ob.parent is armature:
+        return True
+    return ob.parent is not None and hangs_from(ob.parent, armature)
 
 
 def _bone_ends(posed: bpy.types.Object) -> Array:

@@ -190,7 +190,21 @@ def test_usd_keeps_its_textures(
     assert pixel == pytest.approx([0.75, 0.5, 0.25, 1.0], abs=0.01)
 
 
-@pytest.mark.parametrize("ending", [".usdc", ".usdz"])
+def test_an_fbx_holds_its_textures(dance: tuple[Path, Motion], painted: Callable[..., Path], tmp_path: Path) -> None:
+    rig = painted(0.75)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    export(Wish(dance[0], (folder / "red.fbx",), rig=(rig, None)), silent)
+    assert [path.name for path in folder.rglob("*")] == ["red.fbx"]
+    armature = open_rig(Path(shutil.move(folder, tmp_path / "moved")) / "red.fbx")
+    check_skin(armature)
+    (pixel,) = pictures().values()
+    assert pixel == pytest.approx([0.75, 0.5, 0.25, 1.0], abs=0.01)
+    (image,) = (image for image in bpy.data.images if image.size[0])
+    assert Path(image.filepath).name == "Skin.png", "game engines tell pictures by their endings"
+
+
+@pytest.mark.parametrize("ending", [".usdc", ".usdz", ".fbx"])
 def test_textures_of_the_same_file_name_are_told_apart(
     dance: tuple[Path, Motion], painted: Callable[..., Path], tmp_path: Path, ending: str
 ) -> None:
@@ -292,6 +306,37 @@ def test_a_mesh_out_of_the_view_layer_is_left_out(
     compare(armature, dance[1])
     check_skin(armature)
     assert not [ob for ob in bpy.data.objects if ob.name.startswith("Proxy")]
+
+
+@pytest.mark.parametrize("ending", [".glb", ".fbx", ".usdc"])
+def test_what_the_character_wears_comes_along(
+    dance: tuple[Path, Motion], cast: Callable[..., Path], tmp_path: Path, ending: str
+) -> None:
+    skip_without(ending)
+
+    def add_hat(anna: Any, collection: Any) -> None:
+        socket = bpy.data.objects.new("Socket", None)
+        bpy.ops.mesh.primitive_cone_add()
+        hat = bpy.context.object
+        hat.data.name = hat.name = "Hat"  # which a USD is read with
+        collection.objects.link(socket)
+        socket.parent, socket.parent_type, socket.parent_bone = anna, "BONE", "head"
+        hat.parent = socket
+        socket.hide_set(True)
+
+    out = tmp_path / f"dance{ending}"
+    export(Wish(dance[0], (out,), rig=(cast(add_hat), None)), silent)
+    assert bpy.data.objects["Socket"].hide_get()
+    armature = open_rig(out)
+    first, last = armature.animation_data.action.frame_range
+    heads, hats = [], []
+    for frame in np.linspace(first, last, 5):
+        bpy.context.scene.frame_set(round(frame))
+        heads.append(armature.matrix_world @ armature.pose.bones["head"].head)
+        hats.append(bpy.context.scene.objects["Hat"].matrix_world.translation.copy())
+    apart = np.linalg.norm(np.subtract(hats, heads), axis=1)
+    assert np.ptp(apart) < 0.001
+    assert np.linalg.norm(hats[-1] - hats[0]) > 0.1
 
 
 @pytest.mark.parametrize("ending", [".glb", ".fbx", ".usdc"])
