@@ -176,8 +176,8 @@ def apply_motion(
     takes the motion's range where its own is Blender's, and then its frame rate where that is Blender's, too;
     an earlier dance's count as such. Otherwise the rate stays, the motion is resampled to it, and the range is
     only ever extended. A dance made earlier on the same armature is replaced, its sound strip and
-    markers go, but where the options put the dance beside it: then they go only from the dance's frames.
-    Markers that show another dancer's beats as well stay.
+    markers go, but where the options put the dance beside it: then they go only from the dance's frames. So go
+    those of dancers who are not in the scene any more. Markers that show another dancer's beats as well stay.
     ``for_later``: the caller puts back what the armature played. Then the scene's rate and range and an earlier
     dance's strips and markers stay, and neither song nor markers are added.
     No action is lost. The rest pose, selection, mode and current frame stay as they are.
@@ -213,9 +213,7 @@ def apply_motion(
             notes += _fit_scene(undo, scene, armature, options.into, fps, first, last)
             # Of a dance that others stay beside, only what is in its frames is replaced.
             replaced = (first, last) if options.into in ("nla", "blend") else None
-            earlier = [
-                strip for strip in _all_strips(scene) if strip.get(TAG) == armature.name and _sounds_in(strip, replaced)
-            ]
+            earlier = [strip for strip in _replaceable_strips(scene, armature) if _sounds_in(strip, replaced)]
             if song is not None:
                 strip = _add_song(undo, scene, armature, song, song_start, first, len(moved), warnings)
                 scene.sync_mode = "AUDIO_SYNC"
@@ -460,7 +458,7 @@ def _range_is_free(scene: bpy.types.Scene) -> bool:
 def _is_alone(scene: bpy.types.Scene, armature: bpy.types.Object, into: Into) -> bool:
     """Whether nothing in the scene is timed, but a dance made here for this armature that is replaced."""
     replaced = into == "action"
-    if any(strip.get(TAG) != armature.name for strip in _all_strips(scene)):
+    if len(_replaceable_strips(scene, armature)) < len(_all_strips(scene)):
         return False
     if scene.animation_data is not None and _is_animated(scene.animation_data):
         return False
@@ -474,6 +472,32 @@ def _is_alone(scene: bpy.types.Scene, armature: bpy.types.Object, into: Into) ->
             if _is_animated(data, ignore_action=own):
                 return False
     return True
+
+
+def _replaceable_strips(scene: bpy.types.Scene, armature: bpy.types.Object) -> list[Any]:
+    """The sound strips that a new dance of the armature's replaces.
+
+    Those of its own, and of dancers who are not in the scene any more; but where others dance, to these perhaps.
+    """
+    theirs, own = _names_of_others(scene, armature), _danced_as(armature) | {armature.name}
+    alone = not any(_danced_as(ob) for ob in scene.objects if ob != armature)
+    made = [strip for strip in _all_strips(scene) if TAG in strip]
+    return [strip for strip in made if strip[TAG] not in theirs and (alone or strip[TAG] in own)]
+
+
+def _names_of_others(scene: bpy.types.Scene, armature: bpy.types.Object) -> set[str]:
+    """What is made for these names is not for this armature."""
+    others = [ob for ob in scene.objects if ob != armature]
+    return {ob.name for ob in others}.union(*map(_danced_as, others)) - {armature.name}
+
+
+def _danced_as(ob: bpy.types.Object) -> set[str]:
+    """For what names the dances were made that the object plays: its earlier one where it was renamed since."""
+    data = ob.animation_data
+    if ob.type != "ARMATURE" or data is None:
+        return set()
+    strips = [strip for track in data.nla_tracks for strip in track.strips]
+    return {owner.action[TAG] for owner in (data, *strips) if owner.action is not None and TAG in owner.action}
 
 
 def _is_animated(data: bpy.types.AnimData, *, ignore_action: bool = False) -> bool:
@@ -618,10 +642,8 @@ def _mark_beats(
     standing = {(marker.name, marker.frame) for marker in scene.timeline_markers}
     before = _marked_beats(scene)
     of_ours = _union(before)
-    after = {
-        dancer: _outside(beats, replaced) if dancer == armature.name or dancer not in scene.objects else beats
-        for dancer, beats in before.items()
-    }
+    others = _names_of_others(scene, armature)
+    after = {dancer: beats if dancer in others else _outside(beats, replaced) for dancer, beats in before.items()}
     # A marker of the user's own that stands there is enough, and stays the user's.
     after[armature.name] = after.get(armature.name, set()) | (made - (standing - of_ours))
     leaving, coming = standing & (of_ours - _union(after)), made - standing

@@ -322,6 +322,33 @@ def test_markers_of_nobody_in_the_scene_go(scene: Any, dance: Motion, new_armatu
     assert [frame for _, frame in markers(scene)] == [301, 316, 331, 346]
 
 
+def test_a_renamed_dancer_replaces_its_dance(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    armature = new_armature("Rig")
+    apply_motion(bpy.context, armature, dance, song=noise[0])
+    armature.name = "Hero"
+    apply_motion(bpy.context, armature, dance.slice(0, 60), song=noise[0], song_start=1.0)
+    assert (scene.frame_start, scene.frame_end) == (1, 60)
+    assert len(strips(scene)) <= 1
+    assert [frame for _, frame in markers(scene)] == [1, 16, 31, 46]
+
+
+def test_the_song_of_a_deleted_dancer_goes_where_nobody_dances_to_it(
+    scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
+) -> None:
+    gone, stays, new = new_armature("Gone"), new_armature("Stays"), new_armature("New")
+    for armature in (gone, stays):  # one strip for both
+        apply_motion(bpy.context, armature, dance, song=noise[0])
+    before = len(strips(scene))
+    bpy.data.objects.remove(gone)
+    apply_motion(bpy.context, new, dance, song=noise[0], song_start=1.0)
+    assert len(strips(scene)) == 2 * before
+    bpy.data.objects.remove(stays)
+    apply_motion(bpy.context, new, dance, song=noise[0], song_start=0.5)
+    assert len(strips(scene)) == before
+
+
 def test_markers_of_an_earlier_version_are_replaced(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
     for label, frame in [("beat", 5), ("bar 1", 20), ("chorus", 20)]:
         scene.timeline_markers.new(label, frame=frame)
