@@ -26,7 +26,7 @@ from .crowd import Formation, Variation, dance_together, variations
 from .dance_task import Connection, Dance, DanceTask, Request, Status, Task, is_there, wait_for
 from .operators import apply_dance
 from .panel import time_left
-from .rig_files import Check
+from .rig_files import Check, refuse_linked, show_scene_with
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
 from .scene import apply_motion
 from .steering import read_controls
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     try:
-        with _interruptible():
+        with _interruptible(), _in_window():
             wishes.do(wishes)
     except KeyboardInterrupt:
         print("stepsmith: cancelled, nothing was written.", file=sys.stderr)
@@ -79,7 +79,7 @@ def _dance(wishes: argparse.Namespace) -> None:
     if not is_there(song):
         raise StepsmithError(f"There is no song {wishes.song}: check the path.")
     how = arguments.read(wishes)
-    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    rigs = _find_rigs(wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
     genre, changes = controls.split_genres(wishes.genre)
     request = Request(song, genre, wishes.seed, wishes.start, wishes.duration, wishes.bpm, wishes.meter)
@@ -103,7 +103,7 @@ def _capture(wishes: argparse.Namespace) -> None:
     if not is_there(video):
         raise StepsmithError(f"There is no video {wishes.video}: check the path.")
     how = arguments.read(wishes)
-    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    rigs = _find_rigs(wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
     request = VideoRequest(video, wishes.person, wishes.start, wishes.duration)
     connection = Connection(command=wishes.backend) if wishes.backend else preferences.connection()
@@ -213,7 +213,7 @@ def _retarget(wishes: argparse.Namespace) -> None:
     out = Path(wishes.out).absolute()
     _check_output(out)
     how = arguments.read(wishes)
-    rigs = _find_rigs(bpy.context.scene, wishes.rig, how.options_for)
+    rigs = _find_rigs(wishes.rig, how.options_for)
     varied = _variations(wishes, rigs)
     if wishes.source is not None:
         if len(rigs) > 1:
@@ -419,8 +419,11 @@ def _check_output(out: Path) -> None:
         raise StepsmithError(f"The folder {out.parent} can't be written to: choose another one.")
 
 
-def _find_rigs(scene: bpy.types.Scene, names: Sequence[str], check: Check) -> list[bpy.types.Object]:
-    """The armatures of those names, every one of which passes ``check``. Raises RigError."""
+def _find_rigs(names: Sequence[str], check: Check) -> list[bpy.types.Object]:
+    """The armatures of those names, every one of which passes ``check``; theirs is the open scene then.
+
+    Raises RigError.
+    """
     if twice := [name for at, name in enumerate(names) if name in names[:at]]:
         raise RigError(f"{twice[0]} is named twice: name every dancer once after --rig.")
 
@@ -430,12 +433,16 @@ def _find_rigs(scene: bpy.types.Scene, names: Sequence[str], check: Check) -> li
         except RigError as error:
             raise RigError(f"{ob.name}: {error}") from error
 
-    return [_find_rig(scene, name, checked if len(names) > 1 else check) for name in names]
+    if names:
+        show_scene_with(names[0])
+    return [_find_rig(bpy.context.scene, name, checked if len(names) > 1 else check) for name in names]
 
 
 def _find_rig(scene: bpy.types.Scene, name: str, check: Check, option: str = "--rig") -> bpy.types.Object:
     """The armature of that name, which passes ``check``. Raises RigError."""
     ob = scene.objects.get(name)
+    if ob is None:
+        refuse_linked(name)
     if ob is None or ob.type != "ARMATURE":
         there = ", ".join(sorted(other.name for other in scene.objects if other.type == "ARMATURE")) or "none"
         what = "is no armature" if ob else "is not in the scene"
@@ -458,6 +465,14 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+
+def _in_window() -> contextlib.AbstractContextManager[object]:
+    """The file's window, which is what says which scene is open: a command, other than a script, begins without."""
+    windows = bpy.context.window_manager.windows
+    if bpy.context.window is not None or not windows:
+        return contextlib.nullcontext()
+    return bpy.context.temp_override(window=windows[0])
 
 
 def _umask() -> int:

@@ -34,7 +34,8 @@ def open_rig(path: Path, name: str | None = None, *, fps: float = 30.0, check: C
     """The armature in a file, which becomes the open file: a .blend as it is, another kind in an empty scene.
 
     ``name``: the armature's, with or without the number that an importer appended; without a name the only
-    one that passes ``check``, which raises RigError. ``fps``: of the scene that a file other than a .blend is
+    one that passes ``check``, which raises RigError. Where the scene that was open last has none, it is looked for in
+    the others, and its scene is open then. ``fps``: of the scene that a file other than a .blend is
     read into; its own animation stays in the file, played at this rate. Raises StepsmithError where the file
     can't be read or holds no such armature.
     """
@@ -61,6 +62,26 @@ def open_rig(path: Path, name: str | None = None, *, fps: float = 30.0, check: C
     # The range is the dance's, not that of the animations which came along.
     scene.frame_start = scene.frame_end = scene.frame_current = 1
     return _choose(path, name, check)
+
+
+def show_scene_with(name: str | None) -> None:
+    """Where the scene shown has no armature called so, show the first that has; where none has, one with armatures."""
+    window = bpy.context.window
+    if window is None:
+        return
+    scenes = [window.scene, *(scene for scene in bpy.data.scenes if scene.library is None)]
+    for wanted in (name, None):
+        for scene in scenes:
+            if any(ob.type == "ARMATURE" and wanted in (None, ob.name) for ob in scene.objects):
+                window.scene = scene
+                return
+
+
+def refuse_linked(name: str | None) -> None:
+    """Raise RigError where an armature called so, or any, is in no scene but in what is linked from another file."""
+    for ob in bpy.data.objects:
+        if ob.type == "ARMATURE" and ob.library is not None and name in (None, ob.name):
+            check_animatable(ob)
 
 
 def _open_blend(path: Path) -> None:
@@ -130,13 +151,16 @@ def enable(module: str) -> None:
 
 
 def _choose(path: Path, name: str | None, check: Check) -> bpy.types.Object:
+    show_scene_with(name)
     armatures = [ob for ob in bpy.context.scene.objects if ob.type == "ARMATURE"]
     if not armatures:
+        refuse_linked(name)
         raise RigError(f"{path.name} holds no armatures: choose a file with a character that has bones.")
     there = ", ".join(ob.name for ob in armatures)
     if name is not None:
         chosen = _named_so(name, armatures, exactly=path.suffix.lower() == ".blend")
         if chosen is None:
+            refuse_linked(name)
             raise RigError(f"{path.name} has no object {name!r} in its scene: its armatures are {there}.")
         check(chosen)
         return chosen

@@ -245,6 +245,11 @@ def apply_motion(
         warnings.append(_put_back(written.put_back))
     if written.reset and options.into != "blend":
         warnings.append(_reset(written.reset))
+    if scene.render.frame_map_old != scene.render.frame_map_new:
+        warnings.append(
+            f"The scene stretches {scene.render.frame_map_old} frames to {scene.render.frame_map_new}, so the dance is"
+            " out of time with the song: set both to the same in Output > Frame Range > Time Stretching."
+        )
     warnings += (
         lying(armature, rig, bone_map)
         + notices(armature, bone_map, (first, last))

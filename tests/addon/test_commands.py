@@ -278,7 +278,8 @@ def test_a_real_blender_runs_the_command(
     bpy.ops.wm.read_homefile(use_empty=True)
     make = (
         "import bpy; from bl_ext.user_default.stepsmith.addon.character import make_character;"
-        f"make_character(bpy.context, 'Hero'); bpy.ops.wm.save_as_mainfile(filepath={str(scene)!r})"
+        "make_character(bpy.context, 'Hero'); bpy.context.window.scene = bpy.data.scenes.new('Credits');"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(scene)!r})"
     )
     assert installed_blender("-b", "--python-exit-code", "3", "--python-expr", make).returncode == 0
     wishes = [song, "--rig", "Hero", "-o", out, "--backend", backend("--seconds", "0.5")]
@@ -313,6 +314,18 @@ def test_a_motion_file_on_a_rig(
     assert tuple(middle)[:2] == pytest.approx((-2.0, 3.0), abs=1e-3)
     # Facing +x, the left hip is towards +y.
     assert tuple(hips[0] - hips[1])[:2] == pytest.approx((0.0, (hips[0] - hips[1]).length), abs=1e-3)
+
+
+def test_the_rigs_scene_is_opened(
+    run: Run, installed: str, still: Callable[..., Motion], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = importlib.import_module(f"{installed}.addon.commands").run
+    save_motion(tmp_path / "still.npz", still(frames=4))
+    scene = bpy.context.scene
+    bpy.context.window.scene = bpy.data.scenes.new("Credits")
+    assert command(["retarget", str(tmp_path / "still.npz"), "--rig", "Rig", "-o", str(tmp_path / "out.blend")]) == 0
+    assert bpy.context.scene == scene
+    assert scene.objects["Rig"].animation_data.action is not None
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,34 @@ def test_the_only_armature_that_can_dance_is_found(rig_file: Path) -> None:
     assert open_rig(rig_file, None).name == "Body"
 
 
+@pytest.mark.parametrize("name", ["Body", None])
+def test_the_armature_may_be_in_another_scene_than_the_open_one(
+    rig_file: Path, tmp_path: Path, name: str | None
+) -> None:
+    bpy.ops.wm.open_mainfile(filepath=str(rig_file))
+    bpy.context.window.scene = bpy.data.scenes.new("Credits")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shots.blend"))
+    assert open_rig(tmp_path / "shots.blend", name).name == "Body"
+    assert bpy.context.scene.name == "Scene"
+    with pytest.raises(RigError, match="its armatures are Body, Lamp arm"):
+        open_rig(tmp_path / "shots.blend", "Nobody")
+
+
+@pytest.mark.parametrize("name", ["Body", None])
+def test_an_armature_in_a_linked_collection_says_what_to_do(rig_file: Path, tmp_path: Path, name: str | None) -> None:
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(rig_file), link=True) as (there, wanted):
+        wanted.objects = [ob for ob in there.objects if ob == "Body"]
+    collection = bpy.data.collections.new("Cast")  # shown by an instance alone, as linked collections are
+    collection.objects.link(wanted.objects[0])
+    cast = bpy.data.objects.new("Cast", None)
+    cast.instance_type, cast.instance_collection = "COLLECTION", collection
+    bpy.context.scene.collection.objects.link(cast)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    with pytest.raises(RigError, match=r"Body.* linked from another file; make a library override"):
+        open_rig(tmp_path / "shot.blend", name)
+
+
 def test_a_rig_alone_is_only_looked_at(rig_file: Path) -> None:
     good = run("--rig", rig_file)
     assert (good.returncode, lines(good.stdout)) == (0, [])

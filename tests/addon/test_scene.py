@@ -253,6 +253,14 @@ def test_an_armature_at_rest_is_a_warning(scene: Any, dance: Motion, new_armatur
     assert "Pose Position" in apply_motion(bpy.context, armature, dance).warnings[0]
 
 
+def test_a_scene_that_stretches_time_is_a_warning(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:
+    scene.render.frame_map_old = scene.render.frame_map_new = 200
+    assert apply_motion(bpy.context, new_armature("Rig"), dance).warnings == ()
+    scene.render.frame_map_old = 100
+    (sentence,) = apply_motion(bpy.context, new_armature("Rig"), dance).warnings
+    assert "stretches 100 frames to 200" in sentence
+
+
 def test_a_bone_above_the_dancers_that_is_put_back_is_told(
     scene: Any, dance: Motion, new_armature: MakeArmature
 ) -> None:
