@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import bpy
+from blf import dimensions, size  # the bpy module brings it, so not before that
 
 from . import session
 from .backend_process import INSTALL_COMMAND
 from .dance_task import Status
 from .sidebar import Sidebar
+
+# Tabs, icon, button and margins beside a message in the sidebar, pixels at scale 1.
+_BESIDE_TEXT = 125
+_NARROWEST = 100
 
 
 class STEPSMITH_PT_dance(Sidebar, bpy.types.Panel):
@@ -128,10 +131,28 @@ def draw_progress(layout: bpy.types.UILayout, status: Status) -> None:
 
 
 def wrapped(context: bpy.types.Context, text: str) -> list[str]:
-    """A text as lines that fit into the sidebar beside an icon."""
-    # A letter of the interface's font is about 6.5 pixels wide at scale 1; icons and margins take 90.
-    letters = (context.region.width / context.preferences.system.ui_scale - 90) / 6.5
-    return textwrap.wrap(text, max(int(letters), 16))
+    """A text as lines that fit into the sidebar beside an icon; a word that is too long alone is cut."""
+    scale, style = context.preferences.system.ui_scale, context.preferences.ui_styles[0].widget
+    size(0, style.points * scale)
+    room = max(context.region.width - _BESIDE_TEXT * scale, _NARROWEST * scale)
+    lines = [""]
+    for word in text.split():
+        line = f"{lines[-1]} {word}".lstrip()
+        if _width(line) <= room:
+            lines[-1] = line
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and _width(lines[-1] + letter) > room:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+def _width(text: str) -> float:
+    """Of a line in the interface's font, pixels."""
+    return float(dimensions(0, text)[0])
 
 
 def draw_sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> bpy.types.UILayout:

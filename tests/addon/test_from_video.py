@@ -260,7 +260,7 @@ def drawn(
 ) -> list[str]:
     found: list[str] = []
     # Without a window Blender's own interface has no scale.
-    scale = SimpleNamespace(system=SimpleNamespace(ui_scale=1.0))
+    scale = SimpleNamespace(system=SimpleNamespace(ui_scale=1.0), ui_styles=bpy.context.preferences.ui_styles)
     context = SimpleNamespace(scene=bpy.context.scene, region=SimpleNamespace(width=400), preferences=scale)
     drawing = getattr(importlib.import_module(f"{installed}.addon.{name}"), panel)
     drawing.draw(SimpleNamespace(layout=Layout(found, [] if buttons is None else buttons)), context)

@@ -8,7 +8,8 @@ from typing import Any
 
 import bpy
 import pytest
-from stepsmith.addon.panel import time_left
+from blf import dimensions, size
+from stepsmith.addon.panel import time_left, wrapped
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,25 @@ from stepsmith.addon.panel import time_left
 )
 def test_time_left_is_said_as_people_say_it(seconds: float, text: str) -> None:
     assert time_left(seconds) == text
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.75])
+@pytest.mark.parametrize(
+    "text", ["The song /home/Somebody/MUSIC/ALBUM/日本語の歌のとても長い名前のファイル.flac is not there.", "M" * 60]
+)
+def test_every_line_of_a_message_fits_into_the_sidebar(scale: float, text: str) -> None:
+    context: Any = SimpleNamespace(
+        region=SimpleNamespace(width=291 * scale),
+        preferences=SimpleNamespace(
+            system=SimpleNamespace(ui_scale=scale),
+            ui_styles=bpy.context.preferences.ui_styles,
+        ),
+    )
+    lines = wrapped(context, text)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    size(0, 11.0 * scale)
+    widths = [dimensions(0, line)[0] for line in lines]
+    assert 130 * scale < max(widths) <= 166 * scale, "as wide as there is room beside icon and button"
 
 
 class Layout:
