@@ -11,9 +11,10 @@ from pathlib import Path
 import bpy
 
 from ..retarget.bone_maps import BoneMap, load_map
+from .armature import chosen_map, read_rig
 from .keys import check_animatable
 from .properties import FEET
-from .scene import Options, chosen_map, read_rig
+from .scene import Options
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import numpy as np
 from ..retarget.errors import StepsmithError
 from ..retarget.motion import Motion
 from ..retarget.rotations import Array
-from .scene import DanceResult, Options, apply_motion, rate_of_dance
+from .scene import DanceResult, Options, apply_motion
+from .timeline import rate_of_dance
 
 Formation = Literal["keep", "line", "circle"]
 

@@ -33,10 +33,11 @@ from ..retarget.placing import put_in_place
 from ..retarget.rig_path import split_rig
 from . import arguments
 from .arguments import How
+from .armature import read_rig
 from .character import make_character
 from .rig_check import lying, notices
 from .rig_files import enable, open_rig
-from .scene import apply_motion, read_rig
+from .scene import apply_motion
 from .stage import hangs_from, is_moved_by, stage
 
 Progress = Callable[[float, str], None]

@@ -15,12 +15,13 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
+from .armature import chosen_map, read_rig
 from .character import make_character, set_mode
 from .controls import must_begin, ranking
 from .dance_task import Dance, Request, is_there
 from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
-from .scene import DanceResult, Options, apply_motion, chosen_map, read_rig
+from .scene import DanceResult, Options, apply_motion
 from .steering import chosen_controls, first_frame
 
 _MOTION_FILES = "*.npz;*.pkl;*.bvh"

@@ -14,8 +14,8 @@ import bpy
 
 from ..retarget.errors import RigError, StepsmithError
 from ..retarget.rig_path import BODY_RIGS, RIG_ENDINGS
+from .armature import chosen_map, read_rig
 from .keys import check_animatable
-from .scene import chosen_map, read_rig
 from .smpl_body import make_smpl_body
 
 Check = Callable[[bpy.types.Object], object]

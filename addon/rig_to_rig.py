@@ -17,9 +17,11 @@ from ..retarget.errors import MotionError, RigError, StepsmithError
 from ..retarget.motion import Motion
 from ..retarget.rig import Rig
 from ..retarget.rotations import Array, to_matrix
+from .armature import chosen_map, read_rig
 from .fcurves import playing_curves
 from .keys import check_animatable, check_readable, rotation_property
-from .scene import DanceResult, Options, apply_motion, chosen_map, contacts_of, read_rig, scene_fps
+from .scene import DanceResult, Options, apply_motion, contacts_of
+from .timeline import scene_fps
 
 # Frames more than these are no action but a mistake; they would take gigabytes.
 _MOST_FRAMES = 200_000

@@ -9,13 +9,13 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..retarget.errors import StepsmithError
 from . import preferences, session
+from .armature import chosen_map, read_rig
 from .controls import must_begin, ranking
 from .crowd import dance_together, variations
 from .dance_task import Dance, Request
 from .keys import check_place
 from .operators import can_generate, chosen_options, chosen_request, chosen_target
 from .rig_to_rig import actions_of, retarget_action, retarget_actions
-from .scene import chosen_map, read_rig
 from .sidebar import Sidebar
 from .steering import chosen_controls, first_frame
 

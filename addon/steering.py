@@ -12,11 +12,12 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from ..retarget.bone_maps import BoneMap
 from ..retarget.errors import StepsmithError
 from ..retarget.fit import Fit
+from .armature import chosen_map, read_rig
 from .controls import MOST_CANDIDATES, MOST_ENERGY, Controls, Energy, Frames, Kept
 from .keys import Into
 from .rig_to_rig import read_motion
-from .scene import chosen_map, read_rig, scene_fps
 from .sidebar import Sidebar
+from .timeline import scene_fps
 
 _KEEP = [
     ("nothing", "Nothing", "All is danced anew"),

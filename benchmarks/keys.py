@@ -15,10 +15,11 @@ from typing import Any
 
 import bpy
 import numpy as np
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.body import build_body
 from stepsmith.addon.character import make_character
 from stepsmith.addon.keys import write_action
-from stepsmith.addon.scene import apply_motion, read_rig
+from stepsmith.addon.scene import apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.motion import Motion
 from stepsmith.retarget.skeleton import SMPL

@@ -27,8 +27,9 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp(prefix="stepsmi
 import bpy
 import numpy as np
 from rigs import FRAMES, SEGMENTS, shown
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.rig_to_rig import retarget_action
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import find_map
 from stepsmith.retarget.feet import lock_feet

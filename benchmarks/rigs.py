@@ -27,9 +27,10 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp(prefix="stepsmi
 
 import bpy
 import numpy as np
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.character import make_character
 from stepsmith.addon.rig_files import open_rig
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import BoneMap, find_map
 from stepsmith.retarget.feet import lock_feet

@@ -14,7 +14,7 @@ from ...retarget.bone_maps import BoneMap, check_map, find_map, mirrored
 from ...retarget.bone_maps.preset import load_map, save_map
 from ...retarget.errors import RigError, StepsmithError
 from ...retarget.skeleton import SMPL_NAMES
-from ..scene import read_rig
+from ..armature import read_rig
 from .posing import read_pose, read_state, show_pose, write_state
 from .presets import SUFFIX, presets_folder
 from .storage import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...retarget.bone_maps import check_map
 from ...retarget.errors import RigError
-from ..scene import read_rig
+from ..armature import read_rig
 from .storage import FACTS_KEY, map_of, slots_of
 from .tpose import Stance, stance, t_pose
 

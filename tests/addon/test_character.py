@@ -3,9 +3,9 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.body import MATERIALS, build_body
 from stepsmith.addon.character import make_character
-from stepsmith.addon.scene import read_rig
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import find_map
 from stepsmith.retarget.skeleton import SMPL, SMPL_MIRROR, forward_kinematics

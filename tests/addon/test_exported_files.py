@@ -10,10 +10,10 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.character import make_character
 from stepsmith.addon.export import Wish, export
 from stepsmith.addon.rig_files import open_rig
-from stepsmith.addon.scene import read_rig
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import BoneMap, find_map
 from stepsmith.retarget.errors import RigError, StepsmithError

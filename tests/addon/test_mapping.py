@@ -33,6 +33,7 @@ class Rooms:
         self.presets = self._room(f"{name}.addon.mapping.presets")
         self.rest_check = self._room(f"{name}.addon.mapping.rest_check")
         self.registration = self._room(f"{name}.addon.mapping.registration")
+        self.armature = self._room(f"{name}.addon.armature")
         self.scene = self._room(f"{name}.addon.scene")
         self.bone_maps = self._room(f"{name}.retarget.bone_maps")
         self.errors = self._room(f"{name}.retarget.errors")
@@ -44,7 +45,7 @@ class Rooms:
 
     def found(self, armature: bpy.types.Object) -> Any:
         """The map of the armature as it is found anew."""
-        return self.bone_maps.find_map(self.scene.read_rig(armature))
+        return self.bone_maps.find_map(self.armature.read_rig(armature))
 
 
 @pytest.fixture
@@ -291,7 +292,7 @@ def test_a_program_without_the_interface_finds_the_map(rooms: Rooms, mapped: bpy
     look = (
         "import sys, bpy\n"
         "from stepsmith.addon.mapping import map_of\n"
-        "from stepsmith.addon.scene import chosen_map, read_rig\n"
+        "from stepsmith.addon.armature import chosen_map, read_rig\n"
         "bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); body = bpy.data.objects['Body']\n"
         "print('seen', map_of(body).bone('head'), chosen_map(body, read_rig(body)).bone('neck'))"
     )

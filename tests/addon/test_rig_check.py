@@ -6,8 +6,9 @@ from typing import Any
 import bpy
 import pytest
 from mathutils import Matrix
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.rig_check import lying, notices, strip_notices
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget.bone_maps import BoneMap, Switch, find_map
 from stepsmith.retarget.motion import Motion
 

@@ -11,10 +11,11 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix, Vector
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.character import make_character
 from stepsmith.addon.fcurves import playing_curves
 from stepsmith.addon.rig_to_rig import actions_of, read_motion, retarget_action, retarget_actions
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import MotionError, StepsmithError
 from stepsmith.retarget.motion import Motion

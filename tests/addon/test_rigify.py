@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.armature import read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.bone_maps import find_map
 from stepsmith.retarget.fit import HIP_OFFSET, Fit

@@ -14,9 +14,12 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 from stepsmith.addon import scene as scene_module
+from stepsmith.addon import song_strip
+from stepsmith.addon.armature import read_rig
 from stepsmith.addon.character import make_character
-from stepsmith.addon.scene import Options, apply_motion, read_rig
+from stepsmith.addon.scene import Options, apply_motion
 from stepsmith.addon.stage import dance_points, stage
+from stepsmith.addon.timeline import scene_fps
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import RigError, StepsmithError
 from stepsmith.retarget.motion import Motion
@@ -60,7 +63,7 @@ def markers(scene: Any) -> list[tuple[str, int]]:
 
 
 def strips(scene: Any) -> list[Any]:
-    return scene_module._all_strips(scene)
+    return song_strip.all_strips(scene)
 
 
 def animate(ob: Any, first: int = 10, last: int = 400) -> Any:
@@ -455,7 +458,7 @@ def test_a_song_that_ends_early_ends_early(
 def test_the_users_strips_stay_and_two_dancers_share_a_song(
     scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
 ) -> None:
-    scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 40)
+    song_strip.strips_of(scene).new_sound("own", str(noise[0]), 1, 40)
     one, two = new_armature("One"), new_armature("Two")
     apply_motion(bpy.context, one, dance, song=noise[0])
     apply_motion(bpy.context, two, dance, song=noise[0])
@@ -468,7 +471,7 @@ def test_the_users_strips_stay_and_two_dancers_share_a_song(
 def test_a_song_that_is_in_the_sequencer_already_sounds_once(
     scene: Any, dance: Motion, new_armature: MakeArmature, noise: tuple[Path, Any]
 ) -> None:
-    own = scene_module._strips(scene).new_sound("own", str(noise[0]), 1, 1)
+    own = song_strip.strips_of(scene).new_sound("own", str(noise[0]), 1, 1)
     armature = new_armature("Rig")
     assert apply_motion(bpy.context, armature, dance, song=noise[0], start_frame=25, song_start=1.0).strip == "own"
     assert apply_motion(bpy.context, armature, dance, song=noise[0]).strip == "own"
@@ -746,7 +749,7 @@ def test_a_dancer_rides_on_an_animated_parent(scene: Any, dance: Motion, new_arm
     for frame in (1, 50, 90):
         scene.frame_set(frame)
         ridden = place_of(armature, "pelvis")[:3, 3] - np.array(cart.matrix_world.translation)
-        assert ridden == pytest.approx(dance.resample(scene_module.scene_fps(scene)).root[frame - 1], abs=5e-3)
+        assert ridden == pytest.approx(dance.resample(scene_fps(scene)).root[frame - 1], abs=5e-3)
 
 
 def test_several_armatures_dance_each_in_their_own_way(scene: Any, dance: Motion, new_armature: MakeArmature) -> None:

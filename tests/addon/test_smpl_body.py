@@ -10,7 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from stepsmith.addon.scene import apply_motion, read_rig
+from stepsmith.addon.armature import read_rig
+from stepsmith.addon.scene import apply_motion
 from stepsmith.addon.smpl_body import fit_skeleton, get_betas, is_smpl_body, make_smpl_body, set_betas
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.body_model import BodyModel, dance, load_body, rest_rig, skin
