@@ -4,15 +4,17 @@ On the whole song: (1) a path of periods after which the onsets repeat; (2) for 
 series of beats by dynamic programming over beat times and intervals (after Ellis, "Beat Tracking by Dynamic
 Programming", 2007, with the tempo states of Whiteley, Cemgil and Godsill's bar pointer, 2006); (3) of those,
 in three and in four, on the beat and off it, the one that reads best as bars; (4) its beats smoothed, since
-dancers and bands keep time better than single onsets do, and its downbeats.
+dancers and bands keep time better than single onsets do, each song of a mix on its own beat, and its downbeats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..progress import Progress, silent
@@ -46,6 +48,9 @@ _RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 /
 _FREE, _STEADY, _GIVEN = (0.75, 1.5), (0.985, 1.015), (0.97, 1.03)
 _INTERVALS = 32
 _CHANGE, _DEVIATION = 120.0, 20.0
+# Beats that a song of a mix has at least, beats on both sides of its beginning that tell the tempo there, and how much
+# it changes, in octaves.
+_SONG, _AROUND, _ANOTHER_SONG = 40, 12, 0.025
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def track(
     found += [(bars.read(heard, times, metres), times, periods) for times in _on_and_off(bands, periods, _STEADY)]
     progress(0.8, "Finding the bars")
     reading, times, _ = max(found, key=lambda one: one[0].score)
+    times = _each_on_its_beat(heard, times, reading.meter)
     places = bars.bar_places(heard, times, reading.meter)
     return Beats(60.0 / float(np.median(np.diff(times))), reading.meter, times, times[places == 0])
 
@@ -96,6 +102,41 @@ def _on_and_off(bands: Array, periods: Array, reach: tuple[float, float]) -> Ite
     times = _beats(np.maximum(bands @ _PULSE_WEIGHTS, 0.0), periods, reach)
     yield times
     yield _carried_on(times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2]), len(bands) / ONSET_FPS)
+
+
+def _each_on_its_beat(heard: Array, times: Array, meter: int) -> Array:
+    """Beats (seconds) at ``times``, or halfway between them in those songs of a mix that read better so.
+
+    Each song begins anywhere in the beat of the one before: a pulse that leads through all of them may be on the
+    beat in one and off it in the next.
+    """
+    between = times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2])
+    moved = np.zeros(len(times), dtype=bool)
+    for song in _songs(times):
+        on, off = (bars.read(heard, beats[song], (meter,)).score for beats in (times, between))
+        moved[song] = off > on
+    if moved.all() or not moved.any():  # nothing that was not read before
+        return times
+    # a beat that is moved and one after it that is not would be half a beat apart
+    lone = np.flatnonzero(moved[:-1] & ~moved[1:])
+    return _carried_on(np.delete(np.where(moved, between, times), lone), len(heard) / ONSET_FPS)
+
+
+def _songs(times: Array) -> list[slice]:
+    """Which beats belong together: in a mix the tempo changes from one song to the next."""
+    octaves = np.log2(np.diff(times))
+    if len(octaves) < 2 * _SONG:
+        return [slice(None)]
+    medians = np.median(sliding_window_view(octaves, _AROUND), axis=-1)
+    # (B,) octaves by which the tempo after a beat differs from the one before it
+    step = np.zeros(len(times))
+    step[_AROUND : len(medians)] = np.abs(medians[_AROUND:] - medians[:-_AROUND])
+    step[:_SONG] = step[len(step) - _SONG :] = 0.0
+    cuts = [0, len(times)]
+    while step.max() > _ANOTHER_SONG:
+        cuts.append(int(np.argmax(step)))
+        step[max(cuts[-1] - _SONG, 0) : cuts[-1] + _SONG] = 0.0
+    return [slice(first, last) for first, last in pairwise(sorted(cuts))]
 
 
 def whitened(flux: Floats) -> Array:

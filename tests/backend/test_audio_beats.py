@@ -1,5 +1,6 @@
 """Beats and downbeats of songs whose beats are known, and the dancers' own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,31 @@ def test_beats_of_known_songs(tmp_path: Path, name: str) -> None:
     assert np.median(near) < (0.02 if wishes.get("style") == "ballad" else 0.012)  # tones that rise in 30 ms
     assert set(music.downbeats) <= set(music.beats)
     assert (np.diff(music.beats) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ((100, "latin"), (128, "house")),
+        ((128, "house"), (100, "latin")),
+        ((120, "house"), (128, "pop"), (132, "house")),
+    ],
+)
+def test_each_song_of_a_mix_is_heard_on_its_beat(parts: tuple[tuple[float, str], ...], tmp_path: Path) -> None:
+    """The off-beats of house are as loud as its beats: a pulse that comes from another song may be on either."""
+    songs = [synthesise(tempo, style=style, duration=45, seed=seed) for seed, (tempo, style) in enumerate(parts)]
+    mix = replace(songs[0], samples=np.concatenate([song.samples for song in songs]))
+    write_wav(tmp_path / "mix.wav", mix)
+    music = analyse(tmp_path / "mix.wav")
+    begin = 0.0
+    for song in songs:
+        inside = music.beats[(music.beats >= begin) & (music.beats < begin + song.duration)]
+        assert f_measure(inside - begin, song.beats) >= 0.9
+        begin += song.duration
+    gaps = np.diff(music.beats) * music.tempo / 60.0
+    assert gaps.min() > 0.75
+    assert gaps.max() < 1.75
+    assert set(music.downbeats) <= set(music.beats)
 
 
 def test_an_excerpt_has_the_songs_beats(tmp_path: Path) -> None:
