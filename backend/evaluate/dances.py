@@ -88,8 +88,7 @@ def evaluate(
         "weights": str(weights) if weights else "default",
         "clip_seconds": protocol.CLIP_SECONDS,
         "clips": {
-            name: sum(int(one.motion.duration // protocol.CLIP_SECONDS) for one in danced)
-            for name, danced in performances.items()
+            name: sum(protocol.clip_count(one.motion) for one in danced) for name, danced in performances.items()
         },
         "reference_clips": len(reference.clips),
         "varying_geometric_features": len(reference.distances["fid_g_varying"][1]),

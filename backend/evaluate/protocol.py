@@ -28,7 +28,7 @@ from ..measures import anatomy, metrics
 from ..measures.features import FEATURE_FPS
 from ..measures.metrics import Estimate, Normaliser
 from ..progress import Progress, silent
-from .systems import Memory, StepsmithModel, System
+from .systems import Memory, StepsmithModel, System, digest
 
 # Sound files, by their endings.
 SONGS = (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aac", ".opus", ".wma", ".aiff", ".aif")
@@ -41,7 +41,7 @@ FASTER = 1.25
 @dataclass(frozen=True)
 class Clip:
     """20 s of a dance. ``start``: its first second in the song ``song``; ``positions``: (600, 24, 3) metres, 30 fps,
-    with their ``rotations`` (600, 24, 4)."""
+    with their ``rotations`` (600, 24, 4); a frame less where the recording ends with the clip."""
 
     song: str
     start: float
@@ -69,13 +69,19 @@ class Piece:
 class Song:
     """What is known of a song that is danced to. ``beats``: seconds from where the dance begins.
 
-    ``tempo`` (beats a minute) and ``meter`` as they were heard; ``beats_a_bar``: as its dance has it.
+    ``tempo`` (beats a minute) and ``meter`` as they were heard; ``beats_a_bar``: as its dance has it. ``recording``:
+    a digest of its file, by which several dances are known to be to one song; empty where that is not known.
     """
 
     beats: Array
     beats_a_bar: int = 4
     tempo: float = float("nan")
     meter: int = 4
+    recording: str = ""
+
+    def is_other(self, song: Song) -> bool:
+        """Whether another recording is danced to than ``song``'s."""
+        return not self.recording or self.recording != song.recording
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,11 @@ class Performance:
     clock: Array | None = None
 
 
+def clip_count(motion: Motion) -> int:
+    """How many full clips a dance has."""
+    return int(motion.duration / CLIP_SECONDS + 1e-9)
+
+
 def cut(song: str, motion: Motion) -> list[Clip]:
     """The full clips of a dance, with what is measured of each."""
     coarse = motion.resample(FPS)
@@ -99,7 +110,7 @@ def cut(song: str, motion: Motion) -> list[Clip]:
     fine = motion.resample(FEATURE_FPS).positions()
     length, fine_length = round(CLIP_SECONDS * FPS), round(CLIP_SECONDS * FEATURE_FPS)
     clips = []
-    for number in range(len(fine) // fine_length):
+    for number in range(clip_count(motion)):
         part = fine[number * fine_length : (number + 1) * fine_length]
         clips.append(
             Clip(
@@ -220,13 +231,15 @@ def _distances(clips: Sequence[Clip], reference: Reference) -> dict[str, Estimat
 
 
 def _beats(clips: Sequence[Clip], songs: Mapping[str, Song]) -> dict[str, Estimate]:
+    """Do motion beats meet those of the dance's own song, and more so than those of other songs?"""
     own, others, of_motion = [], [], []
     for clip in clips:
-        heard = {name: _within(song.beats, clip.start) for name, song in songs.items()}
-        mine = heard.pop(clip.song, np.empty(0))
+        song = songs.get(clip.song, Song(np.empty(0)))
+        mine = _within(song.beats, clip.start)
         own.append(metrics.beat_alignment(mine, clip.motion_beats))
         of_motion.append(metrics.beat_alignment(clip.motion_beats, mine) if mine.size else np.nan)
-        foreign = [metrics.beat_alignment(beats, clip.motion_beats) for beats in heard.values() if beats.size]
+        heard = [_within(o.beats, clip.start) for name, o in songs.items() if name != clip.song and o.is_other(song)]
+        foreign = [metrics.beat_alignment(beats, clip.motion_beats) for beats in heard if beats.size]
         others.append(float(np.mean(foreign)) if foreign and mine.size else np.nan)
     return {
         "bas": metrics.mean_estimate(own),
@@ -365,7 +378,9 @@ def listen(pieces: Mapping[str, Piece], progress: Progress = silent, skip: Skip 
         except StepsmithError as error:
             skip(str(error))
             continue
-        found[name] = Song(music.beats, piece.beats_a_bar or music.meter, music.tempo, music.meter)
+        found[name] = Song(
+            music.beats, piece.beats_a_bar or music.meter, music.tempo, music.meter, digest([piece.path])
+        )
     if pieces and not found:
         raise StepsmithError("None of the songs can be listened to: choose others.")
     return found

@@ -302,6 +302,36 @@ def test_a_dancer_who_listens_is_told_from_one_who_does_not():
     assert ignored["tempo_ratio"].value == pytest.approx(1.0, abs=0.05)
 
 
+def test_another_dance_to_the_same_song_is_no_other_song():
+    songs = {
+        "first": Song(grid(90), recording="slow"),
+        "second": Song(grid(90), recording="slow"),
+        "third": Song(grid(127), recording="fast"),
+    }
+    listening = [protocol.Performance(name, pulsing(song.beats, 42)) for name, song in songs.items()]
+    assert measured(listening, songs)["listening"].low > 0.4
+    del songs["third"]
+    assert np.isnan(measured(listening[:2], songs)["listening"].value)
+
+
+def test_dances_to_copies_of_a_song_are_known_to_be_to_one(folder: Path, tmp_path: Path):
+    shutil.copy(folder / "a1.ogg", tmp_path / "copy.ogg")
+    pieces = protocol.pieces_in(tmp_path) | {name: protocol.Piece(folder / f"{name}.ogg") for name in ("a1", "a2")}
+    songs = protocol.listen(pieces)
+    assert not songs["copy"].is_other(songs["a1"])
+    assert songs["copy"].is_other(songs["a2"])
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 60.0])
+def test_dances_of_just_a_clip_are_measured_whole(fps: float):
+    motion = pulsing(grid(110), 41).resample(fps).slice(0, round(20 * fps))
+    assert motion.duration == pytest.approx(20.0)
+    (clip,) = protocol.cut("short", motion)
+    assert len(clip.positions) >= 600 - np.ceil(30 / fps)
+    assert protocol.clip_count(motion) == 1
+    assert not protocol.cut("shorter", motion.slice(0, len(motion) - 1))
+
+
 def stiffened(performance: protocol.Performance, *, stand: bool) -> protocol.Performance:
     """The same path in one unchanging pose, or that pose on one spot."""
     motion = performance.motion
