@@ -77,7 +77,9 @@ class Budget:
     device: str
 
     def __str__(self) -> str:
-        return f"{self.used:.0f} of {self.minutes:.0f} min of one core ({self.device}), {self.steps} steps"
+        digits = 0 if self.minutes >= 10.0 else 2
+        given = f"{self.used:.{digits}f} of {self.minutes:.{digits}f} min"
+        return f"{given} of one core ({self.device}), {self.steps} steps"
 
 
 class Dancer(nn.Module):

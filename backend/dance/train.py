@@ -24,7 +24,7 @@ from .generate import generate
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
 from .processes import Processes
-from .sources import Dance, NoDancesError, Skip, ignore, load_dances, load_unpaired
+from .sources import Dance, NoDancesError, Skip, check_unpaired, ignore, load_dances, load_unpaired
 from .sources.dance import seconds_of
 from .timing import song_of
 from .tracks import STORE_FPS, Track, Windows, prepare
@@ -310,7 +310,7 @@ def train(
     """Train on the train split of a folder of dances; returns the weights' path.
 
     ``folder``: where checkpoints, log and weights go. ``resume``: go on from its checkpoint. ``extra``:
-    folders of dances without music. ``skip`` hears of files that can't be used.
+    folders and zips of dances without music. ``skip`` hears of files that can't be used.
     Raises StepsmithError where there is nothing to train on or to resume from, or a checkpoint to be lost.
     """
     if (folder / _CHECKPOINT).is_file() != resume:
@@ -319,6 +319,8 @@ def train(
             if resume
             else f"{folder} holds the checkpoint of a training: go on with --resume, or choose another folder."
         )
+    for place in extra:  # before the dances are read, which may take an hour
+        check_unpaired(place)
     make_folder(folder)
     dances = load_dances(data, "train", STORE_FPS, skip=skip)
     for place in extra:

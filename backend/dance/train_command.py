@@ -40,7 +40,7 @@ def train(
     ] = Path("training"),
     extra: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of motions without music, genres as subfolders or zips; may be given again."),
+        typer.Option(help="Folder or zip of motions without music, genres as subfolders or zips; may be given again."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all, those before a resume included.")] = 8000,
     batch: Annotated[int, typer.Option(min=1, help="Windows of five seconds a step.")] = 32,

@@ -266,6 +266,13 @@ def test_damaged_foreign_and_missing_weights(trained: Path, tmp_path: Path) -> N
         load_baselines(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(12.0, "12 of 12 min"), (600.0, "600 of 600 min"), (0.25, "0.26 of 0.25 min")]
+)
+def test_budgets_of_any_size_are_told(minutes: float, words: str) -> None:
+    assert str(systems.Budget(minutes, minutes + 0.01, 7, 0, "cpu")) == f"{words} of one core (cpu), 7 steps"
+
+
 @pytest.mark.parametrize("sizes", [{"width": 1 << 40}, {"depth": 1 << 40}, {"heads": 0}, {"window": -1}, {"wings": 2}])
 def test_weights_that_claim_other_sizes_are_refused_before_room_is_made(sizes: dict[str, int], tmp_path: Path) -> None:
     dancer = systems.Dancer("edge", SIZES["edge"])

@@ -304,6 +304,14 @@ def test_folders_and_zips_are_genres(tmp_path: Path) -> None:
         assert sum(name in sentence for sentence in said) == 1
 
 
+def test_a_zip_by_itself_is_a_genre(tmp_path: Path) -> None:
+    save_motion(tmp_path / "one.npz", swaying())
+    with zipfile.ZipFile(tmp_path / "Polka.ZIP", "w") as archive:
+        archive.write(tmp_path / "one.npz", "deep/inside/one.npz")
+    (dance,) = load_unpaired(tmp_path / "Polka.ZIP", 30.0)
+    assert (dance.name, dance.genre) == ("Polka-one", "Polka")
+
+
 def test_zips_unpack_nothing_elsewhere_and_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save_motion(tmp_path / "a.npz", swaying())
@@ -329,7 +337,8 @@ def test_more_than_fits_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_folder_without_motions_is_refused(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nowhere"):
+    (tmp_path / "motion.txt").touch()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.zip", tmp_path / "motion.txt"):
         with pytest.raises(DataError, match=folder.name):
             load_unpaired(folder, 30.0)
 

@@ -396,7 +396,10 @@ def test_a_folder_of_songs_and_motions_becomes_weights(data: Path, tmp_path: Pat
     said.clear()
     with pytest.raises(StepsmithError, match="file can't be made"):
         training.train(data, tmp_path / "file", TrainConfig(steps=1), skip=said.append)
+    with pytest.raises(StepsmithError, match="is no folder or zip"):
+        training.train(data, tmp_path / "new", TrainConfig(steps=1), extra=[tmp_path / "nowhere.zip"], skip=said.append)
     assert not said, "before anything is read"
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -6,6 +6,16 @@
 from .dance import Dance, DataError, NoDancesError, Skip, ignore
 from .folder import load_dances
 from .manifest import SPLITS
-from .unpaired import load_unpaired
+from .unpaired import check_unpaired, load_unpaired
 
-__all__ = ["SPLITS", "Dance", "DataError", "NoDancesError", "Skip", "ignore", "load_dances", "load_unpaired"]
+__all__ = [
+    "SPLITS",
+    "Dance",
+    "DataError",
+    "NoDancesError",
+    "Skip",
+    "check_unpaired",
+    "ignore",
+    "load_dances",
+    "load_unpaired",
+]

@@ -33,7 +33,8 @@ def load_unpaired(
     chosen: Callable[[str], bool] = lambda recording: True,
     beside: float = 0.0,
 ) -> list[Dance]:
-    """The dances below a folder of motions without music, in stretches of ``shortest`` seconds and more, at ``fps``.
+    """The dances below a folder, or in a zip, of motions without music, in stretches of ``shortest`` seconds and more,
+    at ``fps``.
 
     Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
     Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
@@ -42,13 +43,19 @@ def load_unpaired(
     held in memory too. Raises DataError where there is none at all, or more than fit in memory.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: give one of motion files.")
+    check_unpaired(folder)
     wanted = _Wanted(fps, skip, dances_only, shortest, chosen)
-    dances = collect(_below(folder, folder.name, wanted), folder, beside)
+    found = _below(folder, folder.name, wanted) if folder.is_dir() else _packed(folder, wanted)
+    dances = collect(found, folder, beside)
     if not dances:
         raise NoDancesError(f"{folder} holds no motion of {shortest:g} s or more: give a folder of motion files.")
     return dances
+
+
+def check_unpaired(folder: Path) -> None:
+    """Raise DataError where there is neither a folder nor a zip to load."""
+    if not folder.is_dir() and not (_is_zip(folder) and folder.is_file()):
+        raise DataError(f"{folder} is no folder or zip: give one of motion files.")
 
 
 @dataclass(frozen=True)
@@ -70,15 +77,23 @@ def _below(folder: Path, genre: str, wanted: _Wanted) -> Iterator[Dance]:
         # Linked folders might lead back here.
         if path.is_dir() and not path.is_symlink():
             yield from _below(path, path.name, wanted)
-        elif path.suffix.lower() == ".zip":
-            with TemporaryDirectory() as unpacked:
-                _unpack(path, Path(unpacked), wanted.skip)
-                yield from _below(Path(unpacked), path.stem, wanted)
+        elif _is_zip(path):
+            yield from _packed(path, wanted)
         elif path.suffix.lower() in SUFFIXES:
             label = "street" if aist_genre(path.stem) else _CMU_GENRES.get(genre, genre)
             name = f"{genre}-{path.stem}"
             if (label is not None or not wanted.dances_only) and wanted.chosen(name):
                 yield from _stretches(path, label or genre, name, wanted)
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
+def _packed(path: Path, wanted: _Wanted) -> Iterator[Dance]:
+    with TemporaryDirectory() as unpacked:
+        _unpack(path, Path(unpacked), wanted.skip)
+        yield from _below(Path(unpacked), path.stem, wanted)
 
 
 def _stretches(path: Path, genre: str, name: str, wanted: _Wanted) -> Iterator[Dance]:
