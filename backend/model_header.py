@@ -50,6 +50,10 @@ def read_header(path: Path | None = None) -> ModelHeader:
             raise ModelError(f"{file} holds no dance model of Stepsmith ({FORMAT}): give another file with --model.")
         genres = tuple(map(str, json.loads(header["config"])["genres"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if file.suffix.lower() != ".safetensors":  # a training's checkpoint, say, which is not damaged at all
+            raise ModelError(
+                f"{file} is no .safetensors file: give one with --model, as the model.safetensors of a training."
+            ) from error
         raise ModelError(f"The weights {file} are damaged: copy or install them again.") from error
     return ModelHeader(
         file,

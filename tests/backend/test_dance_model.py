@@ -237,6 +237,12 @@ def test_weights_that_are_no_numbers_are_damage(tmp_path: Path, where: str) -> N
         load_model(tmp_path / "m.safetensors")
 
 
+def test_a_checkpoint_is_no_damaged_weights(tmp_path: Path) -> None:
+    torch.save(tiny_model().state_dict(), tmp_path / "checkpoint.pt")
+    with pytest.raises(ModelError, match=r"checkpoint\.pt is no \.safetensors file"):
+        load_model(tmp_path / "checkpoint.pt")
+
+
 def test_weights_that_know_no_metres_load() -> None:
     values = replace(TINY, meters=(4, 3)).to_dict()
     assert ModelConfig.from_dict(values).meters == (4, 3)
