@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ... import __version__
 from ...retarget.errors import StepsmithError
-from ..dance.sources import Skip, ignore, load_dances
+from ..dance.sources import Skip, check_split, ignore, load_dances
 from ..dance.weights import load_model
 from ..measures import anatomy
 from ..measures.metrics import Estimate
@@ -61,12 +61,15 @@ def evaluate(
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted:
         raise StepsmithError(f"There is no system “{', '.join(unknown)}”: choose from {', '.join(names)}.")
+    # What can't be danced to is told before the dances are read, which may take minutes.
+    check_split(split)
+    chosen = None if songs is None else protocol.pieces_in(songs)
     progress(0.0, "Reading the dances")
     train = load_dances(data, "train", skip=skip)
     reference = protocol.Reference([clip for dance in train for clip in protocol.cut(dance.name, dance.motion)])
     floors, floors_by_clips = reference.floors(), reference.floors_by_clips()
-    dances = load_dances(data, split, skip=skip) if songs is None else []
-    pieces = protocol.pieces_of(dances) if songs is None else protocol.pieces_in(songs)
+    dances = load_dances(data, split, skip=skip) if chosen is None else []
+    pieces = protocol.pieces_of(dances) if chosen is None else chosen
     heard = protocol.listen(pieces, part(progress, 0.0, _HEARD), skip)
     pieces = {name: piece for name, piece in pieces.items() if name in heard}
     performances: dict[str, list[protocol.Performance]] = {}

@@ -242,6 +242,15 @@ def test_what_can_not_be_measured_is_said_in_a_sentence(folder: Path, arguments:
     assert words in str(result.exception)
 
 
+@pytest.mark.parametrize("arguments", [["--systems", "real", "--split", "holiday"], ["--songs", "/nowhere/songs"]])
+def test_what_can_not_be_danced_to_is_said_before_anything_is_read(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("stepsmith.backend.evaluate.dances.load_dances", lambda *_, **__: pytest.fail("read"))
+    result = CliRunner().invoke(evaluate_app, ["dance", "--data", str(folder), *arguments])
+    assert isinstance(result.exception, StepsmithError)
+
+
 def test_motions_that_can_not_be_read_are_left_out(folder: Path, tmp_path: Path):
     for file in folder.iterdir():
         (tmp_path / file.name).symlink_to(file)

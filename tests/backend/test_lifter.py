@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,6 +15,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from stepsmith.backend.dance.sources import DataError
 from stepsmith.backend.evaluate.lifter import CAUSAL_WEIGHTS
 from stepsmith.backend.measures.anatomy import MARGIN, RANGES, joint_angles
 from stepsmith.backend.pose.landmarks import COCO, MEDIAPIPE, MIRROR, POINTS, to_human36m
@@ -322,6 +324,23 @@ def test_filmed_motions_are_kept_for_measuring(tmp_path: Path) -> None:
     names = [recording.name for recording in load_recordings(tmp_path)]
     assert names
     assert all("mocap" in name for name in names)
+
+
+def test_what_holds_no_motion_to_learn_from_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").touch()
+    for place in ("nowhere", "song.mp3"):
+        with pytest.raises(DataError, match=f"{place} is no folder or zip"):
+            load_recordings(tmp_path / place)
+    with pytest.raises(DataError, match="holds no motion"):
+        load_recordings(tmp_path)
+
+
+def test_a_zip_of_motions_is_learnt_from(tmp_path: Path) -> None:
+    name = next(f"{take:02d}" for take in range(30) if not held_out(f"salsa-{take:02d}"))
+    save_motion(tmp_path / "one.npz", swinging(120))
+    with zipfile.ZipFile(tmp_path / "salsa.zip", "w") as archive:
+        archive.write(tmp_path / "one.npz", f"{name}.npz")
+    assert [recording.name for recording in load_recordings(tmp_path / "salsa.zip")] == [f"salsa-{name}"]
 
 
 def test_lifting_a_mirrored_picture_gives_the_mirrored_body() -> None:

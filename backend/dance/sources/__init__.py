@@ -4,7 +4,7 @@
 """
 
 from .dance import Dance, DataError, NoDancesError, Skip, ignore
-from .folder import load_dances
+from .folder import check_split, load_dances
 from .manifest import SPLITS
 from .unpaired import check_unpaired, load_unpaired
 
@@ -14,6 +14,7 @@ __all__ = [
     "DataError",
     "NoDancesError",
     "Skip",
+    "check_split",
     "check_unpaired",
     "ignore",
     "load_dances",

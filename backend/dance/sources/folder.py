@@ -45,8 +45,7 @@ def load_dances(
     Raises DataError where the folder holds no dance of the split, or more than fit in memory.
     """
     folder = Path(folder)
-    if split not in SPLITS:
-        raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
+    check_split(split)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give one of songs and motions.")
     dances = collect(_of_split(folder, split, fps, names, skip), folder, beside)
@@ -55,6 +54,12 @@ def load_dances(
             f"{folder} holds no dance of the split “{split}” that can be used: say in a manifest.csv which dances are."
         )
     return dances
+
+
+def check_split(split: str) -> None:
+    """Raise DataError where there is no such split."""
+    if split not in SPLITS:
+        raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
 
 
 def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None, skip: Skip) -> Iterator[Dance]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ....retarget.motion import Motion
 from ....retarget.rotations import Array
-from ...dance.sources import DataError, NoDancesError, Skip, ignore, load_dances, load_unpaired
+from ...dance.sources import DataError, NoDancesError, Skip, check_unpaired, ignore, load_dances, load_unpaired
 from .bodies import turns
 
 FPS = 30.0
@@ -87,12 +87,13 @@ def held_out(recording: str) -> bool:
 
 
 def load_recordings(folder: Path, *, held: bool = False, skip: Skip = ignore) -> list[Recording]:
-    """What there is to learn from in a folder; with ``held``, what is kept for measuring instead.
+    """What there is to learn from in a folder or zip; with ``held``, what is kept for measuring instead.
 
     Folders of dances with a split (``manifest.csv``) give their ``train`` split, or ``test``; others all but a tenth
     of their motions, or that tenth. Subfolders of either kind are searched. Motions filmed by calibrated cameras
     (``*.cameras.json``) are for measuring alone. Raises DataError where there is none.
     """
+    check_unpaired(folder)
     recordings = [_recording(name, motion) for name, motion in load_motions(folder, held=held, skip=skip)]
     if not recordings:
         raise DataError(f"{folder} holds no motion to learn lifting from: give a folder of motion files.")
@@ -106,7 +107,7 @@ def load_motions(folder: Path, *, held: bool = False, skip: Skip = ignore) -> It
         return
     if not held and any(folder.glob("*.cameras.json")):
         return
-    parts = sorted(path for path in folder.iterdir() if path.is_dir())
+    parts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if any((path / "manifest.csv").exists() or any(path.glob("*.cameras.json")) for path in parts):
         for path in parts:
             yield from load_motions(path, held=held, skip=skip)
