@@ -494,6 +494,22 @@ def test_motions_of_every_form_dance_upright_on_the_floor(tmp_path: Path) -> Non
         np.testing.assert_allclose(positions[0, 0, :2], 0.0, atol=1e-6)
 
 
+def test_a_manifest_may_be_written_by_hand(tmp_path: Path) -> None:
+    paired(tmp_path, "a", "b", "polka/c", "jive/c", "d e")
+    write_manifest(
+        tmp_path, "name, genre , split", "a, waltz, test", "b.npz , tango,test", "jive/c.npz,jive,val",
+        "polka/c,polka,val", 'd e, "slow, slow", train',
+    )  # fmt: skip
+    said: list[str] = []
+    found = every(tmp_path, said)
+    assert {split: {(d.name, d.genre) for d in dances} for split, dances in found.items()} == {
+        "train": {("d e", "slow, slow")},
+        "val": {("jive/c", "jive"), ("polka/c", "polka")},
+        "test": {("a", "waltz"), ("b", "tango")},
+    }
+    assert not said
+
+
 def write_manifest(folder: Path, *lines: str) -> None:
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

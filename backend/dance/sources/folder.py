@@ -67,6 +67,8 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     songs = [path for path in files if path.suffix.lower() in _SONGS]
     motions = _by_name([path for path in files if path.suffix.lower() in SUFFIXES], folder, skip)
+    if rows is not None:
+        rows = {_as_named(name, motions): row for name, row in rows.items()}
     foreign = _foreign(files, songs, {path.stem for path in motions.values()})
     # Where a manifest names splits, dances without one are in none.
     whole = rows is None or not any(row.split for row in rows.values())
@@ -95,6 +97,12 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
         both = Path(commonpath([path.parent, song.parent]))
         genre = row.genre or aist_genre(path.stem) or (both.name if both != folder else _PLAIN)
         yield from _read(path, name, genre, song if row.heard else None, row.in_time, fps, skip)
+
+
+def _as_named(name: str, motions: Container[str]) -> str:
+    """A name as ``motions`` has it, where it was written with the file's suffix."""
+    path = Path(name)
+    return path.with_suffix("").as_posix() if name not in motions and path.suffix.lower() in SUFFIXES else name
 
 
 def _foreign(files: Sequence[Path], songs: Sequence[Path], read: Container[str]) -> dict[str, Path]:

@@ -39,8 +39,8 @@ class Row:
 def read_manifest(folder: Path) -> dict[str, Row] | None:
     """The rows of the folder's ``manifest.csv`` by the dances' names; None where there is none.
 
-    Columns: ``name`` (the motion file's, without its suffix; with its subfolder, as polka/01, where others have the
-    same), and as many of these as wanted: ``genre``; ``split`` (train, val, test, or empty for none);
+    Columns: ``name`` (the motion file's, with or without its suffix; with its subfolder, as polka/01, where others
+    have the same), and as many of these as wanted: ``genre``; ``split`` (train, val, test, or empty for none);
     ``in_time`` (yes, no); ``motion_s`` and ``audio_s``, seconds.
     Raises DataError, with the line, where it says something else.
     """
@@ -51,10 +51,13 @@ def read_manifest(folder: Path) -> dict[str, Row] | None:
         if path.stat().st_size > _MAX_BYTES:
             raise DataError(f"{path} is larger than {_MAX_BYTES >> 20} MB: it should hold a line for each dance.")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if "name" not in (table.fieldnames or ()):
+            table = csv.DictReader(file, skipinitialspace=True)
+            # Written by hand, columns may have spaces around them; a split must not go unseen for that.
+            table.fieldnames = [column.strip() for column in table.fieldnames or ()]
+            if "name" not in table.fieldnames:
                 raise DataError(f"{path} has no column “name”: begin it with the line name,genre,split.")
-            return {row["name"]: _row(row, f"{path}, line {table.line_num},") for row in table if row["name"]}
+            rows = (((row["name"] or "").strip(), _row(row, f"{path}, line {table.line_num},")) for row in table)
+            return {name: row for name, row in rows if name}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} can't be read as a table ({error}): save it as CSV in UTF-8.") from error
 
