@@ -151,6 +151,7 @@ class Shot:
         if self.guided and self.guide is None:
             return
         frame = self._light.brighten(frame)
+        before = self._track
         pose = self._expected(frame, self._square) if self._square else None
         if not self.times:
             self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
@@ -162,6 +163,10 @@ class Shot:
             # As if it were a bit later: what MediaPipe smooths over time stays as it was in one and the same moment.
             later = (frame.time - self.times[-1]) / 3.0 if self.times else 0.0
             pose = self.landmarks.find(frame.image, frame.time + later, self._square)
+        if pose is None and before is not None:
+            self._track = before  # the detector may see bodies where none are: without landmarks, nobody else is there
+        elif self._track is not None and self._track not in self._followed[-1:]:
+            self._follow(self._track)
         if pose is not None:
             self._last = frame.time, pose.square
         # Whoever is lost for a moment is mostly where they were.
@@ -257,8 +262,6 @@ class Shot:
             figures = [own, *(one for one in figures if distance(one.square, own.square) > _NEAR)]
         there = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
         self._track = self._whom(frame.time, there)
-        if self._track is not None and self._track not in self._followed[-1:]:
-            self._follow(self._track)
         where = next((figure for figure, track in there.items() if track is self._track), None)
         if pose is not None and where is figures[0]:
             return pose

@@ -334,6 +334,23 @@ def test_who_jumps_within_one_room_is_followed_on(follow: Callable[..., Detectio
     assert not (track_of(seen) > 100).any()
 
 
+def test_what_has_no_landmarks_is_nobody_and_no_cut(
+    follow: Callable[..., Detections], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the detector, unsure of somebody who bends, sees a smaller body in them for two pictures."""
+
+    class LargeAlone(FakeLandmarks):
+        def find(self, image: Image, time: float, square: Square) -> Pose | None:
+            return super().find(image, time, square) if max(size for *_, size in heads(image)) > 16 else None
+
+    monkeypatch.setitem(globals(), "FakeLandmarks", LargeAlone)
+    stage = Stage()
+    person, nobody = (60, 100, 130, BLACK), (200, 100, 100, BLACK)
+    seen = follow([stage.picture(nobody if i in (40, 41) else person) for i in range(80)])
+    assert np.flatnonzero(np.isnan(track_of(seen))).tolist() == [40, 41]
+    assert seen.cuts.tolist() == []
+
+
 def test_people_are_counted_to_the_end(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     seen = follow([stage.picture((90, 100, 130, RED), (230, 100, 130, BLACK)) for _ in range(103)])
