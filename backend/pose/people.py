@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -177,6 +177,11 @@ class Track:
         if seen is not None:
             self.clothes = (1.0 - _LEARN) * self.clothes + _LEARN * seen
 
+    def forget(self, since: float) -> None:
+        """Forget where they were found later than that, but for the first time."""
+        kept = max(bisect_right(self.times, since), 1)
+        del self.times[kept:], self.squares[kept:], self.scores[kept:]
+
     @property
     def seconds(self) -> Array:
         """For how long each finding speaks: whoever was found twice in a row was there in between."""
@@ -311,6 +316,16 @@ def _cost(track: Track, time: float, figure: Figure, seen: Array) -> float:
     if not 0.5 < ratio < 2.0 or away > _SAME + _REACH * span or colours > (_ALIKE if away > _SAME else _OTHER):
         return np.inf
     return away / (_SAME + 0.5 * _REACH * span) + 3.0 * colours + abs(np.log(ratio))
+
+
+def differs(track: Track, seen: Array) -> bool:
+    """Whether somebody in clothes of these colours is not the person of a track, or stands in other light."""
+    return unlike(track.clothes, seen) > _ALIKE
+
+
+def within_reach(was: Square, passed: float, square: Square) -> bool:
+    """Whether somebody in one square may be in another when some seconds have ``passed``."""
+    return 0.5 < square.side / was.side < 2.0 and distance(was, square) <= _SAME + _REACH * passed
 
 
 def confirmed(tracks: Iterable[Track]) -> list[Track]:

@@ -33,10 +33,12 @@ from .people import (
     clothes,
     confirmed,
     count,
+    differs,
     distance,
     figure_of,
     presence,
     unlike,
+    within_reach,
 )
 from .shots import jumps, mark_cuts
 from .swaps import trunk_lengths, unswap
@@ -143,7 +145,7 @@ class Shot:
         self._followed: list[Track] = []
         self._square: Square | None = None  # where they should be in the next frame
         self._last: tuple[float, Square | None] = (-np.inf, None)  # when and where they were seen last
-        self._looked = -np.inf
+        self._looked = self._known = -np.inf  # when somebody looked last, and found them in their own clothes
         self._looked_frame = 0
 
     def see(self, frame: Frame) -> None:
@@ -241,6 +243,9 @@ class Shot:
         nobody, or else in a part of the picture."""
         if self._crowded(frame.time):
             return self._look(frame, pose, lambda image: self._spotter.glance(image, pose.square))
+        if self._track is not None and self._changed(frame, pose):
+            was = self._track.nearest(self._known)
+            return self._look(frame, pose, lambda image: self._spotter.glance(image, was))
         doubtful = self._tracker.doubtful(self._track, frame.time, _PATIENCE)
         near = doubtful.expected(frame.time) if doubtful is not None else None
         thorough = self.person is not None and near is None  # who was asked for may be small
@@ -254,14 +259,20 @@ class Shot:
         """See who is there; the ``pose`` where it is of whom we follow. Sets the square in which they are."""
         self._looked, self._looked_frame = frame.time, len(self.times)
         figures = spot(frame.image)
-        if pose is not None and self._is_other(frame, pose):
-            self._doubt(frame.time)
+        if pose is not None and self._track is not None and self._is_beside(self._track, frame, pose, figures):
+            self._track.forget(self._known)
+            self._doubt(max(self._known, frame.time - _PATIENCE))
+            pose = None
+        elif pose is not None and self._is_other(frame, pose):
+            self._doubt(frame.time - _DOUBTED)
             pose = None
         if pose is not None:
             own = figure_of(pose)
             figures = [own, *(one for one in figures if distance(one.square, own.square) > _NEAR)]
         there = self._tracker.update(frame.time, frame.image, figures, None if pose is None else self._track)
         self._track = self._whom(frame.time, there)
+        if self._track in there.values() and (pose is None or not self._changed(frame, pose)):
+            self._known = frame.time
         where = next((figure for figure, track in there.items() if track is self._track), None)
         if pose is not None and where is figures[0]:
             return pose
@@ -308,10 +319,25 @@ class Shot:
         rivals = self._tracker.rivals(self._track, frame.time)
         return any(unlike(other.clothes, seen) < 0.5 * own - _TELLING for other in rivals)
 
-    def _doubt(self, now: float) -> None:
-        """Forget what was found a moment ago."""
+    def _changed(self, frame: Frame, pose: Pose) -> bool:
+        """Whether landmarks are on somebody in other clothes than the person's: another one, or in other light."""
+        return self._track is not None and differs(self._track, clothes(frame.image, figure_of(pose)))
+
+    def _is_beside(self, track: Track, frame: Frame, pose: Pose, figures: Sequence[Figure]) -> bool:
+        """Whether a track's person is one of the ``figures`` beside whoever passed by, and has the landmarks now."""
+        was, passed = track.nearest(self._known), frame.time - self._known
+        own = unlike(track.clothes, clothes(frame.image, figure_of(pose)))
+        return any(
+            within_reach(was, passed, one.square)
+            and unlike(track.clothes, clothes(frame.image, one)) < 0.5 * own - _TELLING
+            for one in figures
+            if distance(one.square, pose.square) > _NEAR
+        )
+
+    def _doubt(self, since: float) -> None:
+        """Forget what was found later than that."""
         for i in range(len(self.times) - 1, -1, -1):
-            if now - self.times[i] > _DOUBTED:
+            if self.times[i] <= since:
                 return
             self.poses[i] = None
 

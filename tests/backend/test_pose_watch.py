@@ -351,6 +351,17 @@ def test_what_has_no_landmarks_is_nobody_and_no_cut(
     assert seen.cuts.tolist() == []
 
 
+@pytest.mark.parametrize("speed", [6, 10])
+def test_who_passes_by_unnoticed_is_not_followed_away(follow: Callable[..., Detections], speed: int) -> None:
+    """They hide the dancer before they were found anywhere else, and wear something else."""
+    stage, dancer = Stage(640, 180), (200, 95, 120, BLACK)
+    passing = [(200 + speed * i, 105, 140, GREEN) for i in range(80)]
+    seen = follow([stage.picture(*people) for people in [(dancer,)] * 50 + [(dancer, other) for other in passing]])
+    assert np.nanmax(np.abs(track_of(seen) - 200)) < 5
+    assert track_of(seen)[90:] == pytest.approx(200, abs=2)
+    assert seen.cuts.tolist() == []
+
+
 def test_people_are_counted_to_the_end(follow: Callable[..., Detections]) -> None:
     stage = Stage()
     seen = follow([stage.picture((90, 100, 130, RED), (230, 100, 130, BLACK)) for _ in range(103)])
