@@ -168,7 +168,9 @@ class Video:
                     f"“{self._path.name}” holds sound alone: choose a video, or make a dance to this song."
                 )
             raise self._unreadable()
-        codec: av.VideoCodecContext | None = pictures[0].codec_context
+        # Of several, that which players show.
+        chosen = next((s for s in pictures if s.disposition & av.stream.Disposition.default), pictures[0])
+        codec: av.VideoCodecContext | None = chosen.codec_context
         if codec is None:
             raise self._undecodable()
         if max(codec.width, codec.height) > LARGEST:
@@ -178,7 +180,7 @@ class Video:
             )
         codec.thread_count = _THREADS
         codec.thread_type = "AUTO"
-        return pictures[0]
+        return chosen
 
     def _unreadable(self) -> VideoError:
         try:

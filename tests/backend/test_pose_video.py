@@ -561,3 +561,21 @@ def test_nothing_is_missed_where_there_is_no_error_stream(tmp_path: Path) -> Non
     )
     subprocess.run(["/bin/sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, code], check=True)
     assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_of_several_pictures_those_that_players_show_are_read(tmp_path: Path, shown: int) -> None:
+    sizes, path = [(32, 32), (64, 48)], tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = [container.add_stream("mpeg4", rate=25) for _ in sizes]
+        for number, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            stream.disposition = av.stream.Disposition.default if number == shown else av.stream.Disposition(0)
+        for number in range(30):
+            for stream, size in zip(streams, sizes, strict=True):
+                frame = av.VideoFrame.from_ndarray(picture(*size, number), format="rgb24")
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode())
+    width, height = sizes[shown]
+    assert {frame.image.shape for frame in read(path)} == {(height, width, 3)}
