@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,19 @@ from torch import Tensor
 
 from ..retarget.errors import StepsmithError
 from ..retarget.placing import written_beside
+
+CHECKPOINT = "checkpoint.pt"  # what a training goes on from, in its folder
+
+
+@contextmanager
+def resumable(folder: Path, *, quiet: bool = False) -> Iterator[None]:
+    """A training in ``folder``: who stops it is told how it goes on, if it does; nothing if ``quiet``."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not quiet and (folder / CHECKPOINT).is_file():
+            print("\nThe same command with --resume goes on from the last checkpoint.", file=sys.stderr)
+        raise
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
-from ..checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
+from ..checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
 from ..folders import make_folder
 from ..progress import Progress, part, silent
 from ..provenance import provenance
@@ -36,7 +36,6 @@ _SAVE_EVERY = 240.0  # seconds
 _VALIDATION = ("val_own", "val_other")
 _SETTINGS = ("seed", "rate", "seconds_a_step")  # logged beside the losses
 _SAMPLES, _SAMPLE_SECONDS = 8, 6.0  # dances of a contact sheet, at most, and how long they are
-_CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Trainer:
 
         Raises StepsmithError where it is damaged, or of another model.
         """
-        file = self.folder / _CHECKPOINT
+        file = self.folder / CHECKPOINT
         if not file.is_file():
             return False
         state = load_checkpoint(file, {"step": int, "average": dict, "model": dict, "optimizer": dict})
@@ -144,7 +143,7 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             means = self.processes.mean(torch.stack([value.detach() for value in losses.values()]))
             if not (torch.isfinite(means).all() and torch.isfinite(norm)):
-                raise diverged(self.step, self.folder / _CHECKPOINT)
+                raise diverged(self.step, self.folder / CHECKPOINT)
             self.optimizer.step()
             self.step += 1
             self._follow(min(0.999, (1 + self.step) / (10 + self.step)))
@@ -201,7 +200,7 @@ class Trainer:
     def _save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
-        save_checkpoint(self.folder / _CHECKPOINT, {**state, "step": self.step, "config": self.model.config.to_dict()})
+        save_checkpoint(self.folder / CHECKPOINT, {**state, "step": self.step, "config": self.model.config.to_dict()})
         averaged = self._averaged()
         facts = {**self._facts, "steps": str(self.step), "dances": str(len(self.tracks))}
         save_model(self.folder / "model.safetensors", averaged, facts)
@@ -313,7 +312,7 @@ def train(
     folders and zips of dances without music. ``skip`` hears of files that can't be used.
     Raises StepsmithError where there is nothing to train on or to resume from, or a checkpoint to be lost.
     """
-    if (folder / _CHECKPOINT).is_file() != resume:
+    if (folder / CHECKPOINT).is_file() != resume:
         raise StepsmithError(
             f"{folder} holds no checkpoint to resume from: start without --resume."
             if resume

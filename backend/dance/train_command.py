@@ -56,6 +56,7 @@ def train(
     Runs on a GPU where there is one, on several or on several machines by torchrun. Files that can't be used are
     named, left out and counted.
     """
+    from ..checkpoints import resumable
     from .train import TrainConfig
     from .train import train as run
     from .train_log import can_plot
@@ -63,7 +64,8 @@ def train(
     first = os.environ.get("RANK", "0") == "0"
     if first and not can_plot():
         print("Without matplotlib there will be no pictures: pip install 'stepsmith[train]'.", file=sys.stderr)
-    with left_out("file", quiet=not first) as skip, progress_bar(quiet=not first) as progress:
+    quiet = not first
+    with resumable(out, quiet=quiet), left_out("file", quiet=quiet) as skip, progress_bar(quiet=quiet) as progress:
         weights = run(
             data,
             out,

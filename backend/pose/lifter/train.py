@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ....retarget.errors import StepsmithError
 from ...ahead import ahead
-from ...checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
+from ...checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
 from ...dance.sources import Skip, ignore
 from ...dance.train_log import Log
 from ...folders import make_folder
@@ -30,7 +30,6 @@ from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
 from .weights import save_network
 
-_CHECKPOINT = "checkpoint.pt"
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
@@ -113,7 +112,7 @@ def train(
     ``skip`` hears of files left out. Raises StepsmithError where ``data`` holds no motion, there is no checkpoint to
     resume from, one to be lost or of another training, the loss is no longer finite, or ``out`` can't be written.
     """
-    if (out / _CHECKPOINT).is_file() != resume:
+    if (out / CHECKPOINT).is_file() != resume:
         raise StepsmithError(
             f"{out} holds no checkpoint to resume from: start without --resume."
             if resume
@@ -212,7 +211,7 @@ class Trainer:
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         if not (torch.isfinite(total) and torch.isfinite(norm)):
-            raise diverged(self.step, self.out / _CHECKPOINT)
+            raise diverged(self.step, self.out / CHECKPOINT)
         self.optimiser.step()
         keep = min(config.average, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
@@ -241,7 +240,7 @@ class Trainer:
             "steps": self.config.steps,
         }
         with kept_in(self.out):
-            save_checkpoint(self.out / _CHECKPOINT, state)
+            save_checkpoint(self.out / CHECKPOINT, state)
 
     def _training(self) -> dict[str, Any]:
         """What stays the same as long as it is one training."""
@@ -254,7 +253,7 @@ class Trainer:
 
         Raises StepsmithError where it is damaged, of another training, or of a later stage than its step is in here.
         """
-        path = self.out / _CHECKPOINT
+        path = self.out / CHECKPOINT
         if not path.is_file():
             return False
         kinds = {"network": dict, "average": dict, "optimiser": dict, "step": int, "stage": int, "training": dict}

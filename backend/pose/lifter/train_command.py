@@ -43,9 +43,10 @@ def train_lifter(
     --causal. Files that can't be used are named, left out and counted.
     """
     from ...bar import left_out, progress_bar
+    from ...checkpoints import resumable
     from .train import TrainConfig, train
 
     config = TrainConfig(causal=causal, seed=seed).scaled(steps, rate)
-    with left_out("file") as skip, progress_bar() as progress:
+    with resumable(out), left_out("file") as skip, progress_bar() as progress:
         weights = train(data, out, config, resume=resume, progress=progress, skip=skip)
     print(weights)
