@@ -255,6 +255,8 @@ def main() -> None:
     parser.add_argument("--split", nargs="+", default=list(SPLITS), choices=SPLITS)
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     options = parser.parse_args()
+    if options.data is not None and not (options.data / "manifest.csv").is_file():
+        parser.error(f"{options.data} has no manifest.csv: give the folder of the tang2018 dances.")
     known = known_songs()
     print_known(known)
     figures: dict[str, Any] = {"known": known}

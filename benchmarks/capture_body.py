@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="smoothers to compare, all by default")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
+    if not (options.data / "tang2018").is_dir():
+        parser.error(f"{options.data} has no folder tang2018: give the one above the recorded dances.")
     clips = list(make_clips(options.data, options.seconds, options.clips, options.noise, options.lasting))
     figures = {}
     chosen = solve.smooth

@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="other weights than those that come along")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
+    if not (options.data / "tang2018").is_dir():
+        parser.error(f"{options.data} has no folder tang2018: give the one above the recorded dances.")
     model = load_model(options.model)
     dances = load_dances(options.data / "tang2018", "train", FPS) + load_unpaired(options.data / "cmu", FPS)
     genres = sorted({dance.genre for dance in dances} & set(model.config.genres))
