@@ -82,7 +82,9 @@ class Rig:
         if abs(size) < 1e-18:
             raise RigError("The armature's object is scaled to nothing: give it a scale other than 0.")
         if size < 0.0:
-            raise RigError("The armature's object is mirrored by a negative scale: apply its scale, then try again.")
+            raise RigError(
+                "The armature is mirrored by a negative scale, its object's or a parent's: apply that, then try again."
+            )
         for name, value in (("rest", rest), ("lengths", lengths), ("world", world)):
             value.setflags(write=False)
             object.__setattr__(self, name, value)
