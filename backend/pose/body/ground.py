@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
+from scipy.ndimage import maximum_filter1d
 
 from ....retarget.feet import runs
 from ....retarget.rotations import Array
@@ -23,11 +25,17 @@ _STANDS, _MOVES = (-1.8, 0.65), (0.0, 1.0)
 _LOW, _AIR = 0.02, 0.06
 # How often a second a foot steps or rises.
 _SWITCHES = 4.0
-# Metres and seconds of the distance's drift; metres that a resting sole is off the floor.
+# Metres and seconds of the distance's drift.
 _DRIFT, _DRIFTS = 0.055, 1.5
+# Metres of it within so many seconds of where the person is not seen. Of a body half hidden by what it goes behind,
+# landmarks are squeezed together, as if far away, and sure all the same.
+_HIDDEN, _BESIDE = 1.0, 0.35
+# What counts less is not seen; seconds that all of this lasts at most: whoever is seen badly for longer has no other
+# distance than the lifted one.
+_LOST, _LONGEST = 0.5, 2.0
 # Metres by which a foot that stands is off its place, and from where on it has left it.
 _PLACE, _STRAYED = 0.05, 0.15
-_OFF = 0.02
+_OFF = 0.02  # metres that a resting sole is off the floor
 # Metres from other joints than the feet's to the skin, at least.
 _FLESH = 0.03
 # Metres by which the floor seems to rise or sink, and how fast that changes, m/s^3.
@@ -105,12 +113,14 @@ def find_path(seen: Array, weight: Array, feet: Array, contacts: Array, noise: N
     frames = len(seen)
     rays = seen / np.maximum(np.linalg.norm(seen, axis=-1, keepdims=True), 1e-6)
     usual = PATH_JERK**2 / fps**6
+    hidden = _beside_losses(weight, fps)
+    spread = np.where(hidden, _HIDDEN, _DRIFT)
     loose = np.ones(max(0, frames - 3))
-    path = seen
+    path = _bridged(seen, ~hidden)  # or feet would be held where they seemed to be
     for _ in range(_ROUNDS):
         blocks, links = np.zeros((frames, _STATE, _STATE)), np.zeros((max(0, frames - 1), _STATE, _STATE))
         right = np.zeros((frames, _STATE))
-        _measure(blocks, right, seen, weight, rays, noise)
+        _measure(blocks, right, seen, weight, rays * spread[:, None], noise)
         _drift(blocks, links, fps)
         _stand(blocks, links, right, path, feet, contacts, noise)
         _stay(blocks, right, path, feet, contacts)
@@ -120,8 +130,27 @@ def find_path(seen: Array, weight: Array, feet: Array, contacts: Array, noise: N
     return path
 
 
+def _beside_losses(weight: Array, fps: float) -> NDArray[np.bool_]:
+    """(T,) where the person is not seen for a moment, or just before or after; what lasts is left as it was lifted."""
+    hidden = maximum_filter1d(weight < _LOST, 2 * round(_BESIDE * fps) + 1)
+    for start, stop in runs(hidden):
+        hidden[start:stop] = stop - start <= _LONGEST * fps
+    return hidden
+
+
+def _bridged(seen: Array, sure: NDArray[np.bool_]) -> Array:
+    """The path (T, 3), straight where it is not ``sure`` (T,); as it is where it never is."""
+    if not sure.any():
+        return seen
+    at, known = np.arange(len(seen)), np.flatnonzero(sure)
+    return np.column_stack([np.interp(at, known, axis[known]) for axis in seen.T])
+
+
 def _measure(blocks: Array, right: Array, seen: Array, weight: Array, rays: Array, noise: Noise) -> None:
-    """What was lifted is the place, off along its ray by the distance's error, and noise."""
+    """What was lifted is the place, off along its ray by the distance's error, and noise.
+
+    ``rays``: (T, 3), as long as that error usually is.
+    """
     view = np.concatenate([np.broadcast_to(np.eye(3), (len(rays), 3, 3)), rays[..., None]], axis=2)
     scaled = np.einsum("tai,ab->tib", view, noise.precision(noise.path)) * weight[:, None, None]
     blocks += scaled @ view
@@ -129,10 +158,11 @@ def _measure(blocks: Array, right: Array, seen: Array, weight: Array, rays: Arra
 
 
 def _drift(blocks: Array, links: Array, fps: float) -> None:
-    """The distance's error wanders, and comes back to nothing (a first-order autoregressive process)."""
+    """The distance's error, in its usual size, wanders and comes back to nothing (a first-order autoregressive
+    process)."""
     memory = np.exp(-1.0 / (_DRIFTS * fps))
-    precision = 1.0 / (_DRIFT**2 * (1.0 - memory**2))
-    blocks[0, 3, 3] += 1.0 / _DRIFT**2
+    precision = 1.0 / (1.0 - memory**2)
+    blocks[0, 3, 3] += 1.0
     blocks[1:, 3, 3] += precision
     blocks[:-1, 3, 3] += precision * memory**2
     links[:, 3, 3] -= precision * memory
