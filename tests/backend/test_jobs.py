@@ -85,6 +85,8 @@ def test_what_libraries_print_is_not_taken_for_an_answer(server: Any) -> None:
         (work.REFUSED, "This song can't be danced to: choose another."),
         (work.BROKEN, "ZeroDivisionError: three by nothing"),
         (work.NO_MEMORY, "not enough memory"),
+        (work.NO_ROOM, "disk of the backend's data folder is full"),
+        (work.NO_ROOM_TO_SAVE, "disk of the backend's data folder is full"),
     ],
 )
 def test_a_failure_is_one_sentence_and_harms_no_other_job(server: Any, seed: int, sentence: str) -> None:

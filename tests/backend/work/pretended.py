@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -10,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from stepsmith.backend.jobs.work import Order
 from stepsmith.backend.progress import Progress
-from stepsmith.retarget.errors import StepsmithError
+from stepsmith.retarget.errors import MotionError, StepsmithError
 from stepsmith.retarget.files import save_motion
 from stepsmith.retarget.motion import Motion
 
-QUICK, SLOW, KILLED_ONCE, KILLED, REFUSED, BROKEN, DEAF, NOISY, NO_MEMORY = range(9)
+QUICK, SLOW, KILLED_ONCE, KILLED, REFUSED, BROKEN, DEAF, NOISY, NO_MEMORY, NO_ROOM, NO_ROOM_TO_SAVE = range(11)
 
 
 def dance(order: Order, progress: Progress) -> None:
@@ -42,6 +43,10 @@ def dance(order: Order, progress: Progress) -> None:
         raise ZeroDivisionError("three by\nnothing")
     elif seed == NO_MEMORY:
         raise MemoryError
+    elif seed == NO_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    elif seed == NO_ROOM_TO_SAVE:
+        raise MotionError("“x.npz” can't be written.") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     elif seed == DEAF:
         time.sleep(60)
     elif seed == NOISY:
