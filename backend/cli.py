@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import select
@@ -35,6 +36,7 @@ _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") i
 # Libraries that break if they are stopped while they are loaded, and take the process along; s after which a stop that
 # came meanwhile is tried again.
 _FRAGILE, _SOON = ("numpy", "torch", "mediapipe"), 0.005
+_SHOWN = 60  # characters of a name too long to be shown whole
 _DEMO_SECONDS = 20.0
 _DEMO_TEMPO = 122.0
 
@@ -61,6 +63,10 @@ class _Commands(TyperGroup):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_unread():
                 raise  # typer ends quietly
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                name = str(error.filename)
+                _complain(ctx, error, f"“{name[:_SHOWN]}...” is too long for a file's name: choose a shorter one.")
+                raise typer.Exit(1) from error
             words = " ".join(str(error).split())
             sentence = f"An unexpected error stopped the work ({type(error).__name__}: {words})"
             _complain(ctx, error, f"{sentence}: run it again as “stepsmith --verbose ...” and report what it says.")

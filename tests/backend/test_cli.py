@@ -60,6 +60,19 @@ def test_the_package_runs_as_a_module() -> None:
     assert done.stdout.strip() == f"stepsmith {stepsmith.__version__}", done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("dance", "x" * 300, "-o", "dance.npz"), ("capture", "x" * 300, "-o", "dance.npz"), ("retarget", "x" * 300)],
+)
+def test_a_name_longer_than_a_file_can_have_is_said(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    out = () if "-o" in arguments else ("-o", tmp_path / "dance.bvh")
+    complaint(run(*arguments, *out), "xxx...” is too long")
+
+
+def test_an_output_whose_name_is_too_long_is_said(song: Path, tmp_path: Path) -> None:
+    complaint(run("dance", song, "-o", tmp_path / ("x" * 300 + ".npz")), "too long", "choose a shorter one")
+
+
 def loaded_by_help(*commands: str) -> list[str]:
     """The libraries that are loaded once ``commands`` have explained themselves, one after the other."""
     code = (
