@@ -42,6 +42,7 @@ _HEARTBEAT = 10.0  # seconds of silence after which a stream of events shows tha
 _PARENT_EVERY = 0.5  # seconds between two looks at the parent
 _GOODBYE = 1  # seconds open connections have when the server ends
 _LARGEST_REQUEST = 64 << 10  # bytes of a request that is no song
+_PART = 15.0  # seconds of dance that one line of a stream holds, where it is not handed out as it was made
 _NAME = r"^[0-9a-f]{64}$"
 
 
@@ -279,7 +280,8 @@ def _check_video(wish: CaptureRequest, store: Store, settings: Settings) -> None
         # A server that other machines reach reads no file just because they name it.
         if settings.host not in LOOPBACK:
             raise Refused(403, "This server reads no files of its machine for others: send the video instead.")
-        if not Path(wish.file).is_absolute() or not Path(wish.file).is_file():
+        # Not Path's is_file, which raises where a name is longer than any file's can be.
+        if not os.path.isabs(wish.file) or not os.path.isfile(wish.file):
             raise Refused(404, f"There is no video “{wish.file}” on the backend's machine: check the path.")
 
 
@@ -299,6 +301,8 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
 async def _stream(jobs: Jobs, store: Store, job_id: str) -> AsyncIterator[str]:
     """Lines of JSON: {"start": second, "motion": base64 of an .npz} for each part of the dance as soon as it is made,
     at the end {"done": true} or {"error": sentence}; an empty line now and then to show that the stream lives.
+
+    Files are read and lines made on threads, since the server answers others meanwhile.
     """
     number = frames = 0
     async for job in _followed(jobs, job_id):
@@ -306,13 +310,15 @@ async def _stream(jobs: Jobs, store: Store, job_id: str) -> AsyncIterator[str]:
             yield "\n"
             continue
         while (part := await asyncio.to_thread(_read, store.part(job_id, number))) is not None:
-            yield _line(part, frames)
+            yield await asyncio.to_thread(_line, part, frames)
             number, frames = number + 1, frames + len(part)
         if job.state == DONE:
             # What is still to be sent: its parts may be gone by now.
             whole = await asyncio.to_thread(_read, store.dance(job_id))
-            if whole is not None and frames < len(whole):
-                yield _line(whole.slice(frames), frames)
+            if whole is not None:
+                step = round(_PART * whole.fps)
+                for first in range(frames, len(whole), step):
+                    yield await asyncio.to_thread(_line, whole.slice(first, first + step), first)
             gone = "The dance was removed from the backend's data folder: generate it again."
             yield json.dumps({"error": gone} if whole is None else {"done": True}) + "\n"
         elif job.over:
@@ -360,7 +366,9 @@ async def _followed(jobs: Jobs, job_id: str) -> AsyncIterator[Job | None]:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     sentence = str(error.detail)
-    if not isinstance(error, Refused):  # the framework's own: no such path, no such method
+    if error.status_code == 400 and not isinstance(error, Refused):  # the framework's own: what no parser takes
+        sentence = "The request can't be understood: what it holds is no JSON."
+    elif not isinstance(error, Refused):  # no such path, no such method
         sentence = f"{request.method} {request.url.path} is nothing this server answers ({sentence})."
     return _said(sentence, error.status_code)
 
@@ -368,6 +376,12 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        said, place = first["ctx"]["error"], first["loc"][-1]
+        return _said(f"The request can't be understood: it is no JSON ({said}, at character {place}).", 422)
+    if isinstance(error.body, bytes):  # left as it came, for what its header says
+        advice = "send it as JSON, with the header “Content-Type: application/json”"
+        return _said(f"The request can't be understood: {advice}.", 422)
     # The second step of a wish's place is its kind, by which its form was chosen.
     place = ".".join(str(step) for step in first["loc"] if step not in ("body", "dance", "capture"))
     what = f"its “{place}” is wrong" if place else "it is wrong"

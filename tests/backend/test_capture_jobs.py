@@ -91,6 +91,7 @@ def test_a_capture_goes_on_after_a_restart(filming: Any, tmp_path: Path) -> None
         ({}, 422, "name one video"),
         ({"file": "/no/such/video.mp4"}, 404, "no video"),
         ({"file": "relative.mp4"}, 404, "no video"),
+        ({"file": "/" + "long" * 100 + ".mp4"}, 404, "no video"),
         ({"video": "0" * 64}, 404, "has not been sent"),
         ({"video": "../../etc/passwd"}, 422, "“video” is wrong"),
         ({"file": "/etc/hostname", "video": "0" * 64}, 422, "name one video"),

@@ -191,6 +191,22 @@ def test_what_is_no_request_is_refused(server: Any, body: bytes) -> None:
     assert answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b'{"kind": "dance", "song": "x"}', "application/x-www-form-urlencoded", "“Content-Type: application/json”"),
+        (b'{"kind": "dance", "song": "x"}', "", "“Content-Type: application/json”"),
+        (b'{"kind": "dance",}', "application/json", "no JSON (Expecting property name"),
+        (b"\xff\xfe", "application/json", "no JSON"),
+        (b"[" * 50_000, "application/json", "no JSON"),
+    ],
+)
+def test_a_request_that_is_no_json_is_told_so(server: Any, body: bytes, kind: str, words: str) -> None:
+    answer = server.client.post("/jobs", content=body, headers={"Content-Type": kind} if kind else {})
+    assert words in refusal(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+
+
 def test_an_endless_request_is_refused(server: Any) -> None:
     body = b'{"kind": "' + b"x" * (1 << 20) + b'"}'
     answer = server.client.post("/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -253,9 +269,9 @@ def test_a_dance_is_streamed_while_it_is_made(start_server: Callable[..., Any], 
     assert len(whole) == 720
     assert whole.meta["song"] == "long.wav"
     assert not list((Path(server.given["data"]) / "dances").glob(".*"))
-    # who comes late gets all of it at once
+    # who comes late gets all of it at once, in lines that are no longer than those of the others
     starts, late, _ = streamed(server, job_id)
-    assert starts == [0.0]
+    assert starts == [0.0, 15.0]
     assert late is not None
     assert np.array_equal(late.positions(), whole.positions())
     refused = server.submit(5, sha256, stream=True, controls={"loop": True})
