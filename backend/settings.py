@@ -33,7 +33,7 @@ class Settings:
     largest_song: int = 4 << 30  # a video of ten minutes in 4K
     songs_kept: int = 2 << 30
     dances_kept: int = 1 << 30
-    jobs_kept: int = 200
+    jobs_kept: int = 1000  # a night's batch, fetched in the morning
     room_needed: int = 64 << 20
     tries: int = 2
 

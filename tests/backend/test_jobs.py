@@ -264,6 +264,13 @@ def test_old_dances_make_room(start_server: Callable[..., Any]) -> None:
     assert {file.stem for file in (Path(server.given["data"]) / "dances").iterdir()} == set(jobs[2:])
 
 
+def test_the_dances_of_a_night_are_there_in_the_morning(tmp_path: Path) -> None:
+    store, _ = with_song(tmp_path)
+    jobs = [store.change(store.add("dance", SONG, {"seed": seed}), state="done") for seed in range(500)]
+    store.prune()
+    assert all(store.job(job.id) == job for job in jobs)
+
+
 def test_a_disk_that_fills_up_in_mid_job_loses_no_dance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "work"))
     settings = Settings("", data=tmp_path, work="pretended:KINDS")
