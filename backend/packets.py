@@ -33,15 +33,21 @@ def packets(
 def sound_frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
     """The frames of the first sound; damaged packets are skipped, as players do.
 
-    Raises FFmpegError where the file can't be read on.
+    Raises FFmpegError where the file can't be read on, or none of its packets can be decoded.
     """
     import av
 
+    fault: av.error.FFmpegError | None = None
+    heard = False
     for packet in packets(container, container.streams.audio[0]):
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError as error:  # of damage, decoders of AC-3 and AAC have numbers of their own
+            fault = error
             continue
         for frame in frames:
             if isinstance(frame, av.AudioFrame):
+                heard = True
                 yield frame
+    if fault is not None and not heard:
+        raise fault

@@ -248,6 +248,13 @@ def test_damaged_packets_are_passed_over(tmp_path: Path) -> None:
     assert decode(path).duration == pytest.approx(10.0, abs=0.3)
 
 
+def test_damage_that_a_decoder_has_a_number_of_its_own_for_is_passed_over(tmp_path: Path) -> None:
+    path = encode(tmp_path / "song.ac3", clicks(10, 44100), 44100, "ac3")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 3001 :])
+    assert decode(path).duration == pytest.approx(10.0, abs=0.3)
+
+
 def test_features_have_their_shape_and_scale(music: Music) -> None:
     assert music.duration == pytest.approx(12.0, abs=0.001)
     frames = int(np.ceil(music.duration * FEATURE_FPS))
