@@ -81,10 +81,17 @@ def perform(take: Take, progress: Progress = silent) -> Performance:
 
 def _sound_start(video: Path) -> float | None:
     """The second of a video at which its sound begins; None where it has none."""
+    from .pose.sound import SoundError, sound_start
     from .pose.video import Video
 
     with closing(Video(video)) as opened:
-        return opened.info.sound
+        stated = opened.info.sound
+    if stated is None:
+        return None
+    try:
+        return sound_start(video)
+    except SoundError:
+        return stated
 
 
 def _beats(song: Path, start: float, duration: float, progress: Progress) -> tuple[Array | None, Array | None]:

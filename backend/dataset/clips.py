@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.motion import Motion
-from .sound import VideoSound
+from ..pose.sound import VideoSound
 
 FPS = 30.0  # of clips; at 22,050 Hz a frame is 735 samples
 # Seconds of a stretch that is taken whole, at least: what training takes, with some to spare for what it trims.

@@ -24,11 +24,11 @@ from ..dance import representation
 from ..dance.condition import SOUND, condition
 from ..dance.sources.clean import without_glitches
 from ..pose.lifter import WEIGHTS
+from ..pose.sound import VideoSound, read_sound
 from ..progress import Progress, part
 from . import clips as cutting
 from . import dances, quality, songs, store
 from .clips import FPS, Clip, LeftOut
-from .sound import VideoSound, read_sound
 from .videos import content_hash, readable
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"

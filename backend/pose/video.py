@@ -48,9 +48,10 @@ class VideoInfo:
     """What a video file says of itself.
 
     ``size``: width and height in pixels of the upright picture, with square pixels. ``fps``: frames a second, on
-    average. ``duration``: seconds, None where the file does not say. ``sound``: where its sound begins, in seconds
-    from the video's start, None where it has none. A video's times count from its start: the first of its streams.
-    ``start``: the second at which what is read of it begins; ``end``: that at which it ends, None where not known.
+    average. ``duration``: seconds, None where the file does not say. ``sound``: where its sound begins by what the
+    file says, in seconds from the video's start, None where it has none. A video's times count from its start: the
+    first of its streams. ``start``: the second at which what is read of it begins; ``end``: that at which it ends,
+    None where not known.
     """
 
     size: tuple[int, int]
@@ -72,6 +73,14 @@ def read(path: Path, start: float = 0.0, duration: float | None = None) -> Itera
     """All frames of a video, or of a part of it; raises what Video raises."""
     with closing(Video(path, start, duration)) as video:
         yield from video.frames()
+
+
+def clock_breaks(path: Path) -> list[float]:
+    """What Video.clock_breaks says of a whole video; raises what Video raises."""
+    with closing(Video(path)) as video:
+        for _ in video.frames():
+            pass
+        return video.clock_breaks()
 
 
 def check_part(start: float, duration: float | None) -> None:
@@ -378,6 +387,11 @@ class Video:
         """Where what was read of the file is damaged, in order; known once all frames were read."""
         return self._damages.found(self._begin, self._end, self._clock.last + self._clock.step, self._clock.step)
 
+    def clock_breaks(self) -> list[float]:
+        """By how many seconds the file's clock jumps at each place where recordings were cut or joined, in order: the
+        frames' times go on there. Known once all frames were read."""
+        return list(self._clock.breaks)
+
 
 class _Stamps:
     """Knows which stamp of a frame to believe: that of when it is to be shown, unless those go to and fro, as where
@@ -400,19 +414,22 @@ class _Clock:
     """Mends the times of recordings that were joined, in which they begin anew. ``last``: of the latest frame.
 
     ``step``: seconds from frame to frame, for files without times; ``longest``: seconds that may pass without a frame,
-    if no part of a recording was cut out.
+    if no part of a recording was cut out. ``breaks``: by how many seconds the file's times jumped, each time.
     """
 
     def __init__(self, step: float, longest: float) -> None:
         self.step, self.last, self.shift = step, -np.inf, 0.0
         self._longest = longest
+        self.breaks: list[float] = []
 
     def at(self, time: float | None) -> float:
         """The time of a frame of which the file says ``time``."""
         if time is None:
             return self.last + self.step if self.last > -np.inf else 0.0
         if self.last > -np.inf and not -1.0 <= time + self.shift - self.last <= self._longest:
-            self.shift = self.last + self.step - time
+            shift = self.last + self.step - time
+            self.breaks.append(self.shift - shift)
+            self.shift = shift
         return time + self.shift
 
 

@@ -20,9 +20,11 @@ from stepsmith.backend.audio.decode import RATE
 from stepsmith.backend.dance.sources import SPLITS, load_dances
 from stepsmith.backend.dataset import clips, dances, film, quality, songs
 from stepsmith.backend.dataset.build import slug
-from stepsmith.backend.dataset.sound import VideoSound, read_sound
 from stepsmith.backend.dataset.split import earlier_splits, groups, split_songs
 from stepsmith.backend.dataset.videos import find_videos, read_genres
+from stepsmith.backend.pose import sound as sound_of_videos
+from stepsmith.backend.pose.sound import VideoSound, read_sound
+from stepsmith.backend.pose.video import read
 from stepsmith.backend.progress import silent
 from stepsmith.retarget import rotations as rot
 from stepsmith.retarget.errors import StepsmithError
@@ -39,8 +41,13 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 # --- sound ---------------------------------------------------------------------------------------------------
 
 
-def clicking(path: Path, *pieces: tuple[float, float], seconds: float = 12.0, codec: str = "pcm_s16le") -> Path:
-    """A video with a click at every full second of its own clock, its sound in ``pieces`` (begin and end, seconds)."""
+def clicking(
+    path: Path, *pieces: tuple[float, float], seconds: float = 12.0, codec: str = "pcm_s16le", starts: int = 0
+) -> Path:
+    """A video with a click at every full second of its own clock, its sound in ``pieces`` (begin and end, seconds).
+
+    ``starts``: the second at which its pictures begin.
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 64, 32, "yuv420p"
@@ -48,7 +55,7 @@ def clicking(path: Path, *pieces: tuple[float, float], seconds: float = 12.0, co
         sound.layout = "mono"
         for number in range(round(seconds * 10)):
             frame = av.VideoFrame.from_ndarray(np.full((32, 64, 3), number % 200, np.uint8), format="rgb24")
-            frame.pts = number
+            frame.pts = number + 10 * starts
             container.mux(video.encode(frame))
         container.mux(video.encode())
         size = sound.codec_context.frame_size or 1024
@@ -99,6 +106,34 @@ def test_sound_with_a_gap_stays_in_time_after_it(tmp_path: Path) -> None:
         assert seconds == pytest.approx(np.round(seconds), abs=4e-3)
         np.testing.assert_array_equal(clip.motion.root, moving.slice(round(clip.start * 30), None).root[:120])
     assert any(one.reason == "there is no sound" for one in left)
+
+
+@pytest.mark.parametrize("starts", [1, 300])
+def test_sound_of_joined_recordings_goes_on_as_their_pictures_do(tmp_path: Path, starts: int) -> None:
+    parts = [
+        clicking(tmp_path / "first.ts", (1.0, 12.8), codec="aac", starts=1),
+        clicking(tmp_path / "later.ts", (float(starts), starts + 12.0), codec="aac", starts=starts),
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    sound = read_sound(joined)
+    times = np.array([frame.time for frame in read(joined)])
+    np.testing.assert_allclose(times, times[0] + np.arange(240) / 10, atol=2e-3)
+    for second in (2.5, 13.5, 20.5):
+        assert clicks(sound.cut(times[0] + second, 3 * RATE)) == pytest.approx([0.5, 1.5, 2.5], abs=3e-3)
+    for (_, end), (start, _) in itertools.pairwise(sound.spans):
+        assert end <= start
+
+
+def test_a_stamp_of_a_frame_that_was_lost_with_a_gap_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MPEG audio after a gap in a transport stream: the first frame has the stamp of the one before it."""
+    frame = 1152 / 44100
+    before, after = np.arange(100) * frame, 5.0 + np.arange(100) * frame
+    after[0] -= frame
+    monkeypatch.setattr(sound_of_videos, "_frames", lambda video: ((t, frame) for t in (*before, *(after + frame))))
+    monkeypatch.setattr(sound_of_videos, "clock_breaks", lambda video: [])
+    places = sound_of_videos.sound_places(Path("cut.ts"))
+    np.testing.assert_allclose(places, [[0.0, 0.0], [5.0 + frame, 100 * frame]], atol=1e-9)
 
 
 def test_videos_without_sound_say_so(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from stepsmith.backend.audio.decode import decode
 from stepsmith.backend.audio.synth import synthesise
-from stepsmith.backend.dataset.sound import read_sound
 from stepsmith.backend.pose.damage import Damage
+from stepsmith.backend.pose.sound import read_sound
 from stepsmith.backend.pose.video import DETAIL, Frame, Video, VideoError, read
 from stepsmith.retarget.errors import StepsmithError
 
