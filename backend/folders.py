@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 
 from ..retarget.errors import StepsmithError
+
+_NO_ROOM = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
 
 
 def make_folder(folder: Path) -> None:
@@ -25,6 +28,11 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise StepsmithError(f"The folder {folder} can't be written to ({error.strerror}): choose another.") from error
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether the error says that a disk, or what one may have of it, is full."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def check_file(path: Path) -> None:

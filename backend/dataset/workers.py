@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import multiprocessing
 import os
 import signal
@@ -16,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ...retarget.errors import StepsmithError
+from ..folders import is_full_disk
 from .film import Plan, make_clips
 
 _EVERY = 0.2  # seconds between two reports of one worker
@@ -169,7 +169,7 @@ def do(task: Task, say: Callable[[Report], None]) -> Report | FullDiskError:
     except MemoryError:
         return _failed(task, "There is not enough memory for it: cut it into shorter videos, or use fewer workers.")
     except Exception as error:  # the next video shall not suffer from this one
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full_disk(error):
             return FullDiskError(f"The disk of {task.places[0].parent.parent} is full: make room, and run this again.")
         traceback.print_exc()
         words = " ".join(str(error).split())

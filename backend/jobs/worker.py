@@ -10,7 +10,6 @@ is gone. Only one job at a time.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import json
 import os
@@ -25,11 +24,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...retarget.errors import StepsmithError
+from ..folders import is_full_disk
 from ..progress import Cancelled, Progress
 from .work import Order, Work
 
 _EVERY = 0.1  # seconds between two reports
-_NO_ROOM = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
 _FULL = "The disk of the backend's data folder is full: free some room on it, then ask again."
 
 
@@ -80,21 +79,17 @@ def _do(
     except Cancelled:
         return {"cancelled": True}
     except StepsmithError as error:
-        return {"error": _FULL if _is_full_disk(error.__cause__) else str(error)}
+        return {"error": _FULL if is_full_disk(error.__cause__) else str(error)}
     except MemoryError:
         advice = "video: use a shorter one" if order.kind == "capture" else "dance: dance to a shorter part of the song"
         return {"error": f"There is not enough memory for this {advice}."}
     except Exception as error:  # the next job shall not suffer from this one
-        if _is_full_disk(error):
+        if is_full_disk(error):
             return {"error": _FULL}
         traceback.print_exc()
         words = " ".join(str(error).split())
         return {"error": f"An unexpected error stopped the work ({type(error).__name__}: {words}): please report it."}
     return {"done": True}
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def _reporter(cancelled: threading.Event, say: Callable[[dict[str, Any]], None]) -> Progress:
