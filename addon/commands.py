@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     try:
-        with _interruptible(), _in_window(wishes.rig):
+        with _interruptible():
             wishes.do(wishes)
     except KeyboardInterrupt:
         print("stepsmith: cancelled, nothing was written.", file=sys.stderr)
@@ -465,18 +465,6 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-
-
-def _in_window(names: Sequence[str]) -> contextlib.AbstractContextManager[object]:
-    """The file's window, which is what says which scene is open, where the armatures called so are in another one: a
-    command, other than a script, begins without.
-
-    Not without need: up to 5.0 Blender may crash in an overridden context while other threads are at work.
-    """
-    windows, there = bpy.context.window_manager.windows, bpy.context.scene.objects
-    if bpy.context.window is not None or not windows or all(name in there for name in names):
-        return contextlib.nullcontext()
-    return bpy.context.temp_override(window=windows[0])
 
 
 def _umask() -> int:

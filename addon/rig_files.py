@@ -66,15 +66,24 @@ def open_rig(path: Path, name: str | None = None, *, fps: float = 30.0, check: C
 
 def show_scene_with(name: str | None) -> None:
     """Where the scene shown has no armature called so, show the first that has; where none has, one with armatures."""
-    window = bpy.context.window
-    if window is None:
-        return
-    scenes = [window.scene, *(scene for scene in bpy.data.scenes if scene.library is None)]
+    scenes = [bpy.context.scene, *(scene for scene in bpy.data.scenes if scene.library is None)]
     for wanted in (name, None):
         for scene in scenes:
             if any(ob.type == "ARMATURE" and wanted in (None, ob.name) for ob in scene.objects):
-                window.scene = scene
+                _show(scene)
                 return
+
+
+def _show(scene: bpy.types.Scene) -> None:
+    """Make it the open scene, where there is a window to say so."""
+    windows = bpy.context.window_manager.windows
+    if scene == bpy.context.scene or not windows:
+        return
+    window = bpy.context.window or windows[0]
+    # A command begins in no window, and the scene follows only the context's own. The override ends here: up to 5.0
+    # Blender may crash where it is read while other threads are at work.
+    with bpy.context.temp_override(window=window):
+        window.scene = scene
 
 
 def refuse_linked(name: str | None) -> None:
