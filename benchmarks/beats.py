@@ -15,14 +15,14 @@ import csv
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stepsmith.backend.audio import Sound, analyse, decode
-from stepsmith.backend.audio.synth import synthesise, write_wav
+from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
 from stepsmith.backend.measures.metrics import f_measure
 
 Array = NDArray[np.float64]
@@ -96,6 +96,24 @@ KINDS: dict[str, tuple[Wishes, ...]] = {
 }
 
 
+# Tempo, metre and style of the songs of a mix, each of as many seconds, with as many of silence in between.
+MIXES: dict[str, tuple[float, float, tuple[tuple[float, int, str], ...]]] = {
+    "two songs": (60, 0, ((128, 4, "house"), (100, 4, "latin"))),
+    "a DJ's set": (90, 0, ((120, 4, "house"), (124, 4, "house"), (128, 4, "pop"), (132, 4, "house"))),
+    "a band's set": (
+        *(60, 2),
+        ((92, 4, "funk"), (120, 4, "house"), (75, 4, "ballad"), (140, 4, "pop"), (105, 4, "latin"), (128, 4, "house")),
+    ),
+    "a ballroom show": (40, 0, ((124, 4, "latin"), (87, 3, "ballad"), (104, 4, "funk"), (128, 4, "tango"))),
+    "a ball": (
+        *(60, 2),
+        ((87, 3, "pop"), (128, 4, "tango"), (174, 3, "ballad"), (104, 4, "latin"), (122, 4, "latin")),
+    ),
+    "short songs": (30, 0, ((124, 4, "latin"), (87, 3, "pop"), (128, 4, "tango"), (92, 4, "funk"))),
+    "very short songs": (20, 0, ((90, 4, "pop"), (140, 4, "house"), (87, 3, "pop"))),
+}
+
+
 @dataclass(frozen=True)
 class Standard:
     """Competition tempi of a genre: beats a minute, and beats a bar."""
@@ -166,10 +184,43 @@ def known_songs() -> list[dict[str, Any]]:
     return found
 
 
+def known_mixes() -> list[dict[str, Any]]:
+    """What is heard in each song of each mix."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mix.wav"
+        for mix, (seconds, gap, parts) in MIXES.items():
+            songs = [synthesise(t, m, style=s, duration=seconds, seed=k) for k, (t, m, s) in enumerate(parts)]
+            silence = np.zeros((round(gap * RATE), *songs[0].samples.shape[1:]), songs[0].samples.dtype)
+            sounds = [sound for song in songs for sound in (song.samples, silence)]
+            write_wav(path, replace(songs[0], samples=np.concatenate(sounds)))
+            music, begin = analyse(path), 0.0
+            for song, (tempo, meter, style) in zip(songs, parts, strict=True):
+                end = begin + song.duration
+                beats, downbeats = (
+                    f_measure(marks[(marks >= begin) & (marks < end)] - begin, known)
+                    for marks, known in ((music.beats, song.beats), (music.downbeats, song.downbeats))
+                )
+                heard = music.each_song[int(music.song_at((begin + end) / 2.0))]
+                found.append(
+                    {
+                        "kind": mix,
+                        "song": {"tempo": tempo, "meter": meter, "style": style},
+                        "beats": beats,
+                        "downbeats": downbeats,
+                        "tempo": heard.tempo,
+                        "meter": heard.meter,
+                        "metre right": heard.meter == meter,
+                    }
+                )
+                begin = end + gap
+    return found
+
+
 def print_known(found: list[dict[str, Any]]) -> None:
-    """A row a kind of song, then the songs whose beats are missed."""
+    """A row a kind of song or mix, then the songs whose beats are missed."""
     print("| songs of our own | songs | F beats | worst | F downbeats | metre right |\n|---|---|---|---|---|---|")
-    for kind in KINDS:
+    for kind in dict.fromkeys(song["kind"] for song in found):
         songs = [song for song in found if song["kind"] == kind]
         beats, bars, metres = (np.array([song[key] for song in songs]) for key in ("beats", "downbeats", "metre right"))
         print(
@@ -257,9 +308,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is not None and not (options.data / "manifest.csv").is_file():
         parser.error(f"{options.data} has no manifest.csv: give the folder of the tang2018 dances.")
-    known = known_songs()
+    known, mixes = known_songs(), known_mixes()
     print_known(known)
-    figures: dict[str, Any] = {"known": known}
+    print("\nOf mixes, each song in its place:\n")
+    print_known(mixes)
+    figures: dict[str, Any] = {"known": known, "mixes": mixes}
     if options.data is not None:
         heard = recordings(options.data, options.split)
         print_recordings(heard)

@@ -61,8 +61,9 @@ def _harmonic_change(sound: Sound) -> Array:
     before = total[here] - total[np.maximum(here - _HARMONY, 0)]
     norms = np.linalg.norm(after, axis=1) * np.linalg.norm(before, axis=1)
     change = 1.0 - (after * before).sum(axis=1) / np.maximum(norms, 1e-9)
-    inner = change[_HARMONY:-_HARMONY]
-    change[:_HARMONY] = change[-_HARMONY:] = inner.mean() if len(inner) else 0.0
+    told = norms > 1e-3
+    told[:_HARMONY] = told[-_HARMONY:] = False
+    change[~told] = change[told].mean() if told.any() else 0.0  # silence has no harmony to change from or to
     return (change - change.mean()) / (change.std() + 1e-9)
 
 

@@ -1,26 +1,27 @@
 """Tempo, metre, beats and downbeats of music that keeps time.
 
-On the whole song: (1) a path of periods after which the onsets repeat; (2) for each simple ratio of it, a
+On the whole: (1) a path of periods after which the onsets repeat; (2) for each simple ratio of it, a
 series of beats by dynamic programming over beat times and intervals (after Ellis, "Beat Tracking by Dynamic
 Programming", 2007, with the tempo states of Whiteley, Cemgil and Godsill's bar pointer, 2006); (3) of those,
 in three and in four, on the beat and off it, the one that reads best as bars; (4) its beats smoothed, since
-dancers and bands keep time better than single onsets do, each song of a mix on its own beat, and its downbeats.
+dancers and bands keep time better than single onsets do, and its downbeats; (5) where the tempo changes as between
+the songs of a mix, all of that again for each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..progress import Progress, silent
 from . import bars
 from .decode import Sound
-from .spectrum import ONSET_FPS, Floats
+from .songs import ANOTHER_TEMPO, beginnings
+from .spectrum import FEATURE_FPS, ONSET_FPS, Floats, Spectrum
 
 Array = NDArray[np.float64]
 
@@ -48,43 +49,134 @@ _RATIOS = (1 / 4, 1 / 3, 3 / 8, 1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0, 8 /
 _FREE, _STEADY, _GIVEN = (0.75, 1.5), (0.985, 1.015), (0.97, 1.03)
 _INTERVALS = 32
 _CHANGE, _DEVIATION = 120.0, 20.0
-# Beats that a song of a mix has at least, beats on both sides of its beginning that tell the tempo there, and how much
-# it changes, in octaves.
-_SONG, _AROUND, _ANOTHER_SONG = 40, 12, 0.025
-# Beats at its ends that may be the neighbours', and how much better it must read halfway between the beats: where that
-# is right it does so by 1.1 to 7.
+# Beats at a song's ends that may still follow its neighbours in a mix, and how much better it must read by itself:
+# where that is right it does so by 1.1 to 20.
 _ENDS, _CLEARLY = 6, 1.0
+_SEAM = 0.75  # of a beat: nearer than that to the next song's first beat there is none
+
+
+@dataclass(frozen=True)
+class Song:
+    """One of the songs of a mix: from ``start`` seconds on ``tempo`` beats a minute, ``meter`` beats a bar."""
+
+    start: float
+    tempo: float
+    meter: int
 
 
 @dataclass(frozen=True)
 class Beats:
-    """``beats`` and ``downbeats`` in seconds, ``tempo`` in beats a minute, ``meter`` in beats a bar."""
+    """``beats`` and ``downbeats`` in seconds; ``songs``: one, or several of a mix, the first from second 0 on."""
 
-    tempo: float
-    meter: int
+    songs: tuple[Song, ...]
     beats: Array
     downbeats: Array
 
 
-def track(
-    sound: Sound, flux: Floats, *, bpm: float | None = None, meter: int | None = None, progress: Progress = silent
-) -> Beats:
-    """Beats and downbeats of a sound whose onset bands ``flux`` (N, 4) were found at ONSET_FPS.
+@dataclass(frozen=True)
+class _Pulse:
+    """Beats (seconds) and how they read as bars."""
 
-    ``bpm`` and ``meter``: what the user knows better; the tempo is then sought within 4 % of it.
+    times: Array
+    reading: bars.Reading
+
+    @property
+    def tempo(self) -> float:
+        """Beats a minute."""
+        return 60.0 / float(np.median(np.diff(self.times)))
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What beats are found by: whitened onset ``bands`` (N, 4) and ``cues`` (N, CUES) at ONSET_FPS, ``mel`` (T, 32)."""
+
+    bands: Array
+    cues: Array
+    mel: Floats
+
+    def part(self, begin: float, end: float) -> _Heard:
+        """What is heard between two whole frames of ``mel`` (seconds)."""
+        onsets, mels = (slice(round(begin * fps), round(end * fps)) for fps in (ONSET_FPS, FEATURE_FPS))
+        return _Heard(self.bands[onsets], self.cues[onsets], self.mel[mels])
+
+
+def track(
+    sound: Sound, spectrum: Spectrum, *, bpm: float | None = None, meter: int | None = None, progress: Progress = silent
+) -> Beats:
+    """Beats and downbeats of a sound and its ``spectrum``.
+
+    ``bpm`` and ``meter``: what the user knows better; the tempo is then sought within 4 % of it, everywhere.
     """
-    bands = whitened(flux)
-    heard = bars.cues(sound, bands)
+    bands = whitened(spectrum.flux)
+    heard = _Heard(bands, bars.cues(sound, bands), spectrum.mel)
     progress(0.2, "Finding the beats")
     metres = METERS if meter is None else (meter,)
-    found = [(bars.read(heard, times, metres), times, periods) for times, periods in series(bands, bpm)]
-    _, _, periods = max(found, key=lambda one: one[0].score)
-    found += [(bars.read(heard, times, metres), times, periods) for times in _on_and_off(bands, periods, _STEADY)]
-    progress(0.8, "Finding the bars")
-    reading, times, _ = max(found, key=lambda one: one[0].score)
-    times = _each_on_its_beat(heard, times, reading.meter)
-    places = bars.bar_places(heard, times, reading.meter)
-    return Beats(60.0 / float(np.median(np.diff(times))), reading.meter, times, times[places == 0])
+    whole = _pulse(heard, metres, bpm)
+    progress(0.6, "Finding the beats")
+    pulses = [whole] if bpm is not None else _joined(_by_songs(heard, metres, whole))
+    progress(0.9, "Finding the bars")
+    places = [bars.bar_places(heard.cues, pulse.times, pulse.reading.meter) for pulse in pulses]
+    return Beats(
+        tuple(_song(pulse, number) for number, pulse in enumerate(pulses)),
+        np.concatenate([pulse.times for pulse in pulses]),
+        np.concatenate([pulse.times[place == 0] for pulse, place in zip(pulses, places, strict=True)]),
+    )
+
+
+def _pulse(heard: _Heard, metres: tuple[int, ...], bpm: float | None = None) -> _Pulse:
+    """The beats that read best as bars, one pulse from beginning to end."""
+    bands, cues = heard.bands, heard.cues
+    found = [(_Pulse(times, bars.read(cues, times, metres)), periods) for times, periods in series(bands, bpm)]
+    best, periods = max(found, key=lambda one: one[0].reading.score)
+    steady = [_Pulse(times, bars.read(cues, times, metres)) for times in _on_and_off(bands, periods, _STEADY)]
+    return max([best, *steady], key=lambda one: one.reading.score)
+
+
+def _by_songs(heard: _Heard, metres: tuple[int, ...], whole: _Pulse) -> list[_Pulse]:
+    """Of each song of a mix its part of the ``whole`` pulse, or one of its own where that reads clearly better.
+
+    The whole is read in one metre, in one ratio of what repeats and on or off the beat; a song may be in another, and
+    begins anywhere in the beat of the one before.
+    """
+    begins = beginnings(whole.times, heard.mel)
+    if len(begins) == 1:
+        return [whole]
+    parts = []
+    for begin, end in pairwise([*begins, len(heard.mel) / FEATURE_FPS]):
+        led = replace(whole, times=whole.times[(whole.times >= begin) & (whole.times < end)])
+        inside = heard.part(begin, end)
+        alone = _pulse(inside, metres)
+        if _inner_score(inside.cues, alone) > _inner_score(heard.cues, led) + _CLEARLY:
+            # Now that its own pulse is heard, more songs may be told apart in it.
+            parts += [replace(own, times=own.times + begin) for own in _by_songs(inside, metres, alone)]
+        else:
+            parts.append(led)
+    return parts
+
+
+def _inner_score(cues: Array, pulse: _Pulse) -> float:
+    """How well the pulse reads without what may still belong to its neighbours, -inf where that is too little."""
+    if len(pulse.times) <= 4 * _ENDS:
+        return -np.inf
+    return bars.read(cues, pulse.times[_ENDS:-_ENDS], (pulse.reading.meter,)).score
+
+
+def _joined(parts: Sequence[_Pulse]) -> list[_Pulse]:
+    """The pulses one after another; those of the same reading and tempo are one song, whose bars go on."""
+    pulses = [parts[0]]
+    for after in parts[1:]:
+        before = pulses.pop()
+        if after.reading is before.reading and abs(np.log2(after.tempo / before.tempo)) < ANOTHER_TEMPO:
+            pulses.append(replace(before, times=np.concatenate([before.times, after.times])))
+        else:
+            # Without a last beat that is near the first one of the song after it.
+            end = after.times[0] - _SEAM * (before.times[-1] - before.times[-2])
+            pulses += [replace(before, times=before.times[before.times < end]), after]
+    return pulses
+
+
+def _song(pulse: _Pulse, number: int) -> Song:
+    return Song(float(pulse.times[0]) if number else 0.0, pulse.tempo, pulse.reading.meter)
 
 
 def series(bands: Array, bpm: float | None = None) -> Iterator[tuple[Array, Array]]:
@@ -105,44 +197,6 @@ def _on_and_off(bands: Array, periods: Array, reach: tuple[float, float]) -> Ite
     times = _beats(np.maximum(bands @ _PULSE_WEIGHTS, 0.0), periods, reach)
     yield times
     yield _carried_on(times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2]), len(bands) / ONSET_FPS)
-
-
-def _each_on_its_beat(heard: Array, times: Array, meter: int) -> Array:
-    """Beats (seconds) at ``times``, or halfway between them in those songs of a mix that read clearly better so.
-
-    Each song begins anywhere in the beat of the one before: a pulse that leads through all of them may be on the
-    beat in one and off it in the next.
-    """
-    songs = _songs(times)
-    if len(songs) == 1:
-        return times
-    between = times + 0.5 * np.diff(times, append=2 * times[-1] - times[-2])
-    moved = np.zeros(len(times), dtype=bool)
-    for song in songs:
-        on, off = (bars.read(heard, beats[song][_ENDS:-_ENDS], (meter,)).score for beats in (times, between))
-        moved[song] = off > on + _CLEARLY
-    if moved.all() or not moved.any():  # nothing that was not read before
-        return times
-    # a beat that is moved and one after it that is not would be half a beat apart
-    lone = np.flatnonzero(moved[:-1] & ~moved[1:])
-    return _carried_on(np.delete(np.where(moved, between, times), lone), len(heard) / ONSET_FPS)
-
-
-def _songs(times: Array) -> list[slice]:
-    """Which beats belong together: in a mix the tempo changes from one song to the next."""
-    octaves = np.log2(np.diff(times))
-    if len(octaves) < 2 * _SONG:
-        return [slice(None)]
-    medians = np.median(sliding_window_view(octaves, _AROUND), axis=-1)
-    # (B,) octaves by which the tempo after a beat differs from the one before it
-    step = np.zeros(len(times))
-    step[_AROUND : len(medians)] = np.abs(medians[_AROUND:] - medians[:-_AROUND])
-    step[:_SONG] = step[len(step) - _SONG :] = 0.0
-    cuts = [0, len(times)]
-    while step.max() > _ANOTHER_SONG:
-        cuts.append(int(np.argmax(step)))
-        step[max(cuts[-1] - _SONG, 0) : cuts[-1] + _SONG] = 0.0
-    return [slice(first, last) for first, last in pairwise(sorted(cuts))]
 
 
 def whitened(flux: Floats) -> Array:

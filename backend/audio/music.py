@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..progress import Progress, part
 from . import beats as beat
+from .beats import Song
 from .decode import SHORTEST, AudioError, decode
 from .spectrum import FEATURE_FPS, MEL_BANDS, ONSET_FPS, Floats, spectrum
 
@@ -26,7 +28,8 @@ class Music:
     ``duration`` in seconds; ``tempo`` in beats a minute; ``meter`` in beats a bar; ``beats`` (B,) and
     ``downbeats`` (D,) in seconds, ascending, each downbeat one of the beats. ``mel``: (T, 32) float32 log
     energies at 30 frames a second, frame k centred at k / 30 s, standardised over the whole (mean 0,
-    deviation 1). ``onset``: (T,) float32 onset strength, its 95th percentile at 1, at most 2.
+    deviation 1). ``onset``: (T,) float32 onset strength, its 95th percentile at 1, at most 2. ``songs``: of a mix,
+    the first from second 0 on, with ``tempo`` and ``meter`` of the longest; none of a single song.
     """
 
     duration: float
@@ -36,6 +39,17 @@ class Music:
     downbeats: Array
     mel: Floats
     onset: Floats
+    songs: tuple[Song, ...] = ()
+
+    @property
+    def each_song(self) -> tuple[Song, ...]:
+        """The songs of a mix, or the only one."""
+        return self.songs or (Song(0.0, self.tempo, self.meter),)
+
+    def song_at(self, times: ArrayLike) -> NDArray[np.intp]:
+        """Which of ``each_song`` is heard at each time (seconds)."""
+        begins = [song.start for song in self.each_song]
+        return np.maximum(np.searchsorted(begins, np.asarray(times, dtype=float), side="right") - 1, 0)
 
     def beat_phase(self, times: ArrayLike) -> Array:
         """How far into its beat each time (seconds) is, in [0, 1): 0 on a beat."""
@@ -46,11 +60,19 @@ class Music:
         return _phase(self.downbeats, np.asarray(times, dtype=float), 60.0 * self.meter / self.tempo)
 
     def in_bars_of(self, meter: int) -> Music:
-        """The same song, its beats counted in bars of ``meter`` from its first downbeat on, and back from there."""
-        if meter == self.meter:
+        """The same music, its beats counted in bars of ``meter`` from each song's first downbeat on, and back."""
+        if all(song.meter == meter for song in self.each_song):
             return self
-        first = int(np.searchsorted(self.beats, self.downbeats[0])) if len(self.downbeats) else 0
-        return replace(self, meter=meter, downbeats=self.beats[first % meter :: meter])
+        heard, marked = self.song_at(self.beats), self.song_at(self.downbeats)
+        downbeats = []
+        for number, song in enumerate(self.each_song):
+            beats, marks = self.beats[heard == number], self.downbeats[marked == number]
+            if song.meter != meter:
+                first = int(np.searchsorted(beats, marks[0])) if len(marks) else 0
+                marks = beats[first % meter :: meter]
+            downbeats.append(marks)
+        songs = tuple(replace(song, meter=meter) for song in self.songs)
+        return replace(self, meter=meter, downbeats=np.concatenate(downbeats), songs=songs)
 
     def retimed(self, beats: Array, downbeats: Array) -> Music:
         """The song as it sounds when its beats are played at ``beats`` (seconds), its bars at ``downbeats``.
@@ -122,20 +144,33 @@ def analyse(
     if sound.duration - before < SHORTEST:
         sound, before = decode(path, start=start, duration=duration), 0  # which says what is wrong
     heard = spectrum(sound, part(progress, 0.4, 0.7))
-    found = beat.track(sound, heard.flux, bpm=bpm, meter=meter, progress=part(progress, 0.7, 1.0))
+    found = beat.track(sound, heard, bpm=bpm, meter=meter, progress=part(progress, 0.7, 1.0))
     samples = len(sound.samples) - before * sound.rate
     samples = samples if duration is None else min(samples, round(duration * sound.rate))
     lasts, onsets = samples / sound.rate, -(-samples * ONSET_FPS // sound.rate)
     flux = heard.flux[before * ONSET_FPS :][:onsets]
     mel = heard.mel[before * FEATURE_FPS :][: -(-onsets * FEATURE_FPS // ONSET_FPS)]
+    songs = _songs_within(found.songs, before, lasts)
+    longest = songs[int(np.argmax(np.diff([song.start for song in songs], append=lasts)))]
     return Music(
         duration=lasts,
-        tempo=found.tempo,
-        meter=found.meter,
+        tempo=longest.tempo,
+        meter=longest.meter,
         beats=_within(found.beats - before, lasts),
         downbeats=_within(found.downbeats - before, lasts),
         mel=((mel - mel.mean()) / (mel.std() + 1e-6)).astype(np.float32),
         onset=_onset(flux),
+        songs=songs if len(songs) > 1 else (),
+    )
+
+
+def _songs_within(songs: Sequence[Song], before: float, duration: float) -> tuple[Song, ...]:
+    """Those heard in ``duration`` seconds from second ``before`` on, which becomes second 0."""
+    ends = [*(song.start for song in songs[1:]), np.inf]
+    return tuple(
+        replace(song, start=max(song.start - before, 0.0))
+        for song, end in zip(songs, ends, strict=True)
+        if end > before and song.start < before + duration
     )
 
 

@@ -35,8 +35,8 @@ def condition(music: Music, times: Array, speed: float = 1.0, energy: Array | No
     onset = np.interp(at, np.arange(last + 1), music.onset)
     beat = 2 * np.pi * music.beat_phase(times)
     bar = 2 * np.pi * music.bar_phase(times)
-    tempo = np.full(len(times), np.log2(music.tempo * speed / 120.0))
-    waltz = np.full(len(times), float(music.meter == 3))
+    songs = np.array([(np.log2(song.tempo * speed / 120.0), song.meter == 3) for song in music.each_song])
+    tempo, waltz = songs[music.song_at(times)].T
     rhythm = [onset, np.sin(beat), np.cos(beat), np.sin(2 * beat), np.cos(2 * beat), np.sin(bar), np.cos(bar)]
     told = np.zeros((len(times), 3))
     if energy is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from ...retarget.motion import Motion
-from ..audio import Music
+from ..audio import Music, Song
 from ..progress import Progress, parts
 from .controls import Controls
 from .model import DanceModel
@@ -31,14 +32,18 @@ def generate(
 ) -> Motion:
     """A dance of the music's length at the model's frame rate, feet on the floor, starting over the origin.
 
-    ``genre``: one of the model's; None takes the one whose metre and tempo are nearest. ``seed``: the
-    same seed gives the same dance. ``controls``: further wishes; a loop lasts whole bars, and a dance that keeps
-    motions is where they are. ``meta`` holds the seed that gives this dance alone, and of several candidates all
-    their seeds, ``ranked``, the best one first.
+    ``genre``: one of the model's; None takes the one whose metre and tempo are nearest, of a mix for each song, unless
+    ``controls`` change it or loop. ``seed``: the same seed gives the same dance. ``controls``: further wishes; a loop
+    lasts whole bars, and a dance that keeps motions is where they are. ``meta`` holds the seed that gives this dance
+    alone, and of several candidates all their seeds, ``ranked``, the best one first.
     Raises StepsmithError for a genre the model does not know, and for controls that can't be met.
     """
-    model = model or load_model()
-    plan = plan_dance(music, genre or choose_genre(music, model.config.genres), controls or Controls(), model)
+    model, controls = model or load_model(), controls or Controls()
+    if genre is None:
+        (_, genre), *changes = choose_genres(music, model.config.genres)
+        if not (controls.changes or controls.loop):
+            controls = replace(controls, changes=tuple(changes))
+    plan = plan_dance(music, genre, controls, model)
     seeds = [seed + number for number in range(plan.controls.candidates)]
     together = max(1, _FRAMES // len(plan.shares))
     groups = [seeds[first : first + together] for first in range(0, len(seeds), together)]
@@ -75,12 +80,19 @@ def generate(
 _STANDARD = {"waltz": (87, 3), "rumba": (104, 4), "cha-cha": (122, 4), "tango": (128, 4)}
 
 
-def choose_genre(music: Music, genres: tuple[str, ...]) -> str:
-    """The genre whose standard tempo is nearest, in octaves, among those of the same metre."""
+def choose_genres(music: Music, genres: tuple[str, ...]) -> list[tuple[float, str]]:
+    """(second, genre) from when on each is danced, the first from 0 on.
 
-    def distance(genre: str) -> float:
-        tempo, meter = _STANDARD[genre]
-        return abs(np.log2(music.tempo / tempo)) + 10.0 * (meter != (3 if music.meter == 3 else 4))
+    For each song of a mix the genre whose standard tempo is nearest, in octaves, among those of the same metre.
+    """
+    known = [genre for genre in genres if genre in _STANDARD]
 
-    known = [g for g in genres if g in _STANDARD]
-    return min(known, key=distance) if known else genres[0]
+    def nearest(song: Song) -> str:
+        def distance(genre: str) -> float:
+            tempo, meter = _STANDARD[genre]
+            return abs(np.log2(song.tempo / tempo)) + 10.0 * (meter != (3 if song.meter == 3 else 4))
+
+        return min(known, key=distance) if known else genres[0]
+
+    chosen = [(song.start, nearest(song)) for song in music.each_song]
+    return chosen[:1] + [after for before, after in pairwise(chosen) if after[1] != before[1]]

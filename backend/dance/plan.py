@@ -87,7 +87,8 @@ class Plan:
         the metre in which a genre was learnt: told of a waltz, it would dance one whatever the genre."""
         shortfall = self.shares @ self.model.shortfall.numpy(force=True)[: self.shares.shape[1]]
         energy = self.energy(seed) + shortfall
-        danced = np.array(_meters(self.music, self.model.config))[self.shares.argmax(axis=1)]
+        meters = np.array([_meters(song.meter, self.model.config) for song in self.music.each_song])
+        danced = meters[self.music.song_at(self.times), self.shares.argmax(axis=1)]
         cues = np.empty((len(self.shares), WIDTH), dtype=np.float32)
         for meter in np.unique(danced).tolist():
             rows = danced == meter
@@ -147,7 +148,7 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     for _, name in changes:
         if name not in config.genres:
             raise StepsmithError(f"The model knows no genre “{name}”: choose one of {', '.join(config.genres)}.")
-    meters = [_meters(music, config)[config.genres.index(name)] for _, name in changes]
+    meters = [_meters(music.meter, config)[config.genres.index(name)] for _, name in changes]
     frames = max(2, round((_whole_bars(music, meters) if controls.loop else music.duration) * config.fps))
     keeps = [replace(keep, motion=keep.motion.mirror()) if controls.mirror else keep for keep in controls.keep]
     kept = Kept.of(keeps, frames, config.fps, loop=controls.loop)
@@ -164,9 +165,9 @@ def plan_dance(music: Music, genre: str, controls: Controls, model: DanceModel) 
     return Plan(music, genre, controls, model, shares, music.beat_phase(times), kept, middle)
 
 
-def _meters(music: Music, config: ModelConfig) -> list[int]:
-    """Beats a bar in which each genre is danced: those in which it was learnt, or else the song's."""
-    return [meter or music.meter for meter in config.meters or [0] * len(config.genres)]
+def _meters(heard: int, config: ModelConfig) -> list[int]:
+    """Beats a bar in which each genre is danced: those in which it was learnt, or else those ``heard``."""
+    return [meter or heard for meter in config.meters or [0] * len(config.genres)]
 
 
 def _possible(motion: Motion, danced: Motion | None = None) -> Motion:

@@ -10,7 +10,7 @@ from ...retarget.motion import Motion
 from ..audio import Music
 from ..progress import Progress, part, silent
 from .controls import Controls, Keep
-from .generate import choose_genre
+from .generate import choose_genres
 from .keep import Kept
 from .model import DanceModel
 from .plan import Plan, plan_dance
@@ -52,7 +52,7 @@ def generate_stream(
     known = iter(songs)
     opening = next(known)
     # Chosen once: more of the song may suit another genre, but a dance does not change in its middle.
-    genre = genre or choose_genre(opening, model.config.genres)
+    genre = genre or choose_genres(opening, model.config.genres)[0][1]
     plan = _plan(opening, genre, controls, model)
     cues, fps, ahead = plan.cues(seed), plan.fps, round(_AHEAD * plan.fps)
     done, number, all_known = 0, 0, False

@@ -1,5 +1,6 @@
 """Songs in: every format and channel count, clear errors, phases, features."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, AudioError, Music, analyse, decode
+from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, AudioError, Music, Song, analyse, decode
 from stepsmith.backend.audio.decode import RATE, check_length
 from stepsmith.backend.audio.synth import SynthSong, synthesise, write_wav
 from stepsmith.backend.choreography import Choreographer, Wish
@@ -374,3 +375,37 @@ def test_a_retimed_song_keeps_the_dancers_time(song: Music, dancer: Music) -> No
     distance = np.abs(heard[:, None] - song.beats).min(axis=1) if len(inner) else np.zeros(1)
     # A frame of the dance may span several frames of a song played faster.
     assert distance.max() < 4.5 / FEATURE_FPS
+
+
+@pytest.fixture
+def mix() -> Music:
+    """Eight beats in four, then nine in three, faster; of both, the second beat is the first downbeat."""
+    beats = np.concatenate([0.5 * np.arange(8), 4.0 + 0.4 * np.arange(9)])
+    marks = beats[[1, 5, 9, 12, 15]]
+    songs = (Song(0.0, 120.0, 4), Song(4.0, 150.0, 3))
+    return replace(made_music(beats, 0, 4), tempo=120.0, downbeats=marks, songs=songs)
+
+
+def test_each_song_of_a_mix_is_counted_in_other_bars_by_itself(mix: Music) -> None:
+    np.testing.assert_allclose(mix.in_bars_of(4).downbeats, mix.beats[[1, 5, 9, 13]])
+    np.testing.assert_allclose(mix.in_bars_of(3).downbeats, mix.beats[[1, 4, 7, 9, 12, 15]])
+    assert [song.meter for song in mix.in_bars_of(3).songs] == [3, 3]
+    assert mix.in_bars_of(3).in_bars_of(3).meter == 3
+
+
+def test_a_mix_tells_which_song_is_heard_when(mix: Music) -> None:
+    np.testing.assert_array_equal(mix.song_at([-1.0, 0.0, 3.9, 4.0, 60.0]), [0, 0, 0, 1, 1])
+    alone = replace(mix, songs=())
+    np.testing.assert_array_equal(alone.song_at([-1.0, 60.0]), [0, 0])
+    assert alone.each_song == (Song(0.0, 120.0, 4),)
+
+
+def test_a_part_of_a_mix_has_the_songs_in_it(tmp_path: Path) -> None:
+    songs = [synthesise(tempo, meter, duration=28, seed=meter) for tempo, meter in ((124, 4), (100, 3))]
+    write_wav(tmp_path / "mix.wav", replace(songs[0], samples=np.concatenate([song.samples for song in songs])))
+    whole = analyse(tmp_path / "mix.wav", start=5.0)
+    assert [(song.meter, round(song.tempo)) for song in whole.songs] == [(4, 124), (3, 100)]
+    assert whole.songs[1].start == pytest.approx(23.0, abs=1.0)
+    assert (whole.meter, round(whole.tempo)) == (3, 100)  # of the longest
+    second = analyse(tmp_path / "mix.wav", start=32.0, duration=12.0, context=40.0)
+    assert (second.songs, second.meter, round(second.tempo)) == ((), 3, 100)

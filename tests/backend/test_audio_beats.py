@@ -89,25 +89,35 @@ def test_beats_of_known_songs(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        ((100, "latin"), (128, "house")),
-        ((128, "house"), (100, "latin")),
-        ((120, "house"), (128, "pop"), (132, "house")),
+        ((100, 4, "latin"), (128, 4, "house")),
+        ((128, 4, "house"), (100, 4, "latin")),
+        ((120, 4, "house"), (128, 4, "pop"), (132, 4, "house")),
+        ((124, 4, "latin"), (87, 3, "pop"), (128, 4, "tango")),
     ],
 )
-def test_each_song_of_a_mix_is_heard_on_its_beat(parts: tuple[tuple[float, str], ...], tmp_path: Path) -> None:
-    """The off-beats of house are as loud as its beats: a pulse that comes from another song may be on either."""
-    songs = [synthesise(tempo, style=style, duration=45, seed=seed) for seed, (tempo, style) in enumerate(parts)]
+def test_each_song_of_a_mix_is_heard_by_itself(parts: tuple[tuple[float, int, str], ...], tmp_path: Path) -> None:
+    """The off-beats of house are as loud as its beats: a pulse that comes from another song may be on either. And the
+    one that leads from a song in four into a waltz has three beats where the waltz has four."""
+    songs = [
+        synthesise(tempo, meter, style=style, duration=30, seed=seed)
+        for seed, (tempo, meter, style) in enumerate(parts)
+    ]
     mix = replace(songs[0], samples=np.concatenate([song.samples for song in songs]))
     write_wav(tmp_path / "mix.wav", mix)
     music = analyse(tmp_path / "mix.wav")
     begin = 0.0
-    for song in songs:
-        inside = music.beats[(music.beats >= begin) & (music.beats < begin + song.duration)]
-        assert f_measure(inside - begin, song.beats) >= 0.9
+    for song, (tempo, meter, _), heard in zip(songs, parts, music.songs, strict=True):
+        assert heard.start == pytest.approx(begin, abs=1.0)
+        assert heard.tempo == pytest.approx(tempo, rel=0.01)
+        assert heard.meter == meter
+        for marks, known in ((music.beats, song.beats), (music.downbeats, song.downbeats)):
+            inside = marks[(marks >= begin) & (marks < begin + song.duration)]
+            assert f_measure(inside - begin, known) >= 0.9
         begin += song.duration
-    gaps = np.diff(music.beats) * music.tempo / 60.0
-    assert gaps.min() > 0.75
-    assert gaps.max() < 1.75
+    slowest = 60.0 / min(tempo for tempo, _, _ in parts)
+    fastest = 60.0 / max(tempo for tempo, _, _ in parts)
+    assert np.diff(music.beats).min() > 0.75 * fastest
+    assert np.diff(music.beats).max() < 1.75 * slowest
     assert set(music.downbeats) <= set(music.beats)
 
 

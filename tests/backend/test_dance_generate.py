@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music, Song
+from stepsmith.backend.dance.condition import SOUND, condition
 from stepsmith.backend.dance.controls import Controls
-from stepsmith.backend.dance.generate import choose_genre, generate
+from stepsmith.backend.dance.generate import choose_genres, generate
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
 from stepsmith.backend.dance.plan import plan_dance
 from stepsmith.backend.dance.timing import arrivals, dancers_music
@@ -44,12 +45,36 @@ def model() -> DanceModel:
     [(87, 3, "waltz"), (180, 3, "waltz"), (90, 4, "rumba"), (121, 4, "cha-cha"), (129, 4, "tango"), (160, 4, "tango")],
 )
 def test_the_genre_that_suits_metre_and_tempo_is_danced(tempo: float, meter: int, genre: str) -> None:
-    assert choose_genre(music(tempo, meter), GENRES) == genre
+    assert choose_genres(music(tempo, meter), GENRES) == [(0.0, genre)]
+
+
+def test_each_song_of_a_mix_has_its_dance(model: DanceModel) -> None:
+    songs = (Song(0.0, 87.0, 3), Song(2.0, 120.0, 4), Song(3.0, 118.0, 4), Song(4.0, 128.0, 4))
+    mix = replace(music(), songs=songs)
+    assert choose_genres(mix, GENRES) == [(0.0, "waltz"), (2.0, "cha-cha"), (4.0, "tango")]
+    assert choose_genres(mix, ("hip-hop",)) == [(0.0, "hip-hop")]
+    meta = generate(mix, model=model).meta
+    assert (meta["genre"], meta["genre_changes"]) == ("waltz", [[2.0, "cha-cha"], [4.0, "tango"]])
+    # Whoever names a genre, changes it or wants a loop has one dance.
+    assert "genre_changes" not in generate(mix, genre="tango", model=model).meta
+    assert "genre_changes" not in generate(mix, controls=Controls(loop=True), model=model).meta
+    asked = Controls(changes=((5.0, "rumba"),))
+    assert generate(mix, controls=asked, model=model).meta["genre_changes"] == [[5.0, "rumba"]]
+
+
+def test_the_model_is_told_the_tempo_of_each_song(model: DanceModel) -> None:
+    mix = replace(music(), songs=(Song(0.0, 60.0, 4), Song(3.0, 120.0, 3)))
+    tempo, waltz = condition(mix, np.array([1.0, 4.0]))[:, SOUND][:, -2:].T
+    np.testing.assert_allclose(tempo, [-1.0, 0.0])
+    np.testing.assert_allclose(waltz, [0.0, 1.0])
+    # Danced is the metre in which a genre was learnt, and where none was noted that of each song.
+    told = plan_dance(mix, "tango", Controls(), model).cues(0)[:, SOUND][:, -1]
+    np.testing.assert_allclose(told[[30, 120]], [0.0, 1.0])
 
 
 def test_genres_of_other_peoples_models_can_be_chosen_from() -> None:
-    assert choose_genre(music(), ("hip-hop", "house")) == "hip-hop"
-    assert choose_genre(music(87, 3), ("hip-hop", "waltz")) == "waltz"
+    assert choose_genres(music(), ("hip-hop", "house")) == [(0.0, "hip-hop")]
+    assert choose_genres(music(87, 3), ("hip-hop", "waltz")) == [(0.0, "waltz")]
 
 
 def test_a_genre_is_told_bars_of_the_metre_in_which_it_was_learnt() -> None:
