@@ -338,6 +338,19 @@ def test_standing_still_is_no_dance_of_its_own() -> None:
     assert unlike(standing(0), standing(1)) == []
 
 
+def test_dances_with_the_same_pause_in_them_are_no_duplicates() -> None:
+    pause = dance(0, 8.0).rotations[:1]
+
+    def pausing(motion: Motion) -> Motion:
+        still = np.repeat(pause, 140, axis=0)
+        rotations = np.concatenate([motion.rotations[:50], still, motion.rotations[190:]])
+        return replace(motion, rotations=rotations)
+
+    one, other = pausing(dance(1, 8.0)), pausing(dance(2, 8.0))
+    (same,) = unlike(one, other, shaken(one, 1.0))
+    assert (same.first, same.second) == (0, 2)
+
+
 def test_in_step_to_the_same_song_less_is_asked() -> None:
     motion = dance(3, 8.0)
     offset = rot.from_axis_angle([0.0, 0.0, 0.22])
