@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
@@ -326,7 +327,10 @@ def _relate(data: Dataset, marks: Mapping[str, songs.Landmarks], before: Mapping
     alike = [*shifts, *((good[pair.first].content, good[pair.second].content) for pair in pairs)]
     song_of = groups(contents, alike)
     had = {content: before[content[:8]] for content in contents if content[:8] in before}
-    splits = split_songs((song_of[clip.content] for clip in data.kept), earlier_splits(song_of, had))
+    seconds: dict[str, float] = defaultdict(float)
+    for clip in data.kept:
+        seconds[song_of[clip.content]] += clip.seconds
+    splits = split_songs(seconds, earlier_splits(song_of, had))
     for clip in data.clips:
         clip.song = song_of[clip.content][:8]
         clip.split = "" if clip.dropped else splits[song_of[clip.content]]

@@ -75,7 +75,7 @@ def build(
     dropped, the others split by song. When it is stopped, the same command goes on. DIR/report.html shows what is kept,
     what is dropped, and why.
     """
-    from .build import REPORT, Options
+    from .build import MANIFEST, REPORT, Options
     from .build import build as run
     from .videos import read_genres
 
@@ -90,4 +90,9 @@ def build(
     counts = ", ".join(f"{sum(c.split == split for c in kept)} {split}" for split in ("train", "val", "test"))
     print(f"{len(kept)} clips, {minutes:.1f} minutes, {len({clip.song for clip in kept})} songs: {counts}.")
     print(f"{len(data.dropped)} clips dropped; {len(data.bad)} of {data.videos} videos gave nothing.")
+    if not any(clip.split == "train" for clip in kept):
+        print(
+            "Nothing is left to train on, since songs stay in the splits of the build before: add videos, or remove"
+            f" {out / MANIFEST} and run this again to split all songs anew."
+        )
     print(out / REPORT)

@@ -47,22 +47,25 @@ def earlier_splits(group_of: Mapping[Member, Member], before: Mapping[Member, st
     return found
 
 
-def split_songs(songs: Iterable[str], before: Mapping[str, str] | None = None) -> dict[str, str]:
+def split_songs(seconds: Mapping[str, float], before: Mapping[str, str] | None = None) -> dict[str, str]:
     """train, val or test for each song, by hashes of their names: 80, 10 and 10 % of many.
 
-    Songs that had a split ``before`` stay in it. Another's stays when others come, but for one case: where a split
-    would have none, it takes, of the songs that had none before, the one whose hash lies nearest. Of fewer than three
-    songs, those are all for training.
+    ``seconds``: of dance to each song; one that has more than half of all is for training. Songs that had a split
+    ``before`` stay in it. Another's stays when others come, but for one case: where a split would have none, it takes,
+    of the other songs that had none before, the one whose hash lies nearest. Of fewer than three songs, those are all
+    for training.
     """
-    places = {song: int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64 for song in set(songs)}
-    kept = {song: split for song, split in (before or {}).items() if song in places}
+    places = {song: int.from_bytes(hashlib.sha256(song.encode()).digest()[:8], "big") / 2**64 for song in seconds}
+    half = sum(seconds.values()) / 2
+    fixed = {song: "train" for song, amount in seconds.items() if amount > half}
+    fixed |= {song: split for song, split in (before or {}).items() if song in places}
     if len(places) < _FEW:
-        return {**dict.fromkeys(places, "train"), **kept}
-    splits = {song: next(s for s in SPLITS if place < _SHARES[s][1]) for song, place in places.items()} | kept
+        return {**dict.fromkeys(places, "train"), **fixed}
+    splits = {song: next(s for s in SPLITS if place < _SHARES[s][1]) for song, place in places.items()} | fixed
     for split in SPLITS:
         if split not in splits.values():
             counts = Counter(splits.values())
-            spare = [song for song, other in splits.items() if counts[other] > 1 and song not in kept]
+            spare = [song for song, other in splits.items() if counts[other] > 1 and song not in fixed]
             if spare:
                 splits[_nearest(split, spare, places)] = split
     return splits

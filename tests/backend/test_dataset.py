@@ -410,6 +410,13 @@ def test_the_command_line(small: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert "junk.mp4" in result.stderr
     assert {row["genre"] for row in rows(out / "manifest.csv")} == {"salsa", "dance"}
     assert all(float(row["motion_s"]) == 5.0 for row in rows(out / "manifest.csv"))
+    assert "train on" not in result.stdout
+
+    text = (out / "manifest.csv").read_text()
+    (out / "manifest.csv").write_text(text.replace(",train,", ",val,"))
+    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="stepsmith")
+    assert "Nothing is left to train on" in result.stdout
+    assert str(out / "manifest.csv") in result.stdout
 
 
 def test_a_wrong_length_is_wrong_usage(tmp_path: Path) -> None:

@@ -404,17 +404,17 @@ def test_scores_tell_what_is_wrong() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=0, max_size=60, unique=True))
 def test_every_split_has_songs_and_the_order_means_nothing(names: list[str]) -> None:
-    splits = split_songs(names)
-    assert splits == split_songs(reversed(names))
+    splits = split_songs(dict.fromkeys(names, 1.0))
+    assert splits == split_songs(dict.fromkeys(reversed(names), 1.0))
     assert set(splits) == set(names)
     assert set(splits.values()) == (set(SPLITS) if len(names) >= 3 else {"train"} if names else set())
 
 
 def test_many_songs_are_split_in_eighty_ten_and_ten() -> None:
-    splits = split_songs(str(number) for number in range(3000))
+    splits = split_songs({str(number): 1.0 for number in range(3000)})
     shares = {split: list(splits.values()).count(split) / 3000 for split in SPLITS}
     assert shares == pytest.approx({"train": 0.8, "val": 0.1, "test": 0.1}, abs=0.02)
-    more = split_songs(str(number) for number in range(4000))
+    more = split_songs({str(number): 1.0 for number in range(4000)})
     assert all(more[song] == split for song, split in splits.items())
 
 
@@ -431,16 +431,25 @@ def test_a_song_stays_in_its_split_when_another_video_of_it_comes() -> None:
         return hashlib.blake2b(repr(of).encode(), digest_size=16).hexdigest()
 
     videos = sorted(content(number) for number in range(100))
-    first = split_songs(videos)
+    first = split_songs(dict.fromkeys(videos, 1.0))
     renamed = 0
     for video in videos:
         another = content(video)
         song_of = groups(sorted([*videos, another]), [(video, another)])
-        later = split_songs(set(song_of.values()), earlier_splits(song_of, first))
+        later = split_songs(dict.fromkeys(song_of.values(), 1.0), earlier_splits(song_of, first))
         assert {known: later[song_of[known]] for known in videos} == first
         assert len(later) == len(videos)
         renamed += song_of[video] == another
     assert renamed > 20, "songs are called by another video"
+
+
+@pytest.mark.parametrize("most", "abcdefghij")
+def test_a_song_with_most_of_the_dance_is_for_training(most: str) -> None:
+    seconds = dict.fromkeys("abcdefghij", 10.0)
+    assert set(split_songs(seconds).values()) == set(SPLITS)
+    splits = split_songs(seconds | {most: 91.0})
+    assert splits[most] == "train"
+    assert set(splits.values()) == set(SPLITS)
 
 
 def test_two_songs_that_are_one_go_where_they_are_learnt() -> None:
@@ -451,9 +460,9 @@ def test_two_songs_that_are_one_go_where_they_are_learnt() -> None:
 
 def test_no_song_is_taken_out_of_its_split_to_fill_another() -> None:
     known = dict.fromkeys("abcdef", "train")
-    assert split_songs(known, known) == known
-    assert split_songs("ab", {"a": "test", "x": "val"}) == {"a": "test", "b": "train"}
-    more = split_songs("abcdefgh", known)
+    assert split_songs(dict.fromkeys(known, 1.0), known) == known
+    assert split_songs({"a": 9.0, "b": 1.0}, {"a": "test", "x": "val"}) == {"a": "test", "b": "train"}
+    more = split_songs(dict.fromkeys("abcdefgh", 1.0), known)
     assert {song: more[song] for song in known} == known
     assert {more["g"], more["h"]} == {"val", "test"}
 
