@@ -173,7 +173,10 @@ class Reference:
         """Floors by random halves of ``owners`` (N,), whom the clips belong to."""
         names = np.unique(owners)
         if len(names) < 4:
-            raise StepsmithError(f"The train split needs four dances of {CLIP_SECONDS:g} s or more to compare with.")
+            raise StepsmithError(
+                f"The train split needs four dances of {CLIP_SECONDS:g} s or more to compare with: give more or longer"
+                " ones, as “stepsmith dataset build” makes with --length song."
+            )
         random = np.random.default_rng(0)
         halves = [np.isin(owners, random.permutation(names)[: len(names) // 2]) for _ in range(rounds)]
         floors = {}
