@@ -138,8 +138,20 @@ def _beside_losses(weight: Array, fps: float) -> NDArray[np.bool_]:
     return hidden
 
 
+def level_beside_losses(heights: Array, weight: Array, fps: float) -> Array:
+    """(T,) metres to raise a body by, so that where it is not seen for a moment its lowest point is as far over the
+    floor as before and after: a wrong distance lifts or sinks it along the camera's ray.
+
+    ``heights``: (T, 24) of all joints over the floor; ``weight``: (T,) how much each frame counts.
+    """
+    flesh = np.full(heights.shape[1], _FLESH)
+    flesh[list(CONTACT_JOINTS)] = SOLES
+    lowest = (heights - flesh).min(axis=1)
+    return _bridged(lowest[:, None], ~_beside_losses(weight, fps))[:, 0] - lowest
+
+
 def _bridged(seen: Array, sure: NDArray[np.bool_]) -> Array:
-    """The path (T, 3), straight where it is not ``sure`` (T,); as it is where it never is."""
+    """The path (T, K), straight where it is not ``sure`` (T,); as it is where it never is."""
     if not sure.any():
         return seen
     at, known = np.arange(len(seen)), np.flatnonzero(sure)

@@ -15,7 +15,7 @@ from ....retarget.skeleton import CONTACT_JOINTS, SMPL, SMPL_NAMES
 from ...limits import in_range, out_of_body, unsnapped
 from ..detections import Lifted
 from ..landmarks import POINTS
-from .ground import Noise, find_contacts, find_floor, find_path
+from .ground import Noise, find_contacts, find_floor, find_path, level_beside_losses
 from .kinematics import solve_rotations
 from .level import find_up, to_world
 from .proportions import bone_lengths, scale_to_standard
@@ -87,6 +87,7 @@ def _stand(rotations: Array, path: Array, weight: Array, noise: Noise, fps: floa
         feet = body[:, list(CONTACT_JOINTS)]
         found = find_path(path, weight, feet, contacts, noise, fps)
         found[:, 2] -= find_floor(body[..., 2] + found[:, 2:], contacts, fps)
+        found[:, 2] += level_beside_losses(body[..., 2] + found[:, 2:], weight, fps)
         contacts = find_contacts(feet + found[:, None], noise, fps)
     root = found - hip
     return rest_soles(replace(stood, root=root - [*root[0, :2], 0.0], contacts=contacts))
