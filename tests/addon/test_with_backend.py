@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a song of 8 s, one of 240 s that can be interrupted, and the weights of a small model."""
+    """A folder with a song of 8 s, one of 120 s that can be interrupted, and the weights of a small model."""
     from stepsmith.backend.audio.synth import synthesise, write_wav
     from stepsmith.backend.dance.model import DanceModel, ModelConfig
     from stepsmith.backend.dance.weights import save_model
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_wav(folder / "song.wav", synthesise(tempo=120, duration=8))
     with wave.open(str(folder / "song.wav")) as short, wave.open(str(folder / "long.wav"), "wb") as long:
         long.setparams(short.getparams())
-        long.writeframes(short.readframes(short.getnframes()) * 30)
+        long.writeframes(short.readframes(short.getnframes()) * 15)
     config = ModelConfig(genres=("tango", "waltz"), width=32, depth=1, heads=2)
     save_model(folder / "small.safetensors", DanceModel(config), {"data": "none", "licence": "none"})
     return folder
@@ -100,7 +100,7 @@ def test_a_killed_backend_goes_on(backend: Backend, connection: Connection, fold
     pid = backend.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert wait_for(task, lambda _: None).motion.duration == pytest.approx(240.0, abs=0.1)
+    assert wait_for(task, lambda _: None).motion.duration == pytest.approx(120.0, abs=0.1)
     assert backend.pid != pid
 
 

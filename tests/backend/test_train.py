@@ -468,36 +468,40 @@ sys.path.insert(0, {here!r})
 import torch
 from test_train import TINY, tracks
 from stepsmith.backend.dance.train import TrainConfig, Trainer
-trainer = Trainer(tracks(), tracks(1), TINY, Path({out!r}))
-assert trainer.processes.count == 2
-trainer.resume()
-trainer.run(TrainConfig(steps=20, batch=4, warmup=2))
-sums = torch.stack([value.double().sum() for value in trainer.model.state_dict().values()]).sum()
-Path({out!r}, f"sum{{trainer.processes.rank}}").write_text(repr(sums.item()))
+for out in map(Path, {folders!r}):
+    trainer = Trainer(tracks(), tracks(1), TINY, out)
+    assert trainer.processes.count == 2
+    trainer.resume()
+    trainer.run(TrainConfig(steps=20, batch=4, warmup=2))
+    sums = torch.stack([value.double().sum() for value in trainer.model.state_dict().values()]).sum()
+    Path(out, f"sum{{trainer.processes.rank}}").write_text(repr(sums.item()))
 """
 
 
-def together(folder: Path) -> None:
-    """Train in a folder, from its checkpoint if it has one, to step 20 in two processes."""
-    script = folder / "together.py"
-    script.write_text(_TOGETHER.format(here=str(Path(__file__).parent), out=str(folder)))
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of two trainings in two processes to step 20: from nothing, and from one process's checkpoint."""
+    fresh, begun = tmp_path_factory.mktemp("fresh"), tmp_path_factory.mktemp("begun")
+    Trainer(tracks(), tracks(1), TINY, begun).run(TrainConfig(steps=10, batch=4, warmup=2))
+    script = fresh / "together.py"
+    script.write_text(_TOGETHER.format(here=str(Path(__file__).parent), folders=[str(fresh), str(begun)]))
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(launcher, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    return fresh, begun
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    together(tmp_path)
-    assert (tmp_path / "sum0").read_text() == (tmp_path / "sum1").read_text(), "both hold the same weights"
-    assert [row["step"] for row in rows(tmp_path)] == ["20", "20"], "one of them writes"
-    assert load_model(tmp_path / "model.safetensors").config == TINY
+def test_two_processes_train_one_model(together: tuple[Path, Path]) -> None:
+    fresh, _ = together
+    assert (fresh / "sum0").read_text() == (fresh / "sum1").read_text(), "both hold the same weights"
+    assert [row["step"] for row in rows(fresh)] == ["20", "20"], "one of them writes"
+    assert load_model(fresh / "model.safetensors").config == TINY
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_from_one_checkpoint(tmp_path: Path) -> None:
-    Trainer(tracks(), tracks(1), TINY, tmp_path).run(TrainConfig(steps=10, batch=4, warmup=2))
-    together(tmp_path)
-    assert (tmp_path / "sum0").read_text() == (tmp_path / "sum1").read_text()
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 20
+def test_two_processes_go_on_from_one_checkpoint(together: tuple[Path, Path]) -> None:
+    _, begun = together
+    assert (begun / "sum0").read_text() == (begun / "sum1").read_text()
+    assert torch.load(begun / "checkpoint.pt", weights_only=True)["step"] == 20
