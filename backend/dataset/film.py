@@ -33,12 +33,12 @@ from .videos import content_hash, readable
 
 CAPTURE = "stepsmith.backend.pose.capture:capture"
 FEATURES = "stepsmith-clip-1"
-_CAPTURED, _CLIPS = 1, 2  # forms of what is stored; another one makes it anew
+_CAPTURED, _CLIPS = 2, 2  # forms of what is stored; another one makes it anew
 # Others seen for longer than this (s) end a stretch. Those who pass by don't, nor what is taken for somebody for a
 # moment: it is one dancer who is followed all the while.
 _PASSING = 1.5
 # In spite of these a dancer is seen: in brightened pictures of the dark, joints are a centimetre off those of light.
-_SEEN = frozenset(["people", "onlookers", "upside down", "away", "dark"])
+_SEEN = frozenset(["people", "onlookers", "upside down", "away", "dark", "camera"])
 _CAPTURING = 0.85  # of the work on a video
 
 

@@ -150,7 +150,7 @@ def _solve(network: Lifts, seen: Detections, stretch: Stretch, field_of_view: fl
     frames, marks = slice(stretch.start, stretch.stop), list(FROM_MEDIAPIPE)
     times, confidence = seen.times[frames], seen.confidence[frames][:, marks]
     lifted = network.lift(
-        times, seen.points[frames][:, marks], confidence, seen.size, fps=FPS, field_of_view=field_of_view
+        times, seen.steadied(frames)[:, marks], confidence, seen.size, fps=FPS, field_of_view=field_of_view
     )
     at = times[0] + np.arange(len(lifted)) / FPS
     motion = solve_body(lifted, confidence=np.stack([np.interp(at, times, one) for one in confidence.T], axis=1))

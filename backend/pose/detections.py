@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
 from .damage import Damage
+
+Views = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,9 @@ class Detections:
     ``world``: (F, 33, 3) MediaPipe's own metres around the hips (x right, y down, z away), for comparison alone.
     ``people``: (F,) how many people were seen. ``cuts``: frames that begin another shot. ``damage``: where the video's
     file is damaged. ``dark``: frames whose pictures are very dark. ``onlookers``: frames in which all others are much
-    smaller than the person.
+    smaller than the person. ``views``: (F, 2) complex, from where the camera saw each frame: a
+    camera that stays as it was sees a point x + iy of frame f at ``views[f, 0] * (x + iy) + views[f, 1]``; None where
+    it stood still.
     """
 
     times: Array
@@ -35,9 +40,21 @@ class Detections:
     damage: Sequence[Damage] = ()
     dark: Sequence[int] = ()
     onlookers: Sequence[int] = ()
+    views: Views | None = None
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def steadied(self, frames: slice) -> Array:
+        """(f, 33, 2) the points in these frames, as if the camera had stayed where it mostly was in them."""
+        points = self.points[frames]
+        if self.views is None:
+            return points
+        views = self.views[frames]
+        usual = np.median(views[:, 1].real) + 1.0j * np.median(views[:, 1].imag)
+        turn, shift = views[np.argmin(np.abs(views[:, 1] - usual))]
+        seen = (views[:, :1] * (points[..., 0] + 1.0j * points[..., 1]) + views[:, 1:] - shift) / turn
+        return np.stack([seen.real, seen.imag], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)

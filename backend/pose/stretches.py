@@ -21,6 +21,7 @@ _TOGETHER = 1.0  # s between two parts of one problem
 _UNCLEAR = 0.5  # mean confidence below which a body can hardly be made out
 _WORSE = 0.8  # share of the confidence elsewhere below which a back is seen worse than a front
 _SPARSE = 9.0  # pictures a second below which dancing can't be seen
+_PANNED = 0.05  # shares of the picture's longer side by which the camera is moved in a second
 _SMALL = 90.0  # px of the pictures that are watched, from head to foot
 
 Flags = NDArray[np.bool_]
@@ -39,8 +40,8 @@ class Problem:
     """What was wrong from ``start`` to ``end`` (seconds of the video), as a ``sentence`` for the user.
 
     ``kind``: "nobody", "missing" (pictures), "short", "damaged" (the file), "cut", "people", "onlookers" (all others
-    are much smaller), "feet", "upside down", "away", "small", "sparse" (pictures), "dark" or "unclear". The first three
-    are left out of the stretches, unless they are short enough to be bridged.
+    are much smaller), "feet", "upside down", "away", "camera" (it moves), "small", "sparse" (pictures), "dark" or
+    "unclear". The first three are left out of the stretches, unless they are short enough to be bridged.
     """
 
     kind: str
@@ -182,6 +183,12 @@ def _poor(detections: Detections) -> Iterator[Problem]:
         ("upside down", _LASTING, _upside_down, "The dancer is upside down {when}: the motion may be wrong there."),
         ("away", 1.0, _well_from_behind, "The dancer faces away {when}: what the body hides is guessed there."),
         ("unclear", 1.0, _badly_from_behind, "The dancer faces away {when}, seen worse: the motion may be wrong."),
+        (
+            "camera",
+            _LASTING,
+            _camera_moves,
+            "The camera moves {when}: its movement is taken out as far as the background shows it.",
+        ),
         ("small", 1.0, _small, "The dancer is very small in the picture {when}: film from nearer, or crop the video."),
         ("unclear", _LASTING, _unclear, "The dancer can hardly be made out {when}: too dark, blurred or hidden."),
     ]
@@ -236,6 +243,18 @@ def _small(detections: Detections) -> Flags:
     shown = min(1.0, DETAIL / max(detections.size))
     spread = np.ptp(detections.points, axis=1).max(axis=1) * shown
     return _smooth(spread, detections.times) < _SMALL
+
+
+def _camera_moves(detections: Detections) -> Flags:
+    """(F,) where the camera is panned or zoomed, or led far within a second; a trembling hand is not."""
+    views, times = detections.views, detections.times
+    if views is None:
+        return np.zeros(len(times), dtype=bool)
+    corners = np.array([0.0, detections.size[0], 1.0j * detections.size[1], complex(*detections.size)])
+    seen = views[:, :1] * corners + views[:, 1:]
+    first, last = np.searchsorted(times, times - 0.5), np.searchsorted(times, times + 0.5, side="right") - 1
+    moved = np.abs(seen[last] - seen[first]).max(axis=1) / np.abs(views[:, 0])
+    return moved > _PANNED * max(detections.size)
 
 
 def _unclear(detections: Detections) -> Flags:

@@ -15,8 +15,9 @@ import numpy as np
 from ...retarget.errors import StepsmithError
 from ..ahead import ahead
 from ..progress import Progress, silent
+from .camera_motion import CameraMotion, stands_stiller
 from .damage import Damage
-from .detections import Detections
+from .detections import Detections, Views
 from .facing import Facing
 from .landmarks import MEDIAPIPE
 from .leaps import doubt_leaps
@@ -57,6 +58,7 @@ _DOUBTED = 0.3  # s before landmarks were found on somebody else, in which they 
 _COLLAPSED = 0.5  # share of its length in the picture before to which no trunk is shortened from frame to frame
 _BETTER = 1.2  # how much more somebody else must be the subject to watch a video once more
 _TELL = 0.2  # s between two words on the progress
+_ANKLES = [MEDIAPIPE.index(f"{side}_ankle") for side in ("left", "right")]
 
 
 class PoseFinder(Protocol):
@@ -140,6 +142,7 @@ class Shot:
         self._spotter = Spotter(self.people, *self.size)
         self._tracker = Tracker()
         self._light = Light()
+        self._camera = CameraMotion()
         self._facing = Facing()
         self._track: Track | None = None  # whom we follow
         self._followed: list[Track] = []
@@ -174,6 +177,7 @@ class Shot:
         # Whoever is lost for a moment is mostly where they were.
         waiting = frame.time - self._last[0] < _MOMENT and not self._crowded(frame.time)
         self._square = self._last[1] if pose is not None or waiting else None
+        self._camera.see(frame.image, self._last[1])
         self.times.append(frame.time)
         self.poses.append(pose)
 
@@ -222,6 +226,13 @@ class Shot:
         own = max((track.mostly for track in self._followed), default=0.0)
         dancing = count(self._tracker.tracks, np.array(self.times), AS_LARGE * own).max(initial=0)
         return [number > 1 >= dancing for number in self.counts()]
+
+    def views(self) -> Views:
+        """(F, 2) from where each frame is seen, against the first; all alike where the camera stands still."""
+        views = self._camera.views()
+        feet = np.array([np.full((2, 2), np.nan) if pose is None else pose.points[_ANKLES] for pose in self.poses])
+        seconds = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1.0
+        return views if stands_stiller(views, feet, seconds) else np.tile(views[:1], (len(views), 1))
 
     @property
     def dark(self) -> list[bool]:
@@ -357,6 +368,8 @@ def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]
     )
     marks, scale = len(MEDIAPIPE), info.size[0] / shots[0].size[0]
     points, confidence = np.zeros((len(times), marks, 2)), np.zeros((len(times), marks))
+    views = np.concatenate([shot.views() for shot in shots])
+    views[:, 1] *= scale
     world = np.zeros((len(times), marks, 3))
     for i, pose in enumerate(poses):
         if pose is not None:
@@ -372,6 +385,7 @@ def _detections(shots: Sequence[Shot], info: VideoInfo, damage: Sequence[Damage]
         damage,
         np.flatnonzero([one for shot in shots for one in shot.dark]).tolist(),
         np.flatnonzero([one for shot in shots for one in shot.onlookers()]).tolist(),
+        views,
     )
 
 
