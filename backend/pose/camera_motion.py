@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...retarget.rotations import Array
 from .detections import Views
-from .mediapipe_graphs import Image, Square
+from .mediapipe_graphs import Image
 
 Grey = NDArray[np.uint8]
+Box = tuple[Array, Array]
 
-_LONGER = 256  # pixels, about, of the picture's longer side in which movement is looked for
+_LONGER = 320  # pixels, about, of the picture's longer side in which movement is looked for
 _CORNERS, _LEAST = 80, 12  # points that are followed at most, and at least
 _APART = 7  # pixels between them
-_BEYOND = 1.1  # of the square round the person, in which nothing stands still
+_BEYOND = 0.15  # of the person's height by which hair and clothes reach beyond the landmarks
 _MISS = 1.0  # pixels by which a point may miss where the others say it is
 _AGREED = 0.5  # share of the points that must say the same, or they tell nothing
 _FAR, _CLOSER = 0.25, 1.25  # shares of the longer side moved, and of size, after which other points are followed
 _STILL = 0.004  # shares of the longer side by which a camera that stands still may seem to move
 _QUIET, _SELDOM = 30, 4  # pictures without movement, after which one in so many is looked at
 _STANDING = 0.2  # s for which a foot stays where it is in any dance
+_ABOUT = 1.2
 _AT_REST = (1.0 + 0.0j, 0.0j)
 
 
@@ -46,17 +49,17 @@ class CameraMotion:
         self._count = self._quiet = 0
         self._factor = self._side = 1.0
 
-    def see(self, image: Image, person: Square | None) -> None:
-        """The next picture (height, width, 3), with whom we follow in that square of it."""
+    def see(self, image: Image, person: Array | None) -> None:
+        """The next picture (height, width, 3), and the landmarks (P, 2) in it of whom we follow, in pixels."""
         self._count += 1
         if self._quiet >= _QUIET and self._count % _SELDOM:
             return
         grey, self._factor = _small(image)
         self._side = float(max(grey.shape))
-        square = None if person is None else _scaled(person, self._factor)
+        box = None if person is None else _box(person * self._factor)
         view = self._views[-1] if self._views else _AT_REST
         if self._key is not None:
-            moved, agreed = self._follow(self._key, grey, square)
+            moved, agreed = self._follow(self._key, grey, box)
             still = moved is None or self._apart(moved, self._moved) < _STILL
             self._quiet = self._quiet + 1 if still else 0
             if moved is not None:
@@ -65,7 +68,7 @@ class CameraMotion:
             if far or agreed < _AGREED * len(self._key.corners):
                 self._key = None
         if self._key is None:
-            self._key, self._moved = _Key(grey, _corners(grey, square), view), _AT_REST
+            self._key, self._moved = _Key(grey, _corners(grey, box), view), _AT_REST
         self._frames.append(self._count - 1)
         self._views.append(view)
 
@@ -82,7 +85,7 @@ class CameraMotion:
         corners = self._side * np.array([0.0, 1.0, 1.0j, 1.0 + 1.0j])
         return float(np.abs((one[0] - other[0]) * corners + one[1] - other[1]).max()) / self._side
 
-    def _follow(self, key: _Key, grey: Grey, square: Square | None) -> tuple[tuple[complex, complex] | None, int]:
+    def _follow(self, key: _Key, grey: Grey, box: Box | None) -> tuple[tuple[complex, complex] | None, int]:
         """How the background moved from the key picture to this one, None where it can't be told, and how many points
         say so."""
         import cv2
@@ -93,9 +96,10 @@ class CameraMotion:
         found, status, _ = cv2.calcOpticalFlowPyrLK(
             key.grey, grey, key.corners, guess, winSize=(13, 13), maxLevel=3, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
         )
-        good = (status[:, 0] > 0) & ~_inside(found, square)
+        good = (status[:, 0] > 0) & ~_inside(found, box)
         if good.sum() < _LEAST:
             return None, 0
+        cv2.setRNGSeed(0)  # the same pictures are seen the same way
         matrix, inliers = cv2.estimateAffinePartial2D(
             key.corners[good], found[good], method=cv2.RANSAC, ransacReprojThreshold=_MISS
         )
@@ -105,19 +109,17 @@ class CameraMotion:
         return (complex(matrix[0, 0], matrix[1, 0]), complex(matrix[0, 2], matrix[1, 2])), agreed
 
 
-def stands_stiller(views: Views, feet: Array, seconds: float) -> bool:
-    """Whether somebody stands stiller in the steadied pictures than in the pictures.
+def stands(views: Views, feet: Array, seconds: float) -> bool:
+    """Whether somebody stands in the steadied pictures at least about as still as in the pictures.
 
     What moves behind them may be a screen, not the room. ``feet``: (F, 2, 2) pixels, nan where not seen;
     ``seconds`` between two pictures.
     """
     lag = max(1, round(_STANDING / seconds))
-    if len(feet) <= lag:
-        return False
     points = feet[..., 0] + 1.0j * feet[..., 1]
     moves = [np.abs(one[lag:] - one[:-lag]).min(axis=1) for one in (points, views[:, :1] * points + views[:, 1:])]
     known = np.isfinite(moves[0])
-    return bool(known.any() and np.median(moves[1][known]) < np.median(moves[0][known]))
+    return bool(known.any() and np.median(moves[1][known]) < _ABOUT * np.median(moves[0][known]))
 
 
 def _after(view: tuple[complex, complex], moved: tuple[complex, complex]) -> tuple[complex, complex]:
@@ -130,30 +132,33 @@ def _small(image: Image) -> tuple[Grey, float]:
     """The picture, small and grey, and how much smaller it is."""
     import cv2
 
-    step = max(1, round(max(image.shape) / (2 * _LONGER)))
+    step = max(1, max(image.shape) // (2 * _LONGER))
     return np.asarray(cv2.pyrDown(np.ascontiguousarray(image[::step, ::step, 1])), dtype=np.uint8), 0.5 / step
 
 
-def _corners(grey: Grey, square: Square | None) -> NDArray[np.float32]:
-    """(N, 2) points that can be followed, outside of the square."""
+def _corners(grey: Grey, box: Box | None) -> NDArray[np.float32]:
+    """(N, 2) points that can be followed, outside of the box."""
     import cv2
 
     rows, columns = np.indices(grey.shape)
-    outside = ~_inside(np.stack([columns, rows], axis=-1), square)
+    outside = ~_inside(np.stack([columns, rows], axis=-1), box)
     found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, _APART, mask=outside.astype(np.uint8))
     return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
 
 
-def _inside(points: NDArray[np.generic], square: Square | None) -> NDArray[np.bool_]:
-    """Which of the points (..., 2) lie in the upright square round a person, or near."""
-    if square is None:
+def _box(person: Array) -> Box:
+    """Low and high corner (2,) of what the person fills."""
+    low, high = person.min(axis=0), person.max(axis=0)
+    beyond = _BEYOND * float((high - low).max())
+    return low - beyond, high + beyond
+
+
+def _inside(points: NDArray[Any], box: Box | None) -> NDArray[np.bool_]:
+    """Which of the points (..., 2) lie in the box."""
+    if box is None:
         return np.zeros(points.shape[:-1], dtype=bool)
-    inside: NDArray[np.bool_] = (np.abs(points - np.array(square.centre)) < _BEYOND * square.side / 2.0).all(axis=-1)
+    inside: NDArray[np.bool_] = ((points > box[0]) & (points < box[1])).all(axis=-1)
     return inside
-
-
-def _scaled(square: Square, factor: float) -> Square:
-    return Square((square.centre[0] * factor, square.centre[1] * factor), square.side * factor, square.turn)
 
 
 def _complex(points: NDArray[np.float32]) -> NDArray[np.complex128]:

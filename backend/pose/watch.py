@@ -15,7 +15,7 @@ import numpy as np
 from ...retarget.errors import StepsmithError
 from ..ahead import ahead
 from ..progress import Progress, silent
-from .camera_motion import CameraMotion, stands_stiller
+from .camera_motion import CameraMotion, stands
 from .damage import Damage
 from .detections import Detections, Views
 from .facing import Facing
@@ -177,7 +177,8 @@ class Shot:
         # Whoever is lost for a moment is mostly where they were.
         waiting = frame.time - self._last[0] < _MOMENT and not self._crowded(frame.time)
         self._square = self._last[1] if pose is not None or waiting else None
-        self._camera.see(frame.image, self._last[1])
+        known = pose or next((one for one in reversed(self.poses) if one is not None), None)
+        self._camera.see(frame.image, None if known is None else known.points)
         self.times.append(frame.time)
         self.poses.append(pose)
 
@@ -232,7 +233,7 @@ class Shot:
         views = self._camera.views()
         feet = np.array([np.full((2, 2), np.nan) if pose is None else pose.points[_ANKLES] for pose in self.poses])
         seconds = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1.0
-        return views if stands_stiller(views, feet, seconds) else np.tile(views[:1], (len(views), 1))
+        return views if stands(views, feet, seconds) else np.tile(views[:1], (len(views), 1))
 
     @property
     def dark(self) -> list[bool]:
