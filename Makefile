@@ -22,7 +22,7 @@ demo: $(SETUP) ## A song, a dance for it, and a Blender scene with both, in out/
 	@$(BIN)/stepsmith demo
 
 test: lint typecheck ## Everything that must hold: lint, types, import contract, tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(SETUP) ## Style, formatting and who may import whom
 	$(BIN)/ruff check .
