@@ -110,7 +110,10 @@ def installed() -> Iterator[str]:
     """
     import addon_utils
     import bpy
+    from stepsmith.addon.mapping.storage import unregister_storage
 
+    # What tests of the library had it register: Blender would keep it in place of the extension's own.
+    unregister_storage()
     folder = Path(bpy.utils.user_resource("EXTENSIONS", path="user_default", create=True))
     (folder / "stepsmith").symlink_to(Path(__file__).parents[2], target_is_directory=True)
     name = "bl_ext.user_default.stepsmith"
