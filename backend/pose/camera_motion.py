@@ -22,7 +22,9 @@ _BEYOND = 0.15  # of the person's height by which hair and clothes reach beyond 
 _MISS = 1.0  # pixels by which a point may miss where the others say it is
 _AGREED = 0.5  # share of the points that must say the same, or they tell nothing
 _FAR, _CLOSER = 0.25, 1.25  # shares of the longer side moved, and of size, after which other points are followed
-_STILL = 0.004  # shares of the longer side by which a camera that stands still may seem to move
+# Shares of the longer side by which a camera that stands still may seem to move: in all, and since the key picture,
+# so that what is missed does not add up.
+_STILL, _NOISE = 0.004, 0.001
 _QUIET, _SELDOM = 30, 4  # pictures without movement, after which one in so many is looked at
 _STANDING = 0.2  # s for which a foot stays where it is in any dance
 _ABOUT = 1.2
@@ -63,7 +65,8 @@ class CameraMotion:
             still = moved is None or self._apart(moved, self._moved) < _STILL
             self._quiet = self._quiet + 1 if still else 0
             if moved is not None:
-                self._moved, view = moved, _after(self._key.view, moved)
+                self._moved = _AT_REST if self._apart(moved, _AT_REST) < _NOISE else moved
+                view = _after(self._key.view, self._moved)
             far = abs(self._moved[1]) > _FAR * self._side or abs(np.log(abs(self._moved[0]))) > np.log(_CLOSER)
             if far or agreed < _AGREED * len(self._key.corners):
                 self._key = None
@@ -140,9 +143,11 @@ def _corners(grey: Grey, box: Box | None) -> NDArray[np.float32]:
     """(N, 2) points that can be followed, outside of the box."""
     import cv2
 
-    rows, columns = np.indices(grey.shape)
-    outside = ~_inside(np.stack([columns, rows], axis=-1), box)
-    found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, _APART, mask=outside.astype(np.uint8))
+    outside = np.ones_like(grey)
+    if box is not None:
+        (left, top), (right, bottom) = np.clip(np.round(box).astype(int), 0, None).tolist()
+        outside[top:bottom, left:right] = 0
+    found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, _APART, mask=outside)
     return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
 
 

@@ -149,7 +149,7 @@ def test_a_part_is_judged_by_what_is_around_it(start: float, seconds: float, tmp
 def test_a_part_that_tells_no_tempo_has_the_songs(tmp_path: Path) -> None:
     write_wav(tmp_path / "song.wav", synthesise(150, duration=30, seed=1, silences=[(6, 9)]))
     alone, heard = (analyse(tmp_path / "song.wav", start=9.9, duration=4.0, context=context) for context in (0.0, 30.0))
-    assert alone.tempo == pytest.approx(75, abs=1.0)
+    assert alone.tempo < 100  # or there would be nothing to tell
     assert heard.tempo == pytest.approx(150, abs=1.0)
 
 
