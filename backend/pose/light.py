@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from .video import Frame, Image
@@ -38,8 +40,11 @@ class Light:
 def _brightest(image: Image) -> float:
     """The level that the brightest hundredth of a picture reaches in its brightest colour."""
     rows, columns = (max(1, length // 48) for length in image.shape[:2])
-    levels = np.sort(image[rows // 2 :: rows, columns // 2 :: columns].max(axis=-1), axis=None)
-    return float(levels[int(0.99 * len(levels))])
+    some = image[rows // 2 :: rows, columns // 2 :: columns]
+    # Colour by colour: numpy takes five times as long for the largest along so short an axis.
+    levels = reduce(np.maximum, np.moveaxis(some, -1, 0)).ravel()
+    place = int(0.99 * len(levels))
+    return float(np.partition(levels, place)[place])
 
 
 def _brighter(level: float) -> Image:

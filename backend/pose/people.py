@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
+from statistics import median
 from typing import Protocol
 
 import numpy as np
@@ -190,7 +191,7 @@ class Track:
     @property
     def side(self) -> float:
         """How large the person was of late."""
-        return float(np.median([square.side for square in self.squares[-5:]]))
+        return median(square.side for square in self.squares[-5:])
 
     @property
     def mostly(self) -> float:
