@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ Box = tuple[Array, Array]
 _LONGER = 320  # pixels, about, of the picture's longer side in which movement is looked for
 _CORNERS, _LEAST = 80, 12  # points that are followed at most, and at least
 _APART = 7  # pixels between them
+# Squares along the longer side, each of which has a say with so many points at most: writing over a picture has the
+# strongest points, but covers little of it.
+_SQUARES, _SAY = 12, 2
+# Shares of the strongest point's strength from which on points are followed: so many times the strength of most of the
+# picture, which is that of its noise. Where noise or fine patterns are everywhere, only the strongest points tell.
+_WEAK, _STRONG, _NOISY = 0.002, 0.01, 10.0
 _BEYOND = 0.15  # of the person's height by which hair and clothes reach beyond the landmarks
 _MISS = 1.0  # pixels by which a point may miss where the others say it is
 _AGREED = 0.5  # share of the points that must say the same, or they tell nothing
@@ -147,8 +154,24 @@ def _corners(grey: Grey, box: Box | None) -> NDArray[np.float32]:
     if box is not None:
         (left, top), (right, bottom) = np.clip(np.round(box).astype(int), 0, None).tolist()
         outside[top:bottom, left:right] = 0
-    found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, _APART, mask=outside)
-    return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
+    strength = cv2.cornerMinEigenVal(grey, 3)  # as goodFeaturesToTrack has it
+    share = _NOISY * float(np.median(strength)) / max(float(strength.max()), 1e-12)
+    found = cv2.goodFeaturesToTrack(grey, 0, min(max(share, _WEAK), _STRONG), _APART, mask=outside)
+    if found is None:
+        return np.zeros((0, 2), np.float32)
+    strongest = np.asarray(found.reshape(-1, 2), np.float32)  # first
+    return strongest[:_CORNERS] if share >= _STRONG else _spread(strongest, max(grey.shape) / _SQUARES)
+
+
+def _spread(points: NDArray[np.float32], side: float) -> NDArray[np.float32]:
+    """The first of the points (N, 2) in each of the squares of that ``side``, _CORNERS of them at most."""
+    told: Counter[tuple[int, ...]] = Counter()
+    chosen = []
+    for point, square in zip(points, map(tuple, (points // side).astype(int).tolist()), strict=True):
+        told[square] += 1
+        if told[square] <= _SAY:
+            chosen.append(point)
+    return np.array(chosen[:_CORNERS])
 
 
 def _box(person: Array) -> Box:

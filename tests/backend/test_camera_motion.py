@@ -37,8 +37,13 @@ def seen(place: np.ndarray, shot: Shot, scale: float = 1.0) -> complex:
     return complex(*(lens(shot, scale) @ [*place, 1.0]))
 
 
-def filmed(room: np.ndarray, shots: Sequence[Shot], scale: float = 1.0, dancer: bool = True) -> CameraMotion:
-    """What is made of pictures of a room in which somebody dances."""
+def filmed(
+    room: np.ndarray,
+    shots: Sequence[Shot],
+    scale: float = 1.0,
+    edit: Callable[[np.ndarray], None] = lambda picture: None,
+) -> CameraMotion:
+    """What is made of pictures of a room in which somebody dances; ``edit`` draws on them afterwards."""
     camera, random = CameraMotion(), np.random.default_rng(1)
     for k, shot in enumerate(shots):
         size = round(scale * WIDTH), round(scale * HEIGHT)
@@ -46,11 +51,11 @@ def filmed(room: np.ndarray, shots: Sequence[Shot], scale: float = 1.0, dancer: 
         picture = np.clip(picture + random.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
         spot = seen(MIDDLE, shot, scale)
         side = 0.5 * scale * HEIGHT * shot[2]
-        if dancer:
-            left, top = round(spot.real - side / 2), round(spot.imag - side / 2)
-            body = np.roll(room, 9 * k, axis=1)[: round(side), : round(side)]
-            shown = picture[max(top, 0) :, max(left, 0) :][: round(side), : round(side)]
-            shown[:] = body[: shown.shape[0], : shown.shape[1]]
+        left, top = round(spot.real - side / 2), round(spot.imag - side / 2)
+        body = np.roll(room, 9 * k, axis=1)[: round(side), : round(side)]
+        shown = picture[max(top, 0) :, max(left, 0) :][: round(side), : round(side)]
+        shown[:] = body[: shown.shape[0], : shown.shape[1]]
+        edit(picture)
         landmarks = np.array([spot.real, spot.imag]) + 0.42 * side * np.array([[-1.0, -1.0], [1.0, 1.0]])
         camera.see(np.repeat(picture[..., None], 3, axis=-1), landmarks)
     return camera
@@ -84,6 +89,26 @@ def test_what_stands_in_the_room_stands_in_the_steadied_pictures(room: np.ndarra
 def test_a_camera_that_stands_still_is_left_alone(room: np.ndarray, room_of: Callable[..., np.ndarray]) -> None:
     views = filmed(room_of(room), [AT_REST] * 80).views()
     np.testing.assert_array_equal(views, np.tile([1.0, 0.0], (80, 1)))
+
+
+def test_words_over_the_picture_do_not_hide_that_the_camera_moves() -> None:
+    wall = np.full((500, 700), 128, dtype=np.uint8)
+    pictures = np.random.default_rng(0).integers([0, 0, 10, 10, 100], [660, 460, 50, 50, 156], (160, 5))
+    for x, y, width, height, grey in pictures:
+        wall[y : y + height, x : x + width] = grey
+
+    def write(picture: np.ndarray) -> None:
+        for line in (30, 60):
+            for grey, thickness in ((0, 6), (255, 2)):
+                words = "my new dance, do you like it?"
+                cv2.putText(picture, words, (10, line), cv2.FONT_HERSHEY_SIMPLEX, 0.8, grey, thickness)
+
+    shots, scale = PAN[:30], 2.5
+    views = filmed(wall, shots, scale, write).views()
+    points = np.array([seen(MIDDLE, shot, scale) for shot in shots])
+    assert np.abs(views[:, 0] * points + views[:, 1] - points[0]).max() < 0.01 * WIDTH * scale
+    still = filmed(wall, [AT_REST] * 20, scale, write).views()
+    np.testing.assert_array_equal(still, np.tile([1.0, 0.0], (20, 1)))
 
 
 def test_what_moves_on_a_screen_is_no_camera(room: np.ndarray) -> None:
