@@ -170,7 +170,7 @@ def _dark(detections: Detections) -> Iterator[Problem]:
     times, seen = detections.times, _seen(detections)
     flags = np.isin(np.arange(len(detections)), detections.dark)
     for start, end in _runs(times, flags, shortest=BRIDGED):
-        captured = bool(seen[(times >= start) & (times < end)].any())
+        captured = float(np.mean(seen[(times >= start) & (times < end)])) > 0.5  # not at its edges alone
         effect = "the motion is less exact there, film in more light" if captured else "nobody can be made out there"
         yield Problem("dark", start, end, f"The video is very dark {_when(start, end)}: {effect}.")
 

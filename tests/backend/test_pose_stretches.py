@@ -238,6 +238,19 @@ def test_pictures_that_are_very_dark_are_said_where_they_last() -> None:
     found = problem(seen)
     assert (found.kind, round(found.start, 1), round(found.end, 1)) == ("dark", 2.0, 4.0)
     assert spans(seen) == [(0.0, 6.0)]
+    assert "less exact" in found.sentence
+
+
+def test_where_nobody_is_seen_in_the_dark_no_motion_is_less_exact() -> None:
+    seen = dancer()
+    confidence = seen.confidence.copy()
+    confidence[62:120] = 0.0  # seen at its edge
+    (dark,) = (
+        one
+        for one in find_stretches(replace(seen, confidence=confidence, dark=[*range(60, 120)]))[1]
+        if one.kind == "dark"
+    )
+    assert dark.sentence == "The video is very dark from 2.0 s to 4.0 s: nobody can be made out there."
 
 
 @pytest.mark.parametrize(("fps", "rate"), [(1.0, "1"), (7.5, "7.5"), (10.0, None), (25.0, None)])
