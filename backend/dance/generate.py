@@ -81,18 +81,17 @@ _STANDARD = {"waltz": (87, 3), "rumba": (104, 4), "cha-cha": (122, 4), "tango": 
 
 
 def choose_genres(music: Music, genres: tuple[str, ...]) -> list[tuple[float, str]]:
-    """(second, genre) from when on each is danced, the first from 0 on.
-
-    For each song of a mix the genre whose standard tempo is nearest, in octaves, among those of the same metre.
-    """
-    known = [genre for genre in genres if genre in _STANDARD]
-
-    def nearest(song: Song) -> str:
-        def distance(genre: str) -> float:
-            tempo, meter = _STANDARD[genre]
-            return abs(np.log2(song.tempo / tempo)) + 10.0 * (meter != (3 if song.meter == 3 else 4))
-
-        return min(known, key=distance) if known else genres[0]
-
-    chosen = [(song.start, nearest(song)) for song in music.each_song]
+    """(second, genre) from when on each is danced, the first from 0 on: what suits each song of a mix."""
+    chosen = [(song.start, suiting_genre(song, genres)) for song in music.each_song]
     return chosen[:1] + [after for before, after in pairwise(chosen) if after[1] != before[1]]
+
+
+def suiting_genre(song: Song, genres: tuple[str, ...]) -> str:
+    """Of ``genres`` the one whose standard tempo is nearest, in octaves, among those of the song's metre."""
+
+    def distance(genre: str) -> float:
+        tempo, meter = _STANDARD[genre]
+        return abs(np.log2(song.tempo / tempo)) + 10.0 * (meter != (3 if song.meter == 3 else 4))
+
+    known = [genre for genre in genres if genre in _STANDARD]
+    return min(known, key=distance) if known else genres[0]

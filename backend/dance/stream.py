@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...retarget.errors import StepsmithError
@@ -10,7 +10,7 @@ from ...retarget.motion import Motion
 from ..audio import Music
 from ..progress import Progress, part, silent
 from .controls import Controls, Keep
-from .generate import choose_genres
+from .generate import suiting_genre
 from .keep import Kept
 from .model import DanceModel
 from .plan import Plan, plan_dance
@@ -37,7 +37,7 @@ def generate_stream(
 
     ``songs``: the music; or first its beginning (10 s or more), then longer beginnings, at last all of it, each asked
     for when the dance has come to the end of what is known, so that listening delays nobody. Without ``genre`` the
-    first of them decides what is danced.
+    first of them decides what is danced; of a mix each further song has its own dance from where it is heard.
     ``progress`` is told shares once the whole is known, 0 before. Beats of a part count from its start. The rest is as
     in ``generate``, whose dance for the same seed is another one. Memory does not grow with the dance.
     Raises StepsmithError as it does, and for controls that need the whole dance at once.
@@ -51,8 +51,10 @@ def generate_stream(
     model = model or load_model()
     known = iter(songs)
     opening = next(known)
-    # Chosen once: more of the song may suit another genre, but a dance does not change in its middle.
-    genre = genre or choose_genres(opening, model.config.genres)[0][1]
+    suits = genre is None and not controls.changes
+    genre = genre or suiting_genre(opening.each_song[0], model.config.genres)
+    if suits:
+        controls = replace(controls, changes=_changes([(0.0, genre)], opening, opening, 0.0, model.config.genres))
     plan = _plan(opening, genre, controls, model)
     cues, fps, ahead = plan.cues(seed), plan.fps, round(_AHEAD * plan.fps)
     done, number, all_known = 0, 0, False
@@ -64,6 +66,10 @@ def generate_stream(
             if longer is None:
                 all_known = True
             else:
+                if suits:
+                    danced = (0.0, genre), *controls.changes
+                    changes = _changes(danced, plan.music, longer, done / fps, model.config.genres)
+                    controls = replace(controls, changes=changes)
                 plan = _plan(longer, genre, controls, model)
                 cues = plan.cues(seed)
         if stop + ahead >= len(cues):
@@ -86,6 +92,25 @@ def generate_stream(
         before = before.mirror() if controls.mirror else before
         yield _with_beats(motion.slice(done - start, stop - start), plan, done, seed)
         done, number = stop, number + 1
+
+
+def _changes(
+    danced: Sequence[tuple[float, str]], heard: Music, longer: Music, second: float, genres: tuple[str, ...]
+) -> tuple[tuple[float, str], ...]:
+    """Changes (second, genre) of what was ``danced``, from ``second`` on by the songs that begin there.
+
+    ``longer``: what is known of the music now, instead of what was ``heard``. More of a song may suit another genre,
+    but a dance does not change in a song's middle, unless that was not yet told apart from the song before it.
+    """
+    now = int(longer.song_at(second))
+    songs = list(longer.each_song[now + 1 :])
+    if now > heard.song_at(second):
+        songs.insert(0, replace(longer.each_song[now], start=second))
+    changes = [change for change in danced if change[0] <= second]
+    for song in songs:
+        if (genre := suiting_genre(song, genres)) != changes[-1][1]:
+            changes.append((song.start, genre))
+    return tuple(changes[1:])
 
 
 def _plan(music: Music, genre: str, controls: Controls, model: DanceModel) -> Plan:

@@ -53,7 +53,8 @@ def dance(order: Order, progress: Progress) -> None:
         parts.append(motion)
         # Another text is passed on at once: who waits for the part looks for it then.
         progress(reached, f"{sum(part.duration for part in parts):.0f} s are danced")
-    save_motion(order.out, concatenate(parts))
+    # The last part knows all of the song, the first one its beginning.
+    save_motion(order.out, concatenate(parts).with_meta(**parts[-1].meta))
 
 
 def capture(order: Order, progress: Progress) -> None:

@@ -259,7 +259,7 @@ def test_a_dance_is_streamed_while_it_is_made(start_server: Callable[..., Any], 
     long = synthesise(tempo=120, duration=24.0)
     write_wav(song.with_name("long.wav"), long)
     sha256 = server.send(song.with_name("long.wav").read_bytes(), "long.wav")
-    job_id = server.submit(5, sha256, genre="tango", stream=True, controls={"radius": 1.0, "changes": [[10, "waltz"]]})
+    job_id = server.submit(5, sha256, genre="tango", stream=True, controls={"radius": 1.0, "changes": [[14, "waltz"]]})
     starts, dance, word = streamed(server, job_id)
     assert word == {"done": True}
     assert starts == [0.0, 5.0, 20.0]
@@ -267,7 +267,7 @@ def test_a_dance_is_streamed_while_it_is_made(start_server: Callable[..., Any], 
     assert dance is not None
     assert np.array_equal(dance.positions(), whole.positions())
     assert len(whole) == 720
-    assert whole.meta["song"] == "long.wav"
+    assert (whole.meta["song"], whole.meta["genre_changes"]) == ("long.wav", [[14, "waltz"]])
     assert not list((Path(server.given["data"]) / "dances").glob(".*"))
     # who comes late gets all of it at once, in lines that are no longer than those of the others
     starts, late, _ = streamed(server, job_id)

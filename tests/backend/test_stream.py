@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music
+from stepsmith.backend.audio import FEATURE_FPS, MEL_BANDS, Music, Song
 from stepsmith.backend.choreography import Choreographer, Wish
 from stepsmith.backend.dance.controls import Controls, Keep
 from stepsmith.backend.dance.model import DanceModel, ModelConfig
@@ -81,6 +81,18 @@ def test_the_genre_chosen_first_is_danced_to_the_end(model: DanceModel) -> None:
     parts = list(generate_stream([music(12.0, tempo=104.0), waltz], model=model))
     assert [part.meta["tempo"] for part in parts] == [104.0, 87.0, 87.0]
     assert {part.meta["genre"] for part in parts} == {"rumba"}
+
+
+def test_each_song_of_a_mix_has_its_dance(model: DanceModel) -> None:
+    songs = [Song(0.0, 87.0, 3), Song(18.0, 104.0, 4), Song(22.0, 86.0, 3), Song(33.0, 104.0, 4)]
+    hearings = [replace(music(12.0), songs=(songs[0],)), replace(music(23.0), songs=(Song(0.0, 128.0, 4),))]
+    hearings.append(replace(music(40.0), songs=tuple(songs)))
+    meta = list(generate_stream(hearings, model=model))[-1].meta
+    assert meta["genre"] == "waltz"
+    # The second song was told apart when 20 s were danced.
+    assert meta["genre_changes"] == [[20.0, "rumba"], [22.0, "waltz"], [33.0, "rumba"]]
+    # Whoever names a genre or changes it has one dance.
+    assert "genre_changes" not in list(generate_stream(hearings, genre="waltz", model=model))[-1].meta
 
 
 def test_progress_rises_to_the_end_and_can_stop_the_work(model: DanceModel) -> None:
