@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -355,13 +355,30 @@ def _dance(
         motion = Choreographer(weights).dance(wish, part(progress, 0.0, choreography))
         stage = export.Stage(wish.song, wish.start, rig, how)
         told = export.export(motion, outs, stage, part(progress, choreography, 1.0))
-    if "ranked" in motion.meta:
-        best, *others = motion.meta["ranked"]
-        then = ", ".join(map(str, others))
-        told = [f"Seed {best} is the best of {len(others) + 1}, then {then}: --seed {others[0]} makes the next.", *told]
+    told = [*_heard_and_danced(motion.meta), *told]
     for sentence in told:
         print(f"stepsmith: {sentence}", file=sys.stderr)
     return list(outs)
+
+
+def _heard_and_danced(meta: Mapping[str, Any]) -> list[str]:
+    """Sentences on a dance by its ``meta``: the song's tempo and metre, or each song's of a mix, the genre, and which
+    of several candidates it is. Seconds are those of the dance, as --genre takes them."""
+    (_, tempo, meter), *songs = meta.get("songs", [[0.0, meta["tempo"], meta["meter"]]])
+    others = [(second, f"{tempo:.0f} in bars of {meter}") for second, tempo, meter in songs]
+    told = [
+        f"Heard {tempo:.0f} beats a minute in bars of {meter}{_later(others)}.",
+        f"Danced {meta['genre']}{_later(meta.get('genre_changes', []))}.",
+    ]
+    if "ranked" in meta:
+        best, *others = meta["ranked"]
+        then = ", ".join(map(str, others))
+        told.append(f"Seed {best} is the best of {len(others) + 1}, then {then}: --seed {others[0]} makes the next.")
+    return told
+
+
+def _later(changes: Sequence[tuple[float, str]]) -> str:
+    return "".join(f", from {second:.1f} s on {what}" for second, what in changes)
 
 
 def main() -> None:

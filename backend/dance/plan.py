@@ -72,7 +72,10 @@ class Plan:
             facts["genre_changes"] = [list(change) for change in self.controls.changes]
         if self.controls.loop:
             facts["loop"] = True
-        return {**facts, "tempo": round(self.music.tempo, 2)}
+        facts |= {"tempo": round(self.music.tempo, 2), "meter": self.music.meter}
+        if self.music.songs:
+            facts["songs"] = [[song.start, round(song.tempo, 2), song.meter] for song in self.music.songs]
+        return facts
 
     def energy(self, seed: int) -> Array:
         """(T,) octaves that are wanted, drawn for ``seed``."""
