@@ -18,6 +18,7 @@ ANOTHER_TEMPO = 0.025  # octaves
 _SHORTEST, _AROUND = 40, 12
 # Seconds of sound compared before and after a beginning, and how far it may be from where the beats' tempo changes.
 _COMPARED, _NEAR = 8.0, 12.0
+_SILENCE = 7.0  # below what is loud, in ``mel``'s log energies: some 60 dB
 
 
 def beginnings(times: Array, mel: Floats) -> list[float]:
@@ -33,7 +34,14 @@ def beginnings(times: Array, mel: Floats) -> list[float]:
         _change_of_sound(total, max(low, at - _NEAR), min(high, at + _NEAR))
         for at, (low, high) in zip(changes, pairwise(middles), strict=True)
     ]
-    return [0.0, *begins]
+    # Silence is no song: it belongs to the one before it, or to the first one.
+    levels, loud = mel.max(axis=1), float(np.percentile(mel, 95))
+    sounding = [
+        begin
+        for begin, end in pairwise([0.0, *begins, len(mel) / FEATURE_FPS])
+        if np.median(levels[round(begin * FEATURE_FPS) : round(end * FEATURE_FPS)]) > loud - _SILENCE
+    ]
+    return [0.0, *sounding[1:]]
 
 
 def _changes_of_tempo(times: Array) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from stepsmith.backend.audio import AudioError, analyse, decode
+from stepsmith.backend.audio.songs import beginnings
 from stepsmith.backend.audio.synth import RATE, synthesise, write_wav
 from stepsmith.backend.dance.sources import load_dances
 from stepsmith.backend.dance.timing import FIGURES, keep_time
@@ -119,6 +120,14 @@ def test_each_song_of_a_mix_is_heard_by_itself(parts: tuple[tuple[float, int, st
     assert np.diff(music.beats).min() > 0.75 * fastest
     assert np.diff(music.beats).max() < 1.75 * slowest
     assert set(music.downbeats) <= set(music.beats)
+
+
+def test_silence_is_no_song_of_its_own() -> None:
+    beats = np.concatenate([np.arange(0.0, 20.0, 0.4), np.arange(20.0, 60.0, 0.5), np.arange(60.0, 90.0, 0.4)])
+    mel = np.zeros((2700, 32), np.float32)
+    assert beginnings(beats, mel + np.repeat([0.0, 3.0, 1.0], [600, 1200, 900])[:, None]) == [0.0, 20.0, 60.0]
+    assert beginnings(beats, mel + np.repeat([-11.5, 0.0, 1.0], [600, 1200, 900])[:, None]) == [0.0, 60.0]
+    assert beginnings(beats, mel + np.repeat([0.0, 1.0, -11.5], [600, 1200, 900])[:, None]) == [0.0, 20.0]
 
 
 def test_an_excerpt_has_the_songs_beats(tmp_path: Path) -> None:
