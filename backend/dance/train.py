@@ -71,7 +71,7 @@ class Trainer:
         self.folder, self.tracks, self.held_out = folder, tracks, held_out
         self.processes = Processes()
         self.device = self.processes.device
-        self.log = Log(folder, _VALIDATION, tensorboard and self.processes.first)
+        self.log = Log(folder, tensorboard and self.processes.first)
         torch.manual_seed(0)
         self.model = DanceModel(model).to(self.device)
         mean, std = feature_scale(*(features for track in tracks for features in track.features))

@@ -29,12 +29,12 @@ _RIGHT = (2, 5, 8, 11, 14, 17, 19, 21, 23)  # joints drawn in another colour
 class Log:
     """Numbers of a training run by step, appended to ``log.csv`` and, where asked for, to TensorBoard's events.
 
-    The first row ever logged and ``later``, names of numbers that come now and then, make the columns.
-    Raises StepsmithError where TensorBoard is asked for and not installed.
+    Each number has a column from the first row on that has it. Raises StepsmithError where TensorBoard is asked for and
+    not installed.
     """
 
-    def __init__(self, folder: Path, later: Sequence[str] = (), tensorboard: bool = False) -> None:
-        self.path, self.later = folder / "log.csv", tuple(later)
+    def __init__(self, folder: Path, tensorboard: bool = False) -> None:
+        self.path = folder / "log.csv"
         self._events = None
         if tensorboard:
             if find_spec("tensorboard") is None:
@@ -42,11 +42,14 @@ class Log:
             self._events = self._open_events()
 
     def add(self, step: int, **numbers: float) -> None:
-        """Log ``numbers`` at ``step``; those without a column are left out of the table."""
+        """Log ``numbers`` at ``step``."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        columns = self._columns() or ["step", *numbers, *(name for name in self.later if name not in numbers)]
+        columns = self._columns()
+        new = [name for name in ("step", *numbers) if name not in columns]
+        if columns and new:
+            self._rewrite([*columns, *new], self._rows())
         with self.path.open("a+", newline="", encoding="utf-8", errors="replace") as file:
-            table = csv.DictWriter(file, columns, extrasaction="ignore")
+            table = csv.DictWriter(file, [*columns, *new])
             if file.tell() == 0:
                 table.writeheader()
             elif not self._ends_a_line():
@@ -66,10 +69,10 @@ class Log:
             self.path.unlink(missing_ok=True)
             return
         columns = self._columns()
-        if not columns:
-            return
-        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-            rows = [row for row in csv.DictReader(file) if (_number(row.get("step")) or 0.0) <= step]
+        if columns:
+            self._rewrite(columns, [row for row in self._rows() if (_number(row.get("step")) or 0.0) <= step])
+
+    def _rewrite(self, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
         with written_beside(self.path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, columns, extrasaction="ignore")
             table.writeheader()
@@ -84,14 +87,13 @@ class Log:
     def read(self) -> dict[str, tuple[Array, Array]]:
         """Steps and values of every column; what is no number, as after a stop in mid-line, is left out."""
         found: dict[str, tuple[list[float], list[float]]] = {}
-        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
-                for name, text in row.items():
-                    step, value = _number(row.get("step")), _number(text)
-                    if name not in ("step", None) and step is not None and value is not None:
-                        steps, values = found.setdefault(name, ([], []))
-                        steps.append(step)
-                        values.append(value)
+        for row in self._rows():
+            for name, text in row.items():
+                step, value = _number(row.get("step")), _number(text)
+                if name not in ("step", None) and step is not None and value is not None:
+                    steps, values = found.setdefault(name, ([], []))
+                    steps.append(step)
+                    values.append(value)
         return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
 
     def _ends_a_line(self) -> bool:
@@ -105,6 +107,10 @@ class Log:
             return []
         with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             return next(csv.reader(file), [])
+
+    def _rows(self) -> list[dict[str, str]]:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            return list(csv.DictReader(file))
 
 
 def _number(text: object) -> float | None:

@@ -231,7 +231,7 @@ def test_tensorboard_forgets_what_comes_again(tmp_path: Path) -> None:
 
 
 def test_a_log_cut_off_in_mid_line_goes_on(tmp_path: Path) -> None:
-    log = train_log.Log(tmp_path, ("val_own",))
+    log = train_log.Log(tmp_path)
     for step in (20, 40):
         log.add(step, features=1.0 / step)
     log.path.write_bytes(log.path.read_bytes()[:-4])
@@ -246,6 +246,16 @@ def test_a_log_cut_off_in_mid_line_goes_on(tmp_path: Path) -> None:
 
 
 def test_rows_that_come_again_are_not_logged_twice(tmp_path: Path) -> None:
+def test_no_number_is_lost_whichever_comes_first(tmp_path: Path) -> None:
+    """Where steps take long, the first checkpoint's row stands before the first of the losses."""
+    log = train_log.Log(tmp_path)
+    log.add(7, val_own=0.75)
+    log.add(20, features=0.5, rate=1e-3)
+    log.add(25, val_own=0.25)
+    found = {name: (steps.tolist(), values.tolist()) for name, (steps, values) in log.read().items()}
+    assert found == {"val_own": ([7, 25], [0.75, 0.25]), "features": ([20], [0.5]), "rate": ([20], [0.001])}
+
+
     """A run stopped after its checkpoint is resumed from it; one stopped before its first begins anew."""
     log = train_log.Log(tmp_path)
     for step in (20, 40, 60):
