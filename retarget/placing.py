@@ -1,9 +1,13 @@
-"""Finished files to their places: ``written_beside`` and ``write_whole`` for one, ``put_in_place`` for several."""
+"""Finished files to their places: ``written_beside`` and ``write_whole`` for one, ``put_in_place`` for several.
+
+``unfinished_of`` knows what a process that was killed meanwhile has left.
+"""
 
 from __future__ import annotations
 
 import filecmp
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +17,7 @@ from .errors import StepsmithError
 
 # Blender's USD exporter writes a file's pictures there, beside it, and the file names them so; neither can be set.
 TEXTURES = "textures"
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
 @contextmanager
@@ -27,6 +32,15 @@ def written_beside(place: Path) -> Iterator[Path]:
         os.replace(unfinished, place)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def unfinished_of(path: Path) -> str:
+    """The name of the file that ``path`` was to become, where ``written_beside`` gave it its name; else an empty one.
+
+    Its writer was killed, or is still at work: who removes it must know that nobody else writes such a file there.
+    """
+    known = _UNFINISHED.fullmatch(path.name)
+    return known[1] if known else ""
 
 
 def write_whole(place: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
-from ..checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
+from ..checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint, sweep
 from ..folders import make_folder
 from ..progress import Progress, part, silent
 from ..provenance import provenance
@@ -31,6 +31,7 @@ from .tracks import STORE_FPS, Track, Windows, prepare
 from .train_log import Log, can_plot, contact_sheet, plot_losses
 from .weights import save_model
 
+_WEIGHTS, _CARD, _LOSSES, _SHEET = "model.safetensors", "model.md", "losses.png", "samples.png"
 _LOG_EVERY = 20
 _SAVE_EVERY = 240.0  # seconds
 _VALIDATION = ("val_own", "val_other")
@@ -132,6 +133,8 @@ class Trainer:
         self.model.train()
         if self.processes.first:
             with kept_in(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                sweep(self.folder, [CHECKPOINT, _WEIGHTS, _CARD, _LOSSES, _SHEET, self.log.path.name])
                 self.log.forget_after(self.step)
         while self.step < config.steps:
             rate = config.rate * _schedule(self.step, config)
@@ -198,12 +201,11 @@ class Trainer:
             self._save()
 
     def _save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {"model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
         save_checkpoint(self.folder / CHECKPOINT, {**state, "step": self.step, "config": self.model.config.to_dict()})
         averaged = self._averaged()
         facts = {**self._facts, "steps": str(self.step), "dances": str(len(self.tracks))}
-        save_model(self.folder / "model.safetensors", averaged, facts)
+        save_model(self.folder / _WEIGHTS, averaged, facts)
         losses = self.validate() if self.held_out else {}
         if losses:
             self.log.add(self.step, **losses)
@@ -238,12 +240,12 @@ class Trainer:
         }
         parameters = sum(p.numel() for p in self.model.parameters())
         card = model_card(self.model.config.genres, self.tracks, parameters, training, held_out)
-        write_whole(self.folder / "model.md", card)
+        write_whole(self.folder / _CARD, card)
 
     def _plot(self, model: DanceModel) -> None:
         """The losses so far, and dances of each genre to music that the model has not learned, where there is some."""
         if self.log.path.is_file():
-            plot_losses(self.log, self.folder / "losses.png", without=_SETTINGS)
+            plot_losses(self.log, self.folder / _LOSSES, without=_SETTINGS)
         genres = model.config.genres
         tracks = {genres[track.genre]: track for track in [*self.tracks, *self.held_out]}
         dances = {
@@ -252,7 +254,7 @@ class Trainer:
             ).positions()
             for genre, track in list(tracks.items())[:_SAMPLES]
         }
-        contact_sheet(dances, self.folder / "samples.png")
+        contact_sheet(dances, self.folder / _SHEET)
 
     def _losses(
         self, network: nn.Module, batch: dict[str, Tensor], noise: Tensor | None = None, t: Tensor | None = None
@@ -341,7 +343,7 @@ def train(
     if resume:
         trainer.resume()
     trainer.run(config, progress)
-    return folder / "model.safetensors"
+    return folder / _WEIGHTS
 
 
 def _held_out(data: Path, genres: Sequence[str], beside: float, skip: Skip) -> list[Dance]:

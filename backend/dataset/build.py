@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from ...retarget.errors import StepsmithError
-from ...retarget.placing import write_whole, written_beside
+from ...retarget.placing import unfinished_of, write_whole, written_beside
 from ..dance.sources.manifest import read_manifest
 from ..progress import Progress, part, silent
 from . import dances, film, quality, songs, store
@@ -353,7 +353,8 @@ def _in_step(clips: Sequence[Clip], shifts: Mapping[tuple[str, str], float]) -> 
 
 
 def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:
-    """Write the folder: what is no longer in the data set goes, the tables and the report come last."""
+    """Write the folder: what is no longer in the data set goes, and what a build that was killed left half written;
+    the tables and the report come last."""
     from .report import html_report
 
     placed: set[Path] = set()
@@ -369,10 +370,13 @@ def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:
                 placed.add(target)
         write_whole(out / MANIFEST, _manifest(data))
         for path in (out / DANCES).rglob("*"):
-            if path not in placed and _OURS.fullmatch(path.name):
+            if path not in placed and _OURS.fullmatch(unfinished_of(path) or path.name):
                 path.unlink()
         write_whole(out / CLIPS, _table(data))
         write_whole(out / REPORT, html_report(data))
+        for path in out.iterdir():
+            if unfinished_of(path) in (MANIFEST, CLIPS, REPORT):
+                path.unlink()
     except OSError as error:
         raise StepsmithError(f"{out} can't be written ({error.strerror}): make room, and run this again.") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stepsmith.backend.checkpoints import sweep
 from stepsmith.backend.cli import app
 from stepsmith.backend.dance import train as dance_training
 from stepsmith.backend.pose.lifter import train as lifter_training
@@ -26,3 +27,10 @@ def test_who_stops_a_training_is_told_how_it_goes_on(
     assert result.exit_code == 130
     assert ("--resume goes on from the last checkpoint" in result.stderr) == kept
     assert "no half-written file was left" in result.stderr
+
+
+def test_what_a_killed_training_leaves_is_swept_away(tmp_path: Path) -> None:
+    for name in (".checkpoint.pt.0123abcd.part", ".dance.npz.0123abcd.part", "checkpoint.pt"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, ["checkpoint.pt", "log.csv"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".dance.npz.0123abcd.part", "checkpoint.pt"]

@@ -311,8 +311,15 @@ def test_a_stopped_build_goes_on(small: Path, tmp_path: Path, monkeypatch: pytes
     assert [path for path in out.rglob("*") if ".part" in path.name] == []
     assert not (out / "manifest.csv").exists()
     gate.touch()
+    # As one that was killed while it laid the folder out leaves it.
+    (out / "dances" / "small").mkdir(parents=True)
+    for name in ("manifest.csv", "dances/small/a-0123abcd-000.npz", "dances/small/notes.txt"):
+        place = out / name
+        place.with_name(f".{place.name}.0123abcd.part").touch()
     assert traced(small, out, PRETENDED, trace, monkeypatch) == ["z.mp4"]
     assert {row["video"] for row in rows(out / "manifest.csv")} == {"a.mp4", "b.mp4", "z.mp4"}
+    left = [path.name for path in out.rglob("*") if ".part" in path.name]
+    assert left == [".notes.txt.0123abcd.part"], "what is not ours"
 
 
 @pytest.mark.usefixtures("one_process")

@@ -410,10 +410,12 @@ def test_a_resumed_training_is_as_one_without_interruption(tmp_path: Path) -> No
     whole.run()
     with pytest.raises(KeyboardInterrupt):
         _interrupt_after(first, 4)
+    (tmp_path / "b" / ".checkpoint.pt.0123abcd.part").touch()  # as a kill leaves it
     second = Trainer([recording()], config, tmp_path / "b")
     assert second.resume()
     second.run()
     assert second.network.field == 27
+    assert not list((tmp_path / "b").glob("*.part"))
     for name, value in whole.average.items():
         torch.testing.assert_close(second.average[name], value, msg=name)
 

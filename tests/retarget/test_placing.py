@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from stepsmith.retarget.errors import StepsmithError
-from stepsmith.retarget.placing import put_in_place, write_whole, written_beside
+from stepsmith.retarget.placing import put_in_place, unfinished_of, write_whole, written_beside
 
 
 @pytest.fixture
@@ -89,3 +89,11 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
         first.write_text("first")
         second.write_text("second")
     assert content(tmp_path) == {"dance.npz": "first"}
+
+
+@pytest.mark.parametrize("name", ["dance.npz", ".hidden", "a.part", "tänze 1.mp4"])
+def test_what_a_killed_writer_leaves_is_known(tmp_path: Path, name: str) -> None:
+    with written_beside(tmp_path / name) as unfinished:
+        assert unfinished_of(unfinished) == name
+        unfinished.touch()
+    assert unfinished_of(tmp_path / name) == ""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ....retarget.errors import StepsmithError
 from ...ahead import ahead
-from ...checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
+from ...checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint, sweep
 from ...dance.sources import Skip, ignore
 from ...dance.train_log import Log
 from ...folders import make_folder
@@ -30,6 +30,7 @@ from .network import TemporalNetwork, widen
 from .shapes import INPUTS, OUTPUTS, SHAPE
 from .weights import save_network
 
+_WEIGHTS = "lifter.safetensors"
 _CHECKPOINT_SECONDS = 240.0
 _LOG_STEPS = 50
 _WARM_UP = 200  # steps
@@ -127,7 +128,7 @@ def train(
         trainer.resume()
     trainer.run(progress)
     trainer.network.load_state_dict(trainer.average)
-    path = out / "lifter.safetensors"
+    path = out / _WEIGHTS
     with kept_in(out):
         save_network(path, trainer.network, provenance(data) | {"steps": str(trainer.step)})
     return path
@@ -164,6 +165,7 @@ class Trainer:
         saved = time.monotonic()
         since: list[dict[str, float]] = []  # the losses of the steps since the last row of the log
         with kept_in(self.out):
+            sweep(self.out, [CHECKPOINT, _WEIGHTS, self.log.path.name])
             self.log.forget_after(self.step)
         with closing(ahead(map(self._examples, range(self.step, self.config.steps)))) as coming:
             for examples in coming:
