@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from .generate import generate
 from .losses import dance_losses, feature_scale
 from .model import DanceModel, ModelConfig
 from .processes import Processes
-from .sources import Dance, NoDancesError, Skip, check_unpaired, ignore, load_dances, load_unpaired
+from .sources import SPLITS, Dance, NoDancesError, Skip, check_unpaired, genres_of, ignore, load_dances, load_unpaired
 from .sources.dance import seconds_of
 from .timing import song_of
 from .tracks import STORE_FPS, Track, Windows, prepare
@@ -307,11 +307,13 @@ def train(
     extra: Sequence[Path] = (),
     tensorboard: bool = False,
     skip: Skip = ignore,
+    say: Callable[[str], None] = ignore,
 ) -> Path:
     """Train on the train split of a folder of dances; returns the weights' path.
 
     ``folder``: where checkpoints, log and weights go. ``resume``: go on from its checkpoint. ``extra``:
-    folders and zips of dances without music. ``skip`` hears of files that can't be used.
+    folders and zips of dances without music. ``skip`` hears of files that can't be used, ``say`` of genres of which all
+    dances are kept back: the model will not know them.
     Raises StepsmithError where there is nothing to train on or to resume from, or a checkpoint to be lost.
     """
     if (folder / CHECKPOINT).is_file() != resume:
@@ -337,6 +339,8 @@ def train(
     learnt = sorted({track.genre for track in tracks})
     genres = [named[genre] for genre in learnt]
     tracks = [replace(track, genre=learnt.index(track.genre)) for track in tracks]
+    for genre in sorted(set().union(*(genres_of(data, split) for split in SPLITS[1:])) - set(named)):
+        say(f"All dances of {genre} are in val or test: the model will not know it, unless some are put in train.")
     held_out = prepare(_held_out(data, genres, sum(track.seconds for track in tracks), skip), genres, listening, skip)
     model = ModelConfig(genres=tuple(genres), meters=_meters(tracks, len(genres)))
     trainer = Trainer(tracks, held_out, model, folder, tensorboard, provenance(data, *extra))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,10 @@ def train(
     ] = Path("training"),
     extra: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder or zip of motions without music, genres as subfolders or zips; may be given again."),
+        typer.Option(
+            help="Folder or zip of motions without music, genres as subfolders or zips; all of it is learnt but "
+            "what a manifest.csv in it puts in val or test; may be given again."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps in all, those before a resume included.")] = 8000,
     batch: Annotated[int, typer.Option(min=1, help="Windows of five seconds a step.")] = 32,
@@ -57,6 +61,7 @@ def train(
     named, left out and counted.
     """
     from ..checkpoints import resumable
+    from .sources import ignore
     from .train import TrainConfig
     from .train import train as run
     from .train_log import can_plot
@@ -75,6 +80,7 @@ def train(
             extra=extra or (),
             tensorboard=tensorboard,
             skip=skip,
+            say=ignore if quiet else partial(print, file=sys.stderr, flush=True),
         )
     if first:
         print(weights)

@@ -312,6 +312,23 @@ def test_a_zip_by_itself_is_a_genre(tmp_path: Path) -> None:
     assert (dance.name, dance.genre) == ("Polka-one", "Polka")
 
 
+def test_what_a_manifest_keeps_back_is_not_learnt_as_a_dance_without_music(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    (folder / "dances" / "jazz").mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        save_motion(folder / "dances" / "jazz" / f"{name}.npz", swaying())
+    save_motion(folder / "dances" / "jazz" / "c.bvh", swaying())
+    (folder / "dances" / "jazz" / "c.wav").touch()
+    (folder / "manifest.csv").write_text("name,split\na,train\ndances/jazz/b.npz,val\nc,test\n")
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for path in sorted(folder.rglob("*.*")):
+            archive.write(path, path.relative_to(folder))
+    said: list[str] = []
+    assert [dance.name for dance in load_unpaired(tmp_path / "made", 30.0, said.append)] == ["jazz-a"]
+    assert [sentence.split()[0] for sentence in said] == ["b.npz", "c.bvh", "c.npz"]
+    assert "made-c" not in [dance.name for dance in load_unpaired(tmp_path / "made.zip", 30.0)]
+
+
 def test_zips_unpack_nothing_elsewhere_and_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save_motion(tmp_path / "a.npz", swaying())

@@ -455,6 +455,21 @@ def test_a_genre_without_a_song_that_can_be_read_is_not_learnt(data: Path, tmp_p
 
 
 @pytest.mark.usefixtures("tiny")
+def test_genres_that_are_only_kept_back_are_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = data / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("polka0,train", "polka0,test"))
+    monkeypatch.setattr(Trainer, "run", lambda *_: None)
+    result = CliRunner().invoke(train_app, ["--data", str(data), "--out", str(tmp_path / "out")])
+    assert "All dances of polka are in val or test" in result.stderr
+    assert "jive are in" not in result.stderr
+    (tmp_path / "polka").mkdir()
+    save_motion(tmp_path / "polka" / "one.npz", wandering(5, 8.0))
+    said: list[str] = []
+    training.train(data, tmp_path / "wide", TrainConfig(), extra=[tmp_path / "polka"], say=said.append)
+    assert not said
+
+
+@pytest.mark.usefixtures("tiny")
 def test_the_command_names_and_counts_what_it_leaves_out(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@
 """
 
 from .dance import Dance, DataError, NoDancesError, Skip, ignore
-from .folder import check_split, load_dances
+from .folder import check_split, genres_of, load_dances
 from .manifest import SPLITS
 from .unpaired import check_unpaired, load_unpaired
 
@@ -16,6 +16,7 @@ __all__ = [
     "Skip",
     "check_split",
     "check_unpaired",
+    "genres_of",
     "ignore",
     "load_dances",
     "load_unpaired",

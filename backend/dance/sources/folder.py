@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from os.path import commonpath
 from pathlib import Path
 
@@ -62,7 +63,43 @@ def check_split(split: str) -> None:
         raise DataError(f"There is no split “{split}”: choose one of {', '.join(SPLITS)}.")
 
 
+def genres_of(folder: Path, split: str) -> set[str]:
+    """The genres of the dances of one split of a folder, whether or not they can be used. Raises DataError."""
+    return {listed.genre for listed in _listed(folder, split, None, ignore)}
+
+
+def held_back(folder: Path) -> dict[Path, str]:
+    """The files below a folder that its ``manifest.csv``, where it has one, puts in another split than train, with that
+    split. Raises DataError where the manifest can't be read."""
+    splits = {name: row.split for name, row in (read_manifest(folder) or {}).items()}
+    found = {}
+    for path in folder.rglob("*"):
+        below = path.relative_to(folder)
+        for name in (path.stem, path.name, below.with_suffix("").as_posix(), below.as_posix()):
+            split = splits.get(name)
+            if split and split != SPLITS[0]:
+                found[path] = split
+    return found
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A motion of a split with its song, ``heard`` where it is the dance's; nothing of either is read yet."""
+
+    path: Path
+    name: str
+    genre: str
+    song: Path
+    heard: bool
+    in_time: bool | None
+
+
 def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None, skip: Skip) -> Iterator[Dance]:
+    for one in _listed(folder, split, names, skip):
+        yield from _read(one.path, one.name, one.genre, one.song if one.heard else None, one.in_time, fps, skip)
+
+
+def _listed(folder: Path, split: str, names: Sequence[str] | None, skip: Skip) -> Iterator[_Listed]:
     rows = read_manifest(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     songs = [path for path in files if path.suffix.lower() in _SONGS]
@@ -96,7 +133,7 @@ def _of_split(folder: Path, split: str, fps: float, names: Sequence[str] | None,
         # The folder that holds motion and song; one that holds motions alone says nothing of how they dance.
         both = Path(commonpath([path.parent, song.parent]))
         genre = row.genre or aist_genre(path.stem) or (both.name if both != folder else _PLAIN)
-        yield from _read(path, name, genre, song if row.heard else None, row.in_time, fps, skip)
+        yield _Listed(path, name, genre, song, row.heard, row.in_time)
 
 
 def _as_named(name: str, motions: Container[str]) -> str:

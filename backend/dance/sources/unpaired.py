@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
 from .clean import SHORTEST, clean
 from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
+from .folder import held_back
+from .manifest import FILE as MANIFEST
 from .manifest import aist_genre
 from .motion_file import SUFFIXES, read_motion
 
@@ -38,9 +41,11 @@ def load_unpaired(
 
     Each zip or subfolder is a genre by its name; files named as AIST++'s are "street".
     Motions are ``.bvh``, ``.npz``, ``.pkl``, or ``.amc`` beside their ``.asf``; ``skip`` hears of those that can't
-    be read or hold no dance. Without ``dances_only`` CMU's walks and fights are there too.
+    be read or hold no dance. Without ``dances_only`` CMU's walks and fights are there too. What a ``manifest.csv`` in
+    the folder, or in one below it, puts in the splits val or test is left out, and ``skip`` hears of it.
     Only recordings are read whose names, as "salsa-60_01", are ``chosen``. ``beside``: seconds of other dances that are
-    held in memory too. Raises DataError where there is none at all, or more than fit in memory.
+    held in memory too. Raises DataError where there is none at all, more than fit in memory, or a manifest can't be
+    read.
     """
     folder = Path(folder)
     check_unpaired(folder)
@@ -67,18 +72,24 @@ class _Wanted:
     chosen: Callable[[str], bool]
 
 
-def _below(folder: Path, genre: str, wanted: _Wanted) -> Iterator[Dance]:
+def _below(
+    folder: Path, genre: str, wanted: _Wanted, back: Mapping[Path, str] = MappingProxyType({})
+) -> Iterator[Dance]:
+    """The dances below a folder; ``back``: the splits of those that a manifest above it keeps back."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
         wanted.skip(f"{folder} can't be read ({error.strerror}).")
         return
+    back = {**back, **held_back(folder)} if (folder / MANIFEST).is_file() else back
     for path in paths:
         # Linked folders might lead back here.
         if path.is_dir() and not path.is_symlink():
-            yield from _below(path, path.name, wanted)
+            yield from _below(path, path.name, wanted, back)
         elif _is_zip(path):
             yield from _packed(path, wanted)
+        elif path.suffix.lower() in SUFFIXES and path in back:
+            wanted.skip(f"{path.name} is kept back: a {MANIFEST} has it in the split “{back[path]}”.")
         elif path.suffix.lower() in SUFFIXES:
             label = "street" if aist_genre(path.stem) else _CMU_GENRES.get(genre, genre)
             name = f"{genre}-{path.stem}"
@@ -109,11 +120,16 @@ def _stretches(path: Path, genre: str, name: str, wanted: _Wanted) -> Iterator[D
         yield Dance(label, genre, None, motion.with_meta(name=label))
 
 
+def _is_wanted(member: Path) -> bool:
+    return member.suffix.lower() in (*SUFFIXES, ".asf") or member.name == MANIFEST
+
+
 def _unpack(path: Path, folder: Path, skip: Skip) -> None:
-    """The motion files of a zip into ``folder``, its own folders left out, as far as they are of sane size."""
+    """The motion files and the manifest of a zip into ``folder``, its own folders left out, as far as they are of sane
+    size."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if Path(m.filename).suffix.lower() in (*SUFFIXES, ".asf")]
+            members = [m for m in archive.infolist() if _is_wanted(Path(m.filename))]
             if sum(member.file_size for member in members) > 4 * MAX_BYTES:
                 raise MotionError(f"{path.name} unpacks to more than {4 * MAX_BYTES >> 20} MB: unpack it yourself.")
             for member in members:
