@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import unfinished_of, write_whole, written_beside
 from ..dance.sources.manifest import read_manifest
+from ..folders import check_writable
 from ..progress import Progress, part, silent
 from . import dances, film, quality, songs, store
 from .film import Plan
@@ -152,9 +153,11 @@ def _claim(out: Path) -> Store:
     try:
         if out.exists() and not (out / HIDDEN).is_dir() and any(out.iterdir()):
             raise StepsmithError(f"{out} holds other files: choose a new folder for the data set.")
-        return Store(out)
+        kept = Store(out)
     except OSError as error:
         raise StepsmithError(f"The folder {out} can't be written ({error.strerror}): choose another.") from error
+    check_writable(kept.folder)
+    return kept
 
 
 def _splits_in(out: Path) -> dict[str, str]:

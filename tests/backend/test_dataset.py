@@ -6,12 +6,14 @@ Captures are pretended (see work/dance_videos.py); the videos, their sound and t
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import wave
 from collections.abc import Iterator
@@ -372,6 +374,17 @@ def test_others_files_are_left_alone(small: Path, tmp_path: Path) -> None:
     with pytest.raises(StepsmithError, match="choose another"):
         build(small, small, PRETENDED)
     assert (out / "manifest.csv").read_text() == "name\nmy own\n"
+
+
+def test_a_folder_that_takes_no_files_any_more_is_said(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(StepsmithError, match=r"can't be written to \(Read-only file system\): choose another"):
+        build(small, tmp_path / "out", PRETENDED)
 
 
 def test_folders_without_videos(tmp_path: Path) -> None:
