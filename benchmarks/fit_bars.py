@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from stepsmith.backend.audio import Sound, bars, decode
 from stepsmith.backend.audio.beats import METERS, series, whitened
+from stepsmith.backend.audio.decode import levelled
 from stepsmith.backend.audio.spectrum import spectrum
 from stepsmith.backend.audio.synth import SynthSong, synthesise, write_wav
 from stepsmith.backend.measures.metrics import f_measure
@@ -97,6 +98,7 @@ def unpacked(vector: Array) -> dict[str, Array]:
 
 def readings(sound: Sound) -> Iterator[tuple[Array, int, int, Array]]:
     """Beats (seconds), metre, phase and what is heard (D,) of every reading of a sound."""
+    sound = levelled(sound)
     bands = whitened(spectrum(sound).flux)
     heard = bars.cues(sound, bands)
     for times, _ in series(bands):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ RATE = 22050  # Hz; beats and timbre are below 11 kHz, and 735 samples are exact
 SHORTEST = 1.0  # s
 LONGEST = 2 * 3600.0  # s
 SILENCE = 1e-4  # peak of full scale (-80 dB) below which there is nothing to dance to
+LOUD = 0.4  # root mean square, of full scale, of what is loud in dance music as it is sold
 # FFmpeg's sample formats; the planar ones have a "p" behind.
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
@@ -70,6 +71,14 @@ def decode(
     if max(-float(sound.samples.min()), float(sound.samples.max())) < SILENCE:
         raise AudioError(f"“{path.name}” is silent there: choose a song, or a part of it, that can be heard.")
     return sound
+
+
+def levelled(sound: Sound) -> Sound:
+    """The sound, its loudest tenth of half seconds at ``LOUD``: copies of a song, louder or softer, are heard alike."""
+    halves = np.array_split(sound.samples, max(1, 2 * len(sound.samples) // sound.rate))
+    levels = [np.sqrt(np.mean(np.square(half, dtype=np.float64))) for half in halves]
+    gain = LOUD / max(float(np.percentile(levels, 90)), SILENCE)
+    return replace(sound, samples=sound.samples * np.float32(gain))
 
 
 def check_length(path: Path | str, start: float = 0.0) -> None:

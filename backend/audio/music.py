@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..progress import Progress, part
 from . import beats as beat
 from .beats import Song
-from .decode import SHORTEST, AudioError, decode
+from .decode import SHORTEST, AudioError, decode, levelled
 from .spectrum import FEATURE_FPS, MEL_BANDS, ONSET_FPS, Floats, spectrum
 
 Array = NDArray[np.float64]
@@ -143,6 +143,7 @@ def analyse(
     sound = decode(path, start=start - before, duration=wanted, progress=part(progress, 0.0, 0.4))
     if sound.duration - before < SHORTEST:
         sound, before = decode(path, start=start, duration=duration), 0  # which says what is wrong
+    sound = levelled(sound)
     heard = spectrum(sound, part(progress, 0.4, 0.7))
     found = beat.track(sound, heard, bpm=bpm, meter=meter, progress=part(progress, 0.7, 1.0))
     samples = len(sound.samples) - before * sound.rate
