@@ -145,6 +145,7 @@ class Shot:
         self._camera = CameraMotion()
         self._facing = Facing()
         self._track: Track | None = None  # whom we follow
+        self._shown: Pose | None = None  # as they were seen last
         self._followed: list[Track] = []
         self._square: Square | None = None  # where they should be in the next frame
         self._last: tuple[float, Square | None] = (-np.inf, None)  # when and where they were seen last
@@ -177,8 +178,8 @@ class Shot:
         # Whoever is lost for a moment is mostly where they were.
         waiting = frame.time - self._last[0] < _MOMENT and not self._crowded(frame.time)
         self._square = self._last[1] if pose is not None or waiting else None
-        known = pose or next((one for one in reversed(self.poses) if one is not None), None)
-        self._camera.see(frame.image, None if known is None else known.points)
+        self._shown = pose or self._shown
+        self._camera.see(frame.image, None if self._shown is None else self._shown.points)
         self.times.append(frame.time)
         self.poses.append(pose)
 
@@ -296,6 +297,7 @@ class Shot:
         if self._followed and not confirmed(self._followed[-1:]):
             begun = self._followed.pop().times[0]
             self.poses = [pose if t < begun else None for t, pose in zip(self.times, self.poses, strict=True)]
+            self._shown = next((pose for pose in reversed(self.poses) if pose is not None), None)
         elif self._followed:
             self.breaks.append(len(self.times))
         self._followed.append(track)
