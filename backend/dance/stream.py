@@ -10,7 +10,7 @@ from ...retarget.motion import Motion
 from ..audio import Music
 from ..progress import Progress, part, silent
 from .controls import Controls, Keep
-from .generate import suiting_genre
+from .generate import choose_genres, suiting_genre
 from .keep import Kept
 from .model import DanceModel
 from .plan import Plan, plan_dance
@@ -52,9 +52,10 @@ def generate_stream(
     known = iter(songs)
     opening = next(known)
     suits = genre is None and not controls.changes
-    genre = genre or suiting_genre(opening.each_song[0], model.config.genres)
+    (_, suiting), *changes = choose_genres(opening, model.config.genres)
+    genre = genre or suiting
     if suits:
-        controls = replace(controls, changes=_changes([(0.0, genre)], opening, opening, 0.0, model.config.genres))
+        controls = replace(controls, changes=tuple(changes))
     plan = _plan(opening, genre, controls, model)
     cues, fps, ahead = plan.cues(seed), plan.fps, round(_AHEAD * plan.fps)
     done, number, all_known = 0, 0, False
@@ -68,8 +69,8 @@ def generate_stream(
             else:
                 if suits:
                     danced = (0.0, genre), *controls.changes
-                    changes = _changes(danced, plan.music, longer, done / fps, model.config.genres)
-                    controls = replace(controls, changes=changes)
+                    further = _changes(danced, plan.music, longer, done / fps, model.config.genres)
+                    controls = replace(controls, changes=further)
                 plan = _plan(longer, genre, controls, model)
                 cues = plan.cues(seed)
         if stop + ahead >= len(cues):
