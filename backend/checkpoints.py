@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..retarget.errors import StepsmithError
-from ..retarget.placing import unfinished_of, written_beside
+from ..retarget.placing import written_beside
 
 CHECKPOINT = "checkpoint.pt"  # what a training goes on from, in its folder
 
@@ -41,16 +41,6 @@ def kept_in(folder: Path) -> Iterator[None]:
             f"The checkpoint can't be written to {folder} ({error.strerror or error}): free some space and go on with"
             " --resume."
         ) from error
-
-
-def sweep(folder: Path, names: Collection[str]) -> None:
-    """Remove what a training that was killed while it wrote files of ``names`` has left in its ``folder``.
-
-    A checkpoint has hundreds of megabytes, and a training may be killed often. Raises OSError.
-    """
-    for path in folder.iterdir():
-        if unfinished_of(path) in names:
-            path.unlink()
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

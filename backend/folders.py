@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from ..retarget.errors import StepsmithError
+from ..retarget.placing import unfinished_of
 
 _NO_ROOM = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
 
@@ -41,3 +43,13 @@ def check_file(path: Path) -> None:
         raise StepsmithError(f"{path} is a folder: choose another name for the file.")
     if not path.resolve().parent.is_dir():
         raise StepsmithError(f"The folder of {path} does not exist: make it first.")
+
+
+def sweep(folder: Path, names: Collection[str]) -> None:
+    """Remove what a process that was killed while it wrote files of ``names`` has left in its ``folder``.
+
+    A checkpoint has hundreds of megabytes, and a training may be killed often. Raises OSError.
+    """
+    for path in folder.iterdir():
+        if unfinished_of(path) in names:
+            path.unlink()

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import write_whole
-from ..checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint, sweep
-from ..folders import make_folder
+from ..checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
+from ..folders import make_folder, sweep
 from ..progress import Progress, part, silent
 from ..provenance import provenance
 from .calibrate import calibrate

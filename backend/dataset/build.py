@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from ...retarget.errors import StepsmithError
 from ...retarget.placing import unfinished_of, write_whole, written_beside
 from ..dance.sources.manifest import read_manifest
-from ..folders import check_writable
+from ..folders import check_writable, sweep
 from ..progress import Progress, part, silent
 from . import dances, film, quality, songs, store
 from .film import Plan
@@ -377,9 +377,7 @@ def _lay_out(data: Dataset, out: Path, progress: Progress) -> None:
                 path.unlink()
         write_whole(out / CLIPS, _table(data))
         write_whole(out / REPORT, html_report(data))
-        for path in out.iterdir():
-            if unfinished_of(path) in (MANIFEST, CLIPS, REPORT):
-                path.unlink()
+        sweep(out, (MANIFEST, CLIPS, REPORT))
     except OSError as error:
         raise StepsmithError(f"{out} can't be written ({error.strerror}): make room, and run this again.") from error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stepsmith.backend.checkpoints import sweep
 from stepsmith.backend.cli import app
 from stepsmith.backend.dance import train as dance_training
+from stepsmith.backend.folders import sweep
 from stepsmith.backend.pose.lifter import train as lifter_training
 from typer.testing import CliRunner
 

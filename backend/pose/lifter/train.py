@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ....retarget.errors import StepsmithError
 from ...ahead import ahead
-from ...checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint, sweep
+from ...checkpoints import CHECKPOINT, diverged, kept_in, load_checkpoint, save_checkpoint
 from ...dance.sources import Skip, ignore
 from ...dance.train_log import Log
-from ...folders import make_folder
+from ...folders import make_folder, sweep
 from ...progress import Progress, silent
 from ...provenance import provenance
 from .data import Library, Recording, load_recordings
