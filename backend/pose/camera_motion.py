@@ -155,7 +155,7 @@ def _corners(grey: Grey, box: Box | None) -> NDArray[np.float32]:
         (left, top), (right, bottom) = np.clip(np.round(box).astype(int), 0, None).tolist()
         outside[top:bottom, left:right] = 0
     strength = cv2.cornerMinEigenVal(grey, 3)  # as goodFeaturesToTrack has it
-    share = _NOISY * float(np.median(strength)) / max(float(strength.max()), 1e-12)
+    share = _NOISY * float(np.median(strength[::3, ::3])) / max(float(strength.max()), 1e-12)
     found = cv2.goodFeaturesToTrack(grey, 0, min(max(share, _WEAK), _STRONG), _APART, mask=outside)
     if found is None:
         return np.zeros((0, 2), np.float32)

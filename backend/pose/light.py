@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import reduce
 
 import numpy as np
@@ -16,11 +17,19 @@ _STEADY = 0.5  # s over which the light is measured, for pictures not to flicker
 _VERY_DARK = 45.0  # level below which a body is found less exactly, even in a brightened picture
 
 
+def brightened(frames: Iterable[tuple[Frame, bool]]) -> Iterator[tuple[Frame, bool]]:
+    """The frames, brighter where they are dark, each with whether another shot begins with it, in other light."""
+    light = Light()
+    for frame, cut in frames:
+        if cut:
+            light = Light()
+        yield light.brighten(frame), cut
+
+
 class Light:
-    """Brightens the pictures of one shot, one after the other. ``dark``: of each, whether it was very dark."""
+    """Brightens the pictures of one shot, one after the other."""
 
     def __init__(self) -> None:
-        self.dark: list[bool] = []
         self._level, self._time = 0.0, 0.0
 
     def brighten(self, frame: Frame) -> Frame:
@@ -31,10 +40,8 @@ class Light:
         else:
             self._level += (level - self._level) * float(1.0 - np.exp((self._time - frame.time) / _STEADY))
         self._time = frame.time
-        self.dark.append(level < _VERY_DARK)
-        if self._level >= _BRIGHT:
-            return frame
-        return Frame(frame.time, np.take(_brighter(self._level), frame.image))
+        image = frame.image if self._level >= _BRIGHT else np.take(_brighter(self._level), frame.image)
+        return Frame(frame.time, image, level < _VERY_DARK)
 
 
 def _brightest(image: Image) -> float:

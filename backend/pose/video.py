@@ -63,10 +63,12 @@ class VideoInfo:
 
 
 class Frame(NamedTuple):
-    """An upright picture (height, width, 3) RGB, at most DETAIL pixels long, and its second of the video."""
+    """An upright picture (height, width, 3) RGB, at most DETAIL pixels long, and its second of the video; ``dark``
+    where it was very dark before it was brightened."""
 
     time: float
     image: Image
+    dark: bool = False
 
 
 def read(path: Path, start: float = 0.0, duration: float | None = None) -> Iterator[Frame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,7 @@ from .detections import Detections, Views
 from .facing import Facing
 from .landmarks import MEDIAPIPE
 from .leaps import doubt_leaps
-from .light import Light
+from .light import brightened
 from .mediapipe_graphs import Figure, Image, Landmarks, People, Pose, Square
 from .people import (
     AS_LARGE,
@@ -106,7 +107,8 @@ def _watch(
         closing(People()) as people,
         closing(Landmarks()) as landmarks,
         closing(opened()) as source,
-        closing(ahead(mark_cuts(source.frames()))) as frames,
+        closing(ahead(brightened(mark_cuts(source.frames())))) as frames,
+        ThreadPoolExecutor(1) as beside,
     ):
         teller.begin(source.info)
         shots: list[Shot] = []
@@ -115,7 +117,7 @@ def _watch(
             if cut or not shots:
                 guide = wanted[len(shots)] if wanted is not None else None
                 height, width = frame.image.shape[:2]
-                shots.append(Shot((width, height), people, landmarks, person, guide, wanted is not None))
+                shots.append(Shot((width, height), people, landmarks, beside, person, guide, wanted is not None))
             shots[-1].see(frame)
         return shots, source.damage()
 
@@ -124,24 +126,26 @@ def _watch(
 class Shot:
     """The frames between two cuts, in which one person is followed.
 
-    ``size``: (width, height) of the pictures in pixels. ``guide``: the person to follow, known from having watched
-    the shot before (``guided``), when None means nobody.
+    ``size``: (width, height) of the pictures in pixels. ``beside``: where others are looked for while the landmarks
+    are found. ``guide``: the person to follow, known from having watched the shot before (``guided``), when None
+    means nobody.
     """
 
     size: tuple[int, int]
     people: Finder
     landmarks: PoseFinder
+    beside: Executor
     person: int | None = None
     guide: Track | None = None
     guided: bool = False
     times: list[float] = field(default_factory=list)
+    dark: list[bool] = field(default_factory=list)  # which of the pictures were very dark
     poses: list[Pose | None] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)  # frames from which on somebody else is followed
 
     def __post_init__(self) -> None:
         self._spotter = Spotter(self.people, *self.size)
         self._tracker = Tracker()
-        self._light = Light()
         self._camera = CameraMotion()
         self._facing = Facing()
         self._track: Track | None = None  # whom we follow
@@ -156,15 +160,14 @@ class Shot:
         """Find the person in the next frame."""
         if self.guided and self.guide is None:
             return
-        frame = self._light.brighten(frame)
         before = self._track
-        pose = self._expected(frame, self._square) if self._square else None
+        pose, others = self._expected(frame, self._square) if self._square else (None, None)
         if not self.times:
-            self._look(frame, None, lambda image: self._spotter.everybody(image, self.person is not None))
+            self._look(frame, None, self._spotter.everybody(frame.image, self.person is not None))
         elif pose is None or self._collapsed(pose):
-            pose = self._look(frame, None, self._spotter.search)
-        elif self._due(frame.time):
-            pose = self._glance(frame, pose)
+            pose = self._look(frame, None, self._spotter.search(frame.image))
+        elif others is not None:
+            pose = self._glance(frame, pose, others)
         if pose is None and self._square is not None:
             # As if it were a bit later: what MediaPipe smooths over time stays as it was in one and the same moment.
             later = (frame.time - self.times[-1]) / 3.0 if self.times else 0.0
@@ -181,16 +184,20 @@ class Shot:
         self._shown = pose or self._shown
         self._camera.see(frame.image, None if self._shown is None else self._shown.points)
         self.times.append(frame.time)
+        self.dark.append(frame.dark)
         self.poses.append(pose)
 
-    def _expected(self, frame: Frame, square: Square) -> Pose | None:
-        """The person, where they should be."""
+    def _expected(self, frame: Frame, square: Square) -> tuple[Pose | None, list[Figure] | None]:
+        """The person, where they should be, and who was seen meanwhile, None where it was not time to look."""
 
         def find(square: Square) -> Pose | None:
             return self.landmarks.find(frame.image, frame.time, square)
 
+        looking = self.beside.submit(self._spot, frame, square) if self._due(frame.time) else None
         pose = find(square)
-        return None if pose is None else self._facing.steady(pose, frame.time, square, find)
+        if pose is not None:
+            pose = self._facing.steady(pose, frame.time, square, find)
+        return pose, None if looking is None else looking.result()
 
     def _collapsed(self, pose: Pose) -> bool:
         """Whether the trunk is of a sudden half as long as before: then nobody is where the person should be."""
@@ -236,11 +243,6 @@ class Shot:
         seconds = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1.0
         return views if stands(views, feet, seconds) else np.tile(views[:1], (len(views), 1))
 
-    @property
-    def dark(self) -> list[bool]:
-        """Which of the pictures were very dark."""
-        return self._light.dark
-
     def _due(self, now: float) -> bool:
         if self._crowded(now):
             return now - self._looked >= _LOOK_CLOSELY
@@ -251,27 +253,37 @@ class Shot:
     def _crowded(self, now: float) -> bool:
         return self._track is not None and bool(self._tracker.rivals(self._track, now))
 
-    def _glance(self, frame: Frame, pose: Pose) -> Pose | None:
-        """See who else is there: around the person, where others are near, or where somebody was seen who may be
-        nobody, or else in a part of the picture."""
+    def _spot(self, frame: Frame, square: Square) -> list[Figure]:
+        """Who is there: around the ``square`` of the person, where others are near, or where somebody was seen who
+        may be nobody, or else in a part of the picture."""
         if self._crowded(frame.time):
-            return self._look(frame, pose, lambda image: self._spotter.glance(image, pose.square))
+            return self._spotter.glance(frame.image, square)
+        doubtful = self._doubtful(frame.time)
+        if doubtful is None and self.person is not None:
+            return self._spotter.search(frame.image)  # who was asked for may be small
+        return self._spotter.glance(frame.image, None if doubtful is None else doubtful.expected(frame.time))
+
+    def _doubtful(self, now: float) -> Track | None:
+        """Somebody beside the person who may be nobody."""
+        return self._tracker.doubtful(self._track, now, _PATIENCE)
+
+    def _glance(self, frame: Frame, pose: Pose, others: Sequence[Figure]) -> Pose | None:
+        """The pose where it is of whom we follow, beside ``others`` whom ``_spot`` found."""
+        if self._crowded(frame.time):
+            return self._look(frame, pose, others)
         if self._track is not None and self._changed(frame, pose):
             was = self._track.nearest(self._known)
-            return self._look(frame, pose, lambda image: self._spotter.glance(image, was))
-        doubtful = self._tracker.doubtful(self._track, frame.time, _PATIENCE)
-        near = doubtful.expected(frame.time) if doubtful is not None else None
-        thorough = self.person is not None and near is None  # who was asked for may be small
-        search, glance = self._spotter.search, self._spotter.glance
-        own = self._look(frame, pose, search if thorough else lambda image: glance(image, near))
+            return self._look(frame, pose, self._spotter.glance(frame.image, was))
+        doubtful = self._doubtful(frame.time)
+        own = self._look(frame, pose, others)
         if doubtful is not None and doubtful.times[-1] < frame.time:
             self._tracker.miss(doubtful)
         return own
 
-    def _look(self, frame: Frame, pose: Pose | None, spot: Callable[[Image], list[Figure]]) -> Pose | None:
-        """See who is there; the ``pose`` where it is of whom we follow. Sets the square in which they are."""
+    def _look(self, frame: Frame, pose: Pose | None, figures: Sequence[Figure]) -> Pose | None:
+        """Know who is there, now that somebody looked; the ``pose`` where it is of whom we follow. Sets the square in
+        which they are."""
         self._looked, self._looked_frame = frame.time, len(self.times)
-        figures = spot(frame.image)
         if pose is not None and self._track is not None and self._is_beside(self._track, frame, pose, figures):
             self._track.forget(self._known)
             self._doubt(max(self._known, frame.time - _PATIENCE))

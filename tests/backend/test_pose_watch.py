@@ -14,7 +14,7 @@ from stepsmith.backend.pose import watch as module
 from stepsmith.backend.pose.damage import Damage
 from stepsmith.backend.pose.detections import Detections
 from stepsmith.backend.pose.facing import breadth
-from stepsmith.backend.pose.light import Light
+from stepsmith.backend.pose.light import Light, brightened
 from stepsmith.backend.pose.mediapipe_graphs import Figure, Pose, Square
 from stepsmith.backend.pose.people import Spotter, Track, choose, distinct
 from stepsmith.backend.pose.shots import mark_cuts
@@ -649,24 +649,36 @@ def test_pictures_are_brightened_without_flicker_and_only_where_they_are_dark() 
     rng = np.random.default_rng(1)
     bright = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
     light = Light()
-    assert light.brighten(Frame(0.0, bright)).image is bright
-    assert light.dark == [False]
+    first = light.brighten(Frame(0.0, bright))
+    assert first.image is bright
+    assert not first.dark
     light, levels = Light(), []
     for i in range(50):
         flicker = 0.1 * (1.0 + 0.3 * np.sin(2.0 * i))
-        levels.append(float(light.brighten(Frame(i / 25.0, (bright * flicker).astype(np.uint8))).image.mean()))
-    assert light.dark == [True] * 50
+        frame = light.brighten(Frame(i / 25.0, (bright * flicker).astype(np.uint8)))
+        levels.append(float(frame.image.mean()))
+        assert frame.dark
     assert min(levels) > 0.5 * bright.mean()
     was = 0.1 * (1.0 + 0.3 * np.sin(2.0 * np.arange(50)))
     assert np.std(levels[10:]) / np.mean(levels[10:]) < 1.2 * np.std(was) / np.mean(was)  # no more than it had
     # A black picture is dark at once, and the one after it no longer.
     light = Light()
     pictures = [bright] * 25 + [np.zeros_like(bright)] * 5 + [bright] * 5
-    for i, image in enumerate(pictures):
-        light.brighten(Frame(i / 25.0, image))
-    assert light.dark == [False] * 25 + [True] * 5 + [False] * 5
+    dark = [light.brighten(Frame(i / 25.0, image)).dark for i, image in enumerate(pictures)]
+    assert dark == [False] * 25 + [True] * 5 + [False] * 5
     # The light goes on: nothing is blinding.
     assert light.brighten(Frame(2.0, bright)).image is bright
+
+
+def test_another_shot_is_in_other_light() -> None:
+    rng = np.random.default_rng(1)
+    bright = rng.integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    dim = (0.1 * bright).astype(np.uint8)
+    for cut in (False, True):
+        (_, second) = brightened([(Frame(0.0, bright), False), (Frame(0.04, dim), cut)])
+        assert second[1] == cut
+        assert second[0].dark
+        assert (second[0].image is dim) == (not cut)  # the light of one shot fades, and is not lost at once
 
 
 @pytest.mark.data
