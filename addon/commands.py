@@ -181,7 +181,7 @@ def _apply_to_all(
     if crowd.errors:
         raise RigError(" ".join(f"{name}: {text}" for name, text in crowd.errors.items()))
     _warn(crowd.told)
-    _warn(dict.fromkeys(text for dance in dances for text in controls.ranking(dance.motion)))
+    _warn(dict.fromkeys(text for dance in dances for text in controls.told_of(dance.motion)))
 
 
 def _variations(wishes: argparse.Namespace, rigs: Sequence[bpy.types.Object]) -> list[Variation]:

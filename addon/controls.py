@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ..retarget.errors import StepsmithError
 from ..retarget.files import motion_to_bytes
 from ..retarget.motion import Motion
+from ..retarget.telling import heard_and_danced
 
 Part = Literal["all", "upper", "lower"]
 Energy = float | tuple[tuple[float, float], ...]
@@ -84,6 +85,12 @@ class Controls:
             "keep": [{"motion": kept.name, "at": kept.at, "part": kept.part} for kept in self.keep] or None,
         }
         return {name: value for name, value in asked.items() if value is not None}
+
+
+def told_of(motion: Motion) -> list[str]:
+    """Sentences on what was heard of the song, what is danced, and which of several candidates it is, as the motion's
+    ``meta`` says."""
+    return [*heard_and_danced(motion.meta), *ranking(motion)]
 
 
 def ranking(motion: Motion) -> list[str]:

@@ -17,7 +17,7 @@ from ..retarget.errors import RigError, StepsmithError
 from . import preferences, session
 from .armature import chosen_map, read_rig
 from .character import make_character, set_mode
-from .controls import must_begin, ranking
+from .controls import must_begin, told_of
 from .dance_task import Dance, Request, is_there
 from .keys import check_place
 from .properties import AUTOMATIC, StepsmithSettings
@@ -259,7 +259,7 @@ def apply_dance(
             options=options,
         )
     settings.target = armature
-    result = replace(result, notes=(*result.notes, *ranking(dance.motion)))
+    result = replace(result, notes=(*result.notes, *told_of(dance.motion)))
     if dance.song is not None and song is None:
         warning = f"The song {dance.song} is gone, so the dance has no sound strip."
         result = replace(result, warnings=(*result.warnings, warning))

@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from ..retarget.errors import StepsmithError
 from ..retarget.rig_path import split_rig
+from ..retarget.telling import heard_and_danced
 from . import file_options, keying, steering
 from .bar import progress_bar
 from .keying import Keying
@@ -355,30 +356,18 @@ def _dance(
         motion = Choreographer(weights).dance(wish, part(progress, 0.0, choreography))
         stage = export.Stage(wish.song, wish.start, rig, how)
         told = export.export(motion, outs, stage, part(progress, choreography, 1.0))
-    told = [*_heard_and_danced(motion.meta), *told]
-    for sentence in told:
+    for sentence in (*heard_and_danced(motion.meta), *_ranking(motion.meta), *told):
         print(f"stepsmith: {sentence}", file=sys.stderr)
     return list(outs)
 
 
-def _heard_and_danced(meta: Mapping[str, Any]) -> list[str]:
-    """Sentences on a dance by its ``meta``: the song's tempo and metre, or each song's of a mix, the genre, and which
-    of several candidates it is. Seconds are those of the dance, as --genre takes them."""
-    (_, tempo, meter), *songs = meta.get("songs", [[0.0, meta["tempo"], meta["meter"]]])
-    others = [(second, f"{tempo:.0f} in bars of {meter}") for second, tempo, meter in songs]
-    told = [
-        f"Heard {tempo:.0f} beats a minute in bars of {meter}{_later(others)}.",
-        f"Danced {meta['genre']}{_later(meta.get('genre_changes', []))}.",
-    ]
-    if "ranked" in meta:
-        best, *others = meta["ranked"]
-        then = ", ".join(map(str, others))
-        told.append(f"Seed {best} is the best of {len(others) + 1}, then {then}: --seed {others[0]} makes the next.")
-    return told
-
-
-def _later(changes: Sequence[tuple[float, str]]) -> str:
-    return "".join(f", from {second:.1f} s on {what}" for second, what in changes)
+def _ranking(meta: Mapping[str, Any]) -> list[str]:
+    """A sentence on which of several candidates a dance is, none where there was one alone."""
+    if "ranked" not in meta:
+        return []
+    best, *others = meta["ranked"]
+    then = ", ".join(map(str, others))
+    return [f"Seed {best} is the best of {len(others) + 1}, then {then}: --seed {others[0]} makes the next."]
 
 
 def main() -> None:

@@ -120,6 +120,16 @@ def test_the_ranking_of_several_dances_is_told(session: ModuleType, installed: s
     assert "Seed 4 is the best of 3, then 3, 5." in session.current.note
 
 
+def test_what_is_heard_and_danced_is_told(session: ModuleType, installed: str, files: Path) -> None:
+    songs, changes = [[0.0, 124.2, 4], [23.04, 87.0, 3]], [[23.04, "waltz"]]
+    facts = {"tempo": 124.2, "meter": 4, "songs": songs, "genre": "tango", "genre_changes": changes}
+    save_motion(files / "mix.npz", load_motion(files / "motion.npz").with_meta(**facts))
+    use_backend(installed, files, "--motion", str(files / "mix.npz"), "--seconds", "0.2")
+    generate(session)
+    assert "Heard 124 beats a minute in bars of 4, from 23.0 s on 87 in bars of 3." in session.current.note
+    assert "Danced tango, from 23.0 s on waltz." in session.current.note
+
+
 @pytest.mark.parametrize(("field", "value"), [("duration", 0.5), ("bpm", 5.0), ("meter", 1)])
 def test_what_no_dance_can_be_starts_no_backend(session: ModuleType, field: str, value: float) -> None:
     setattr(settings(), field, value)
