@@ -13,7 +13,7 @@ from torch import Tensor
 from ...retarget.errors import StepsmithError
 from ..checkpoints import diverged, kept_in, load_checkpoint, save_checkpoint
 from ..dance.sources import Skip, ignore
-from ..folders import make_folder
+from ..folders import make_folder, sweep
 from ..progress import Progress, part, silent
 from .recordings import Recording, load_recordings
 from .systems import KINDS, Baseline, Budget, Dancer, load_baseline, save_baseline
@@ -161,6 +161,7 @@ class Trainer:
         with kept_in(self.folder):
             save_checkpoint(self.checkpoint, state)
             save_baseline(self.weights, self.name, self.dancer.sizes, self.average, budget)
+            sweep(self.folder, [self.checkpoint.name, self.weights.name])
         return self.weights
 
 

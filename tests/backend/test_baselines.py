@@ -208,6 +208,14 @@ def test_what_used_its_budget_up_stays_as_it_is(dances: list[Recording], tmp_pat
     assert systems.load_baseline(weights).budget.steps == first.steps
 
 
+def test_what_a_killed_training_left_half_written_goes(dances: list[Recording], tmp_path: Path) -> None:
+    for name in ("rnn-frame.checkpoint.pt", "rnn-frame.safetensors", "rnn-song.checkpoint.pt"):
+        (tmp_path / f".{name}.0123abcd.part").touch()
+    Trainer("rnn-frame", dances, tmp_path, SMALL).run(0.001)
+    left = {"rnn-frame.checkpoint.pt", "rnn-frame.safetensors", ".rnn-song.checkpoint.pt.0123abcd.part"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
 def test_a_damaged_checkpoint_or_one_of_other_sizes_is_named(dances: list[Recording], tmp_path: Path) -> None:
     Trainer("rnn-frame", dances, tmp_path, SMALL).run(0.001)
     with pytest.raises(StepsmithError, match=r"rnn-frame\.checkpoint\.pt"):
