@@ -21,7 +21,7 @@ def heard_and_danced(meta: Mapping[str, Any]) -> list[str]:
             f"Heard {tempo:.0f} beats a minute in bars of {meter:d}{_later(others)}.",
             f"Danced {meta['genre']:s}{_later(meta.get('genre_changes', []))}.",
         ]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         return []
 
 

@@ -29,6 +29,7 @@ def test_a_long_mix_is_told_in_short() -> None:
     [
         {"tempo": "fast"},
         {"tempo": None},
+        {"tempo": 10**400},
         {"tempo": [120.0]},
         {"meter": 3.5},
         {"meter": "4"},
