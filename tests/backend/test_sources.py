@@ -657,6 +657,9 @@ def test_clips_of_data_sets_are_a_window_long_at_least(tmp_path: Path, seconds: 
     said: list[str] = []
     assert ("clip" in {dance.name for dance in load_dances(tmp_path, "train", skip=said.append)}) == kept
     assert [sentence.split()[0].rstrip(":") for sentence in said] == ([] if kept else ["clip.npz"])
+    # Without its song, too.
+    alone = [dance.name for dance in load_unpaired(tmp_path, 30.0)]
+    assert (f"{tmp_path.name}-clip" in alone) == kept
 
 
 def test_ballroom_dances_stand_as_they_were_recorded(tmp_path: Path) -> None:

@@ -31,6 +31,18 @@ _STILL = 0.12  # m/s of all joints' mean, smoothed over a second, under which no
 _STANDING = 0.2  # m/s over the floor, under which a foot stands
 
 
+def stretches(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[float, Motion]]:
+    """What there is to learn from a recording, as ``clean`` finds it, or from a clip of a data set, as ``clip`` does.
+
+    Raises MotionError where there is nothing, or for a frame rate that can't be right.
+    """
+    is_clip = "clip" in motion.meta
+    found = clip(motion, fps) if is_clip else clean(motion, fps, shortest)
+    if not found:
+        raise MotionError(f"it holds no {CLIP if is_clip else shortest:g} s of dance: record longer ones.")
+    return found
+
+
 def clean(motion: Motion, fps: float, shortest: float = SHORTEST) -> list[tuple[float, Motion]]:
     """The stretches of a recording in which somebody dances, at ``fps``, on the floor, with contacts.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ....retarget.errors import MotionError
 from . import tang2018
-from .clean import CLIP, SHORTEST, clean, clip
+from .clean import stretches
 from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
 from .manifest import FILE as MANIFEST
 from .manifest import SPLITS, Row, aist_genre, read_manifest, song_name, split_of
@@ -175,13 +175,10 @@ def _read(
         if whole is not None:
             yield Dance(name, genre, song, whole.with_meta(name=name), in_time=in_time or False)
             return
-        motion = read_motion(path)
-        shortest, stretches = (CLIP, clip(motion, fps)) if "clip" in motion.meta else (SHORTEST, clean(motion, fps))
+        found = stretches(read_motion(path), fps)
     except MotionError as error:
         skip(about(path, error))
         return
-    if not stretches:
-        skip(f"{path.name} holds no {shortest:g} s of dance.")
-    for k, (start, motion) in enumerate(stretches):
-        label = f"{name}-{k}" if len(stretches) > 1 else name
+    for k, (start, motion) in enumerate(found):
+        label = f"{name}-{k}" if len(found) > 1 else name
         yield Dance(label, genre, song, motion.with_meta(name=label), start, in_time)

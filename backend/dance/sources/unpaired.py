@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from ....retarget.errors import MotionError
 from ....retarget.files import MAX_BYTES
-from .clean import SHORTEST, clean
+from .clean import SHORTEST, stretches
 from .dance import Dance, DataError, NoDancesError, Skip, about, collect, ignore
 from .folder import held_back
 from .manifest import FILE as MANIFEST
@@ -109,14 +109,12 @@ def _packed(path: Path, wanted: _Wanted) -> Iterator[Dance]:
 
 def _stretches(path: Path, genre: str, name: str, wanted: _Wanted) -> Iterator[Dance]:
     try:
-        stretches = clean(read_motion(path), wanted.fps, wanted.shortest)
+        found = stretches(read_motion(path), wanted.fps, wanted.shortest)
     except MotionError as error:
         wanted.skip(about(path, error))
         return
-    if not stretches:
-        wanted.skip(f"{path.name} holds no {wanted.shortest:g} s of dance.")
-    for k, (_, motion) in enumerate(stretches):
-        label = f"{name}-{k}" if len(stretches) > 1 else name
+    for k, (_, motion) in enumerate(found):
+        label = f"{name}-{k}" if len(found) > 1 else name
         yield Dance(label, genre, None, motion.with_meta(name=label))
 
 
